@@ -1,0 +1,384 @@
+//! The decision about a packet that arrives at an uplink.
+//!
+//! Rows of the table in the user's guide are decided in the order in which a reader of the packet meets
+//! them: outer IPv4, GRE, binding, payload. Nothing is dropped before it is known to be addressed to a
+//! tunnel of ours.
+
+use crate::{
+    packet::Packet,
+    tables::{BindingKey, LocalKey, Port, Service, Tables, Tenant, TenantId},
+    verdict::{DropReason, End, Notice, PassReason, Verdict},
+    wire::{
+        checksum,
+        ecn::{self, Ecn},
+        ethernet::{self, EtherType},
+        gre::{self, Malformed},
+        ipv4::{self, Ipv4Hdr},
+        ipv6,
+    },
+};
+
+/// How to turn a GRE packet into what its tenant gets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Decap {
+    /// Whose it is.
+    pub tenant: TenantId,
+    /// Where it goes.
+    pub port: Port,
+    /// Bytes before the inner packet: Ethernet, VLAN tags, IP, GRE.
+    pub strip: usize,
+    /// Bytes of the inner packet. What follows it in the frame is Ethernet padding.
+    pub inner_len: usize,
+    /// Bytes of padding behind the inner packet.
+    pub padding: usize,
+    /// What the inner packet is.
+    pub payload: Payload,
+    /// What the inner packet's ECN field becomes, if congestion on the way asks for a change.
+    pub ecn: Option<Ecn>,
+    /// The IP header that has this field.
+    pub inner_ip: InnerIp,
+    /// Something unusual to be counted.
+    pub notice: Option<Notice>,
+}
+
+/// An inner IP header as far as congestion is concerned.
+///
+/// Not an `Option`: the compiler leaves the fields of `None` undefined and may all the same calculate
+/// with them, which the verifier refuses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct InnerIp {
+    /// Its version; [`Version::NotIp`] leaves the rest without meaning.
+    pub version: Version,
+    /// Where it begins, in bytes from the start of the frame received.
+    pub offset: usize,
+    /// Its first two bytes: version, header length or traffic class, TOS.
+    start: [u8; 2],
+    /// IPv4: its checksum.
+    checksum: [u8; 2],
+}
+
+/// The version of an inner IP header.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Version {
+    /// There is no IP header.
+    NotIp,
+    /// IPv4.
+    V4,
+    /// IPv6.
+    V6,
+}
+
+/// Bytes of an IP header that a new ECN field changes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EcnMark {
+    /// The first two bytes.
+    pub start: [u8; 2],
+    /// IPv4: the checksum, at [`ipv4::CHECKSUM_OFFSET`].
+    pub checksum: [u8; 2],
+}
+
+impl InnerIp {
+    const NOT_IP: Self =
+        Self { version: Version::NotIp, offset: 0, start: [0; 2], checksum: [0; 2] };
+
+    #[inline(always)]
+    fn v4(offset: usize, header: &Ipv4Hdr) -> Self {
+        let start = [header.vihl, header.tos];
+        Self { version: Version::V4, offset, start, checksum: header.check }
+    }
+
+    #[inline(always)]
+    fn v6(offset: usize, ipv6::Start([v, c, ..]): ipv6::Start) -> Self {
+        Self { version: Version::V6, offset, start: [v, c], checksum: [0; 2] }
+    }
+
+    #[inline(always)]
+    fn ecn(self) -> Ecn {
+        let [_, second] = self.start;
+        Ecn::from_tos(if self.version == Version::V6 { second >> 4 } else { second })
+    }
+
+    /// The bytes that make the ECN field `ecn`.
+    #[inline(always)]
+    pub fn with_ecn(self, ecn: Ecn) -> EcnMark {
+        let [first, second] = self.start;
+        let start = if self.version == Version::V6 {
+            [first, (second & 0xcf) | (ecn.bits() << 4)]
+        } else {
+            [first, (second & 0xfc) | ecn.bits()]
+        };
+        let [old, before, after] = [self.checksum, self.start, start].map(u16::from_be_bytes);
+        EcnMark { start, checksum: checksum::update(old, before, after).to_be_bytes() }
+    }
+}
+
+/// What an inner packet is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Payload {
+    /// An Ethernet frame.
+    Ethernet,
+    /// An IP packet, which needs an Ethernet header of this type.
+    Ip(EtherType),
+}
+
+/// Decides about a frame received on an uplink.
+#[inline(always)]
+pub fn decap<P: Packet + ?Sized, T: Tables>(packet: &P, tables: &T) -> Verdict<Decap> {
+    plan(packet, tables).into()
+}
+
+#[inline(always)]
+fn plan<P: Packet + ?Sized, T: Tables>(packet: &P, tables: &T) -> Result<Decap, End> {
+    let outer = Outer::find(packet)?;
+    let header = &outer.header;
+    if ipv4::is_fragment(header) {
+        return Err(if_local(tables, header, PassReason::Fragment.into()));
+    }
+    outer.check(packet).map_err(|reason| if_local(tables, header, reason.unattributed().into()))?;
+
+    let gre_offset = outer.offset + ipv4::header_len(header);
+    let gre = gre::parse(packet, gre_offset, outer.end - gre_offset).map_err(|malformed| {
+        let end = match malformed {
+            Malformed::Pptp => PassReason::Pptp.into(),
+            Malformed::Truncated => DropReason::Truncated.unattributed().into(),
+            Malformed::Version => DropReason::UnknownVersion.unattributed().into(),
+            Malformed::ReservedBits => DropReason::ReservedBits.unattributed().into(),
+        };
+        if_local(tables, header, end)
+    })?;
+
+    let key = BindingKey { local: header.dst_addr, remote: header.src_addr, key: gre.key.into() };
+    let Some(id) = tables.binding(&key) else {
+        return Err(unbound(tables, &key));
+    };
+    // The slot is empty for the moment in which its tenant is deleted.
+    let tenant = tables.tenant(id).ok_or(PassReason::NoBinding)?;
+    if gre.checksum {
+        return Err(PassReason::Checksum.into());
+    }
+    if gre.sequence {
+        return Err(PassReason::Sequence.into());
+    }
+
+    let payload = payload_of(tenant, gre.protocol).map_err(|end| match end {
+        PayloadError::Control => End::from(PassReason::ControlPayload),
+        PayloadError::WrongService => DropReason::WrongService.of(id).into(),
+        PayloadError::Unknown => DropReason::UnknownPayload.of(id).into(),
+    })?;
+    let strip = gre_offset + gre.len;
+    let inner = Inner { offset: strip, end: outer.end };
+    let inner_ip = match payload {
+        Payload::Ethernet => inner.ip_in_ethernet(packet),
+        Payload::Ip(ether_type) => inner.ip(packet, ether_type, header.src_addr),
+    }
+    .map_err(|reason| End::from(reason.of(id)))?;
+    let (ecn, notice) = congestion(inner_ip, header.tos).map_err(|reason| End::from(reason.of(id)))?;
+
+    if tenant.port == Port::NONE {
+        return Err(DropReason::NoPort.of(id).into());
+    }
+    Ok(Decap {
+        tenant: id,
+        port: tenant.port,
+        strip,
+        inner_len: outer.end - strip,
+        padding: packet.len() - outer.end,
+        payload,
+        ecn,
+        inner_ip,
+        notice,
+    })
+}
+
+/// The outer IPv4 header and where it stands.
+struct Outer {
+    header: Ipv4Hdr,
+    /// Where the header begins.
+    offset: usize,
+    /// Where the IP packet ends; the frame may be longer.
+    end: usize,
+}
+
+impl Outer {
+    /// The IPv4 header of a frame that carries GRE.
+    #[inline(always)]
+    fn find<P: Packet + ?Sized>(packet: &P) -> Result<Self, PassReason> {
+        let frame = ethernet::payload(packet, 0);
+        match frame.ether_type {
+            EtherType::IPV4 => {}
+            EtherType::IPV6 => return Err(ipv6_reason(packet, frame.offset)),
+            _ => return Err(PassReason::NotIp),
+        }
+        let header = ipv4::parse(packet.read(frame.offset).ok_or(PassReason::NotIp)?);
+        if !ipv4::is_sane(&header) {
+            return Err(PassReason::NotIp);
+        }
+        if header.proto != ipv4::PROTO_GRE {
+            return Err(PassReason::NotGre);
+        }
+        let end = frame.offset + ipv4::total_len(&header);
+        Ok(Self { header, offset: frame.offset, end })
+    }
+
+    /// Length and checksum of the header.
+    #[inline(always)]
+    fn check<P: Packet + ?Sized>(&self, packet: &P) -> Result<(), DropReason> {
+        let header_len = ipv4::header_len(&self.header);
+        if self.end > packet.len() || ipv4::total_len(&self.header) < header_len {
+            return Err(DropReason::Truncated);
+        }
+        let fixed: [u8; ipv4::HEADER_LEN] = packet.read(self.offset).ok_or(DropReason::Truncated)?;
+        let mut sum = checksum::add(0, &fixed);
+        if header_len > ipv4::HEADER_LEN {
+            // At most ten words: the header length has four bits (RFC 791 section 3.1).
+            for word in 5..15 {
+                if word * 4 < header_len {
+                    let options: [u8; 4] =
+                        packet.read(self.offset + word * 4).ok_or(DropReason::Truncated)?;
+                    sum = checksum::add(sum, &options);
+                }
+            }
+        }
+        if checksum::fold(sum) == 0xffff { Ok(()) } else { Err(DropReason::BadIpChecksum) }
+    }
+}
+
+/// Tells GRE over IPv6 from other IPv6.
+#[inline(always)]
+fn ipv6_reason<P: Packet + ?Sized>(packet: &P, offset: usize) -> PassReason {
+    match packet.read(offset).map(ipv6::Start) {
+        Some(start) if start.next_header() == ipv4::PROTO_GRE => PassReason::Ipv6Underlay,
+        _ => PassReason::NotGre,
+    }
+}
+
+/// `end`, if the packet is addressed to a tunnel of ours; else it is none of our business.
+#[inline(always)]
+fn if_local<T: Tables>(tables: &T, header: &Ipv4Hdr, end: End) -> End {
+    if tables.is_local(header.dst_addr) { end } else { PassReason::NotLocal.into() }
+}
+
+/// What to do with a well-formed packet that matches no binding.
+#[inline(always)]
+fn unbound<T: Tables>(tables: &T, key: &BindingKey) -> End {
+    if let Some(tenant) = tables.local_key(&LocalKey { local: key.local, key: key.key }) {
+        return DropReason::WrongRemote.of(tenant).into();
+    }
+    if !tables.is_local(key.local) {
+        return PassReason::NotLocal.into();
+    }
+    if tables.strict() {
+        return DropReason::NoBinding.unattributed().into();
+    }
+    PassReason::NoBinding.into()
+}
+
+enum PayloadError {
+    Control,
+    WrongService,
+    Unknown,
+}
+
+/// What a GRE payload type means to a tenant.
+#[inline(always)]
+fn payload_of(tenant: &Tenant, protocol: EtherType) -> Result<Payload, PayloadError> {
+    let (payload, service) = match protocol {
+        EtherType::ETHERNET => (Payload::Ethernet, Service::L2),
+        EtherType::IPV4 | EtherType::IPV6 => (Payload::Ip(protocol), Service::L3),
+        other if gre::is_control(other) => return Err(PayloadError::Control),
+        _ => return Err(PayloadError::Unknown),
+    };
+    if tenant.service == service { Ok(payload) } else { Err(PayloadError::WrongService) }
+}
+
+/// The bytes of the inner packet, in the frame.
+struct Inner {
+    offset: usize,
+    end: usize,
+}
+
+impl Inner {
+    /// Checks the IP packet of an l3 tenant. `outer_src` is where a loop would lead.
+    #[inline(always)]
+    fn ip<P: Packet + ?Sized>(
+        &self,
+        packet: &P,
+        ether_type: EtherType,
+        outer_src: [u8; 4],
+    ) -> Result<InnerIp, DropReason> {
+        let room = self.end - self.offset;
+        if ether_type == EtherType::IPV6 {
+            if room < ipv6::HEADER_LEN {
+                return Err(DropReason::InnerLength);
+            }
+            let start = ipv6::Start(packet.read(self.offset).ok_or(DropReason::InnerLength)?);
+            if start.version() != 6 {
+                return Err(DropReason::InnerVersion);
+            }
+            if ipv6::HEADER_LEN + start.payload_len() > room {
+                return Err(DropReason::InnerLength);
+            }
+            return Ok(InnerIp::v6(self.offset, start));
+        }
+        if room < ipv4::HEADER_LEN {
+            return Err(DropReason::InnerLength);
+        }
+        let header = ipv4::parse(packet.read(self.offset).ok_or(DropReason::InnerLength)?);
+        if header.version() != 4 {
+            return Err(DropReason::InnerVersion);
+        }
+        let total_len = ipv4::total_len(&header);
+        let header_len = ipv4::header_len(&header);
+        if total_len > room || header_len > total_len || header_len < ipv4::HEADER_LEN {
+            return Err(DropReason::InnerLength);
+        }
+        if header.dst_addr == outer_src {
+            return Err(DropReason::Loop);
+        }
+        Ok(InnerIp::v4(self.offset, &header))
+    }
+
+    /// Finds an IP header in the Ethernet frame of an l2 tenant. What it says is the tenant's business:
+    /// a frame without one, or with a broken one, is delivered as it is.
+    #[inline(always)]
+    fn ip_in_ethernet<P: Packet + ?Sized>(&self, packet: &P) -> Result<InnerIp, DropReason> {
+        if self.end - self.offset < ethernet::HEADER_LEN {
+            return Err(DropReason::InnerLength);
+        }
+        let frame = ethernet::payload(packet, self.offset);
+        if frame.ether_type == EtherType::IPV4 && frame.offset + ipv4::HEADER_LEN <= self.end {
+            if let Some(bytes) = packet.read(frame.offset) {
+                let header = ipv4::parse(bytes);
+                if ipv4::is_sane(&header) {
+                    return Ok(InnerIp::v4(frame.offset, &header));
+                }
+            }
+        }
+        if frame.ether_type == EtherType::IPV6 && frame.offset + ipv6::HEADER_LEN <= self.end {
+            if let Some(bytes) = packet.read(frame.offset) {
+                let start = ipv6::Start(bytes);
+                if start.version() == 6 {
+                    return Ok(InnerIp::v6(frame.offset, start));
+                }
+            }
+        }
+        Ok(InnerIp::NOT_IP)
+    }
+}
+
+/// Combines the ECN fields of both headers (RFC 6040 section 4.2).
+#[inline(always)]
+fn congestion(
+    inner: InnerIp,
+    outer_tos: u8,
+) -> Result<(Option<Ecn>, Option<Notice>), DropReason> {
+    if inner.version == Version::NotIp {
+        return Ok((None, None));
+    }
+    match ecn::decapsulate(inner.ecn(), Ecn::from_tos(outer_tos)) {
+        ecn::Egress::Keep => Ok((None, None)),
+        ecn::Egress::KeepAndNote => Ok((None, Some(Notice::EcnMismatch))),
+        ecn::Egress::Set(ecn) => Ok((Some(ecn), None)),
+        ecn::Egress::Drop => Err(DropReason::Ecn),
+    }
+}

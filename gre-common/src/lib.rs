@@ -1,0 +1,21 @@
+//! What the bytes of a GRE packet mean and what to do with them.
+//!
+//! Pure and safe: no allocation, no pointers, no clock. The kernel programs compile this crate for
+//! BPF; tests, fuzzers and tools compile it for the host. The rooms:
+//!
+//! - [`wire`]: parse and emit headers, one file per protocol.
+//! - [`packet`]: the trait [`Packet`](packet::Packet), bounded reads of a frame.
+//! - [`tables`]: map keys and values, and the trait [`Tables`](tables::Tables) over them.
+//! - [`decap`], [`encap`]: the decisions, from a packet and the tables to a verdict.
+//! - [`verdict`]: [`Verdict`](verdict::Verdict) and every reason to pass or drop.
+#![cfg_attr(not(any(test, feature = "user")), no_std)]
+#![deny(unsafe_code)]
+
+pub mod decap;
+pub mod encap;
+pub mod packet;
+#[cfg(feature = "user")]
+mod pod;
+pub mod tables;
+pub mod verdict;
+pub mod wire;

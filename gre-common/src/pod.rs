@@ -1,0 +1,22 @@
+//! Lets userspace move the map types in and out of the kernel as bytes.
+#![expect(unsafe_code, reason = "`aya::Pod` is an unsafe trait, and only this crate may implement it here")]
+
+use crate::tables::{
+    BindingKey, HookCounters, HookKey, IfIndex, LocalKey, LocalKeyUse, Meta, PortRecord, Tenant,
+    TenantCounters, TenantEvent, TenantId, Tunnel, TunnelId, Uplink,
+};
+
+macro_rules! pod {
+    ($($name:ty),+ $(,)?) => {
+        $(
+            // SAFETY: `repr(C)` or `repr(transparent)` over integers and arrays of them, without
+            // padding (the sizes are asserted in `tables`), so that every bit pattern is valid.
+            unsafe impl aya::Pod for $name {}
+        )+
+    };
+}
+
+pod!(
+    BindingKey, HookCounters, HookKey, IfIndex, LocalKey, LocalKeyUse, Meta, PortRecord, Tenant,
+    TenantCounters, TenantEvent, TenantId, Tunnel, TunnelId, Uplink,
+);

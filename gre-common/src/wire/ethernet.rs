@@ -1,0 +1,91 @@
+//! Ethernet II headers and VLAN tags.
+
+use network_types::{eth::EthHdr, vlan::VlanHdr};
+
+use crate::packet::Packet;
+
+/// Length of an Ethernet header in bytes.
+pub const HEADER_LEN: usize = EthHdr::LEN;
+/// Length of a VLAN tag in bytes.
+pub const VLAN_TAG_LEN: usize = VlanHdr::LEN;
+
+/// Most VLAN tags that are looked behind: a service tag and a customer tag (IEEE 802.1ad).
+const MAX_TAGS: usize = 2;
+
+/// A payload type of Ethernet or GRE.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EtherType(pub u16);
+
+impl EtherType {
+    /// Not an EtherType.
+    pub const NONE: Self = Self(0);
+    /// IPv4.
+    pub const IPV4: Self = Self(0x0800);
+    /// Address resolution protocol.
+    pub const ARP: Self = Self(0x0806);
+    /// VLAN tag (IEEE 802.1Q).
+    pub const VLAN: Self = Self(0x8100);
+    /// Service VLAN tag (IEEE 802.1ad).
+    pub const SERVICE_VLAN: Self = Self(0x88a8);
+    /// IPv6.
+    pub const IPV6: Self = Self(0x86dd);
+    /// Transparent Ethernet bridging: the payload of an l2 tenant (RFC 1701).
+    pub const ETHERNET: Self = Self(0x6558);
+
+    /// From network byte order.
+    #[inline(always)]
+    pub const fn from_be_bytes(bytes: [u8; 2]) -> Self {
+        Self(u16::from_be_bytes(bytes))
+    }
+
+    /// In network byte order.
+    #[inline(always)]
+    pub const fn to_be_bytes(self) -> [u8; 2] {
+        self.0.to_be_bytes()
+    }
+
+    #[inline(always)]
+    const fn is_vlan(self) -> bool {
+        matches!(self, Self::VLAN | Self::SERVICE_VLAN)
+    }
+}
+
+/// A MAC address, in the order it is written.
+pub type MacAddr = [u8; 6];
+
+/// An Ethernet header of a frame without VLAN tag.
+#[inline(always)]
+pub const fn header(dst: MacAddr, src: MacAddr, ether_type: EtherType) -> [u8; HEADER_LEN] {
+    let [d0, d1, d2, d3, d4, d5] = dst;
+    let [s0, s1, s2, s3, s4, s5] = src;
+    let [t0, t1] = ether_type.to_be_bytes();
+    [d0, d1, d2, d3, d4, d5, s0, s1, s2, s3, s4, s5, t0, t1]
+}
+
+/// What a frame carries, and where.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Payload {
+    /// Type of the payload, behind any VLAN tags.
+    pub ether_type: EtherType,
+    /// Where the payload begins, in bytes from the start of the packet.
+    pub offset: usize,
+}
+
+/// Finds the payload of the Ethernet frame that begins at `start`: [`EtherType::NONE`] where the frame ends too soon.
+#[inline(always)]
+pub fn payload<P: Packet + ?Sized>(packet: &P, start: usize) -> Payload {
+    let mut offset = start + HEADER_LEN;
+    let mut ether_type = ether_type_before(packet, offset);
+    for _ in 0..MAX_TAGS {
+        if ether_type.is_vlan() {
+            offset += VLAN_TAG_LEN;
+            ether_type = ether_type_before(packet, offset);
+        }
+    }
+    Payload { ether_type, offset }
+}
+
+#[inline(always)]
+fn ether_type_before<P: Packet + ?Sized>(packet: &P, offset: usize) -> EtherType {
+    packet.read(offset - 2).map_or(EtherType::NONE, EtherType::from_be_bytes)
+}

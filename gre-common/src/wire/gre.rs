@@ -1,0 +1,109 @@
+//! GRE headers (RFC 2784, with the key and sequence number of RFC 2890).
+
+use super::ethernet::EtherType;
+use crate::packet::Packet;
+
+/// Length of a header without optional fields, in bytes.
+pub const BASE_LEN: usize = 4;
+/// Length of each optional field, in bytes.
+pub const FIELD_LEN: usize = 4;
+
+const CHECKSUM: u16 = 0x8000;
+const ROUTING: u16 = 0x4000;
+const KEY: u16 = 0x2000;
+const SEQUENCE: u16 = 0x1000;
+/// Bits 4 and 5: discard unless RFC 1701 is implemented (RFC 2784 section 2.3).
+const RESERVED0: u16 = 0x0c00;
+const VERSION: u16 = 0x0007;
+
+/// A GRE key. A packet without key has none, which is not the same as key 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct GreKey(pub u32);
+
+/// A header that RFC 2784 lets a receiver accept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Header {
+    /// Payload type.
+    pub protocol: EtherType,
+    /// The key, where present.
+    pub key: Option<GreKey>,
+    /// Whether a checksum is present.
+    pub checksum: bool,
+    /// Whether a sequence number is present.
+    pub sequence: bool,
+    /// Length with optional fields, in bytes.
+    pub len: usize,
+}
+
+/// Why a header was not accepted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Malformed {
+    /// The packet ends inside the header.
+    Truncated,
+    /// Version 1, which is PPTP (RFC 2637).
+    Pptp,
+    /// Version 2 or above.
+    Version,
+    /// The routing bit, or one of bits 4 and 5.
+    ReservedBits,
+}
+
+/// Parses the header at `offset` of a packet whose GRE part is `room` bytes long.
+///
+/// Bits 6 to 12 are ignored (RFC 2784 section 2.3: "MUST").
+///
+/// # Errors
+/// [`Malformed`] tells which sentence of the RFC the header breaks.
+#[inline(always)]
+pub fn parse<P: Packet + ?Sized>(packet: &P, offset: usize, room: usize) -> Result<Header, Malformed> {
+    if room < BASE_LEN {
+        return Err(Malformed::Truncated);
+    }
+    let [f0, f1, p0, p1] = packet.read(offset).ok_or(Malformed::Truncated)?;
+    let flags = u16::from_be_bytes([f0, f1]);
+    match flags & VERSION {
+        0 => {}
+        1 => return Err(Malformed::Pptp),
+        _ => return Err(Malformed::Version),
+    }
+    if flags & (ROUTING | RESERVED0) != 0 {
+        return Err(Malformed::ReservedBits);
+    }
+    let checksum = flags & CHECKSUM != 0;
+    let sequence = flags & SEQUENCE != 0;
+    let key_offset = BASE_LEN + if checksum { FIELD_LEN } else { 0 };
+    let mut len = key_offset + if sequence { FIELD_LEN } else { 0 };
+    let mut key = None;
+    if flags & KEY != 0 {
+        len += FIELD_LEN;
+        let bytes = packet.read(offset + key_offset).ok_or(Malformed::Truncated)?;
+        key = Some(GreKey(u32::from_be_bytes(bytes)));
+    }
+    if room < len {
+        return Err(Malformed::Truncated);
+    }
+    Ok(Header { protocol: EtherType::from_be_bytes([p0, p1]), key, checksum, sequence, len })
+}
+
+/// A header without optional fields.
+#[inline(always)]
+pub const fn emit(protocol: EtherType) -> [u8; BASE_LEN] {
+    let [p0, p1] = protocol.to_be_bytes();
+    [0, 0, p0, p1]
+}
+
+/// A header with a key.
+#[inline(always)]
+pub const fn emit_keyed(protocol: EtherType, key: GreKey) -> [u8; BASE_LEN + FIELD_LEN] {
+    let [f0, f1] = KEY.to_be_bytes();
+    let [p0, p1] = protocol.to_be_bytes();
+    let [k0, k1, k2, k3] = key.0.to_be_bytes();
+    [f0, f1, p0, p1, k0, k1, k2, k3]
+}
+
+/// Whether a payload type is a control or monitoring protocol that a tenant never carries: keepalive,
+/// WCCP, ERSPAN, NHRP, MPLS, IS-IS.
+#[inline(always)]
+pub const fn is_control(protocol: EtherType) -> bool {
+    matches!(protocol.0, 0x0000 | 0x883e | 0x88be | 0x22eb | 0x2001 | 0x8847 | 0x8848 | 0x00fe)
+}

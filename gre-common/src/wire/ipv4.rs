@@ -1,0 +1,111 @@
+//! IPv4 headers (RFC 791).
+
+pub use network_types::ip::Ipv4Hdr;
+
+use super::checksum;
+
+/// Length of a header without options, in bytes.
+pub const HEADER_LEN: usize = Ipv4Hdr::LEN;
+/// Where the header checksum stands.
+pub const CHECKSUM_OFFSET: usize = 10;
+/// Protocol number of GRE.
+pub const PROTO_GRE: u8 = 47;
+/// Protocol number of TCP.
+pub const PROTO_TCP: u8 = 6;
+/// Protocol number of UDP.
+pub const PROTO_UDP: u8 = 17;
+
+/// "Don't fragment", in the 16 bits of flags and fragment offset.
+const DONT_FRAGMENT: u16 = 0x4000;
+/// "More fragments" and the fragment offset.
+const FRAGMENT: u16 = 0x3fff;
+
+/// Reads a header as it stands on the wire.
+#[inline(always)]
+pub const fn parse(bytes: [u8; HEADER_LEN]) -> Ipv4Hdr {
+    let [
+        vihl, tos, l0, l1, i0, i1, f0, f1, ttl, proto, c0, c1,
+        s0, s1, s2, s3, d0, d1, d2, d3,
+    ] = bytes;
+    Ipv4Hdr {
+        vihl,
+        tos,
+        tot_len: [l0, l1],
+        id: [i0, i1],
+        frags: [f0, f1],
+        ttl,
+        proto,
+        check: [c0, c1],
+        src_addr: [s0, s1, s2, s3],
+        dst_addr: [d0, d1, d2, d3],
+    }
+}
+
+/// Whether version and header length make sense.
+#[inline(always)]
+pub fn is_sane(header: &Ipv4Hdr) -> bool {
+    header.version() == 4 && header_len(header) >= HEADER_LEN
+}
+
+/// Header length with options, in bytes.
+#[inline(always)]
+pub const fn header_len(header: &Ipv4Hdr) -> usize {
+    ((header.vihl & 0x0f) as usize) * 4
+}
+
+/// Length of the whole packet, in bytes.
+#[inline(always)]
+pub const fn total_len(header: &Ipv4Hdr) -> usize {
+    u16::from_be_bytes(header.tot_len) as usize
+}
+
+/// Whether the packet is a fragment, first ones included.
+#[inline(always)]
+pub const fn is_fragment(header: &Ipv4Hdr) -> bool {
+    u16::from_be_bytes(header.frags) & FRAGMENT != 0
+}
+
+/// Whether "don't fragment" is set.
+#[inline(always)]
+pub const fn dont_fragment(header: &Ipv4Hdr) -> bool {
+    u16::from_be_bytes(header.frags) & DONT_FRAGMENT != 0
+}
+
+/// The fields of an outer header that differ from tunnel to tunnel or packet to packet.
+#[derive(Clone, Copy, Debug)]
+pub struct Outer {
+    /// Type of service: DSCP and ECN.
+    pub tos: u8,
+    /// Length of the whole packet, in bytes.
+    pub total_len: u16,
+    /// Identification; 0 where `dont_fragment` is set (RFC 6864 section 4.1).
+    pub id: u16,
+    /// "Don't fragment".
+    pub dont_fragment: bool,
+    /// Time to live.
+    pub ttl: u8,
+    /// Source address.
+    pub src: [u8; 4],
+    /// Destination address.
+    pub dst: [u8; 4],
+}
+
+impl Outer {
+    /// The header of a GRE packet, checksum filled in.
+    #[inline(always)]
+    pub fn emit(self) -> [u8; HEADER_LEN] {
+        let [l0, l1] = self.total_len.to_be_bytes();
+        let [i0, i1] = self.id.to_be_bytes();
+        let [f0, f1] = if self.dont_fragment { DONT_FRAGMENT } else { 0 }.to_be_bytes();
+        let [s0, s1, s2, s3] = self.src;
+        let [d0, d1, d2, d3] = self.dst;
+        let mut header = [
+            0x45, self.tos, l0, l1, i0, i1, f0, f1, self.ttl, PROTO_GRE, 0, 0,
+            s0, s1, s2, s3, d0, d1, d2, d3,
+        ];
+        let [c0, c1] = (!checksum::fold(checksum::add(0, &header))).to_be_bytes();
+        header[CHECKSUM_OFFSET] = c0;
+        header[CHECKSUM_OFFSET + 1] = c1;
+        header
+    }
+}
