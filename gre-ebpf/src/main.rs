@@ -1,0 +1,201 @@
+//! The kernel side of xgre, thin: each program asks `gre-common` for a verdict and carries it out.
+//!
+//! - [`packet`]: the only file that touches packet pointers.
+//! - [`maps`]: the maps, and the tables that decisions read.
+//! - [`rewrite`]: makes or takes room and writes headers.
+//! - [`count`]: counters.
+//! - [`verifier`]: what the verifier has to be told.
+#![cfg_attr(target_arch = "bpf", no_std, no_main, feature(asm_experimental_arch))]
+#![cfg_attr(not(target_arch = "bpf"), allow(dead_code))] // Checked for the host by clippy only.
+
+mod count;
+mod maps;
+mod packet;
+mod rewrite;
+mod verifier;
+
+use aya_ebpf::{
+    bindings::{
+        TC_ACT_OK, TC_ACT_SHOT, bpf_redir_neigh, bpf_redir_neigh__bindgen_ty_1,
+        xdp_action::{XDP_DROP, XDP_PASS},
+    },
+    helpers::{bpf_redirect, bpf_redirect_neigh},
+    macros::{classifier, xdp},
+    programs::{TcContext, XdpContext},
+};
+use aya_log_ebpf::debug;
+use gre_common::{
+    decap::{Decap, decap},
+    encap::{Encap, encap},
+    tables::{Delivery, Hook, HookKey, HopState, IfIndex, NextHop},
+    verdict::{DropReason, PassReason, Verdict},
+};
+
+use crate::{
+    maps::{Maps, PORT_DEVICES},
+    packet::{TcPacket, XdpPacket, take_handover},
+};
+
+/// Decapsulates in the driver.
+#[xdp(frags)]
+pub fn uplink_xdp(ctx: XdpContext) -> u32 {
+    uplink_xdp_verdict(&ctx, decap(&XdpPacket::with_frags(&ctx), &Maps))
+}
+
+/// The same for kernels before 5.18, where XDP knows no fragments.
+#[xdp]
+pub fn uplink_xdp_linear(ctx: XdpContext) -> u32 {
+    uplink_xdp_verdict(&ctx, decap(&XdpPacket::linear(&ctx), &Maps))
+}
+
+/// Decapsulates what XDP did not take, and hands over what it did.
+#[classifier]
+pub fn uplink_tc(ctx: TcContext) -> i32 {
+    if let Some(ifindex) = take_handover(&ctx) {
+        return redirect(ifindex);
+    }
+    let hook = HookKey { ifindex: tc_ifindex(&ctx), hook: Hook::UPLINK_TC };
+    match decap(&TcPacket::new(&ctx), &Maps) {
+        Verdict::Pass(reason) => pass_tc(&ctx, hook, reason),
+        Verdict::Drop(discard) => drop_tc(&ctx, hook, discard),
+        Verdict::Forward(plan) => match rewrite::decap_tc(&ctx, &plan) {
+            Ok(()) => {
+                count::received(plan.tenant, plan.inner_len, plan.notice);
+                debug!(&ctx, "uplink_tc: tenant {} gets {} bytes", plan.tenant.0, plan.inner_len);
+                redirect(plan.port.ifindex)
+            }
+            Err(rewrite::Refused) => drop_tc(&ctx, hook, DropReason::RewriteFailed.of(plan.tenant)),
+        },
+    }
+}
+
+/// Encapsulates what a tenant sends.
+#[classifier]
+pub fn port_tc(ctx: TcContext) -> i32 {
+    let hook = HookKey { ifindex: tc_ifindex(&ctx), hook: Hook::PORT_TC };
+    match encap(&TcPacket::new(&ctx), &Maps, hook.ifindex) {
+        Verdict::Pass(reason) => pass_tc(&ctx, hook, reason),
+        Verdict::Drop(discard) => drop_tc(&ctx, hook, discard),
+        Verdict::Forward(plan) => match rewrite::encap_tc(&ctx, &plan) {
+            Ok(()) => {
+                count::sent(plan.tenant, plan.inner_len);
+                debug!(&ctx, "port_tc: tenant {} sends {} bytes", plan.tenant.0, plan.inner_len);
+                send(&plan)
+            }
+            Err(rewrite::Refused) => drop_tc(&ctx, hook, DropReason::RewriteFailed.of(plan.tenant)),
+        },
+    }
+}
+
+#[inline(always)]
+fn uplink_xdp_verdict(ctx: &XdpContext, verdict: Verdict<Decap>) -> u32 {
+    let hook = HookKey { ifindex: IfIndex(ctx.ingress_ifindex() as u32), hook: Hook::UPLINK_XDP };
+    match verdict {
+        Verdict::Pass(reason) => pass_xdp(ctx, hook, reason),
+        Verdict::Drop(discard) => drop_xdp(ctx, hook, discard),
+        Verdict::Forward(plan) => {
+            let redirected = plan.port.delivery == Delivery::REDIRECT;
+            if !redirected && rewrite::reserve_handover(ctx).is_err() {
+                return pass_xdp(ctx, hook, PassReason::LeftToTc);
+            }
+            match deliver_xdp(ctx, &plan, redirected) {
+                Ok(action) => {
+                    count::received(plan.tenant, plan.inner_len, plan.notice);
+                    debug!(ctx, "uplink_xdp: tenant {} gets {} bytes", plan.tenant.0, plan.inner_len);
+                    action
+                }
+                Err(reason) => drop_xdp(ctx, hook, reason.of(plan.tenant)),
+            }
+        }
+    }
+}
+
+#[inline(always)]
+fn deliver_xdp(ctx: &XdpContext, plan: &Decap, redirected: bool) -> Result<u32, DropReason> {
+    rewrite::decap_xdp(ctx, plan).map_err(|rewrite::Refused| DropReason::RewriteFailed)?;
+    if redirected {
+        let sent = PORT_DEVICES.redirect(plan.port.ifindex.0, u64::from(XDP_DROP));
+        return sent.map_err(|_| DropReason::RedirectFailed);
+    }
+    rewrite::hand_over(ctx, &plan.port).map_err(|rewrite::Refused| DropReason::RewriteFailed)?;
+    Ok(XDP_PASS)
+}
+
+#[inline(always)]
+fn pass_xdp(ctx: &XdpContext, hook: HookKey, reason: PassReason) -> u32 {
+    count::passed(hook, reason);
+    debug!(ctx, "uplink_xdp: pass, {}", reason.label());
+    XDP_PASS
+}
+
+#[inline(always)]
+fn drop_xdp(ctx: &XdpContext, hook: HookKey, discard: gre_common::verdict::Discard) -> u32 {
+    count::dropped(hook, discard);
+    debug!(ctx, "uplink_xdp: drop, {}", discard.reason.label());
+    XDP_DROP
+}
+
+#[inline(always)]
+fn pass_tc(ctx: &TcContext, hook: HookKey, reason: PassReason) -> i32 {
+    count::passed(hook, reason);
+    debug!(ctx, "tc: pass, {}", reason.label());
+    TC_ACT_OK
+}
+
+#[inline(always)]
+fn drop_tc(ctx: &TcContext, hook: HookKey, discard: gre_common::verdict::Discard) -> i32 {
+    count::dropped(hook, discard);
+    debug!(ctx, "tc: drop, {}", discard.reason.label());
+    TC_ACT_SHOT
+}
+
+/// Sends an encapsulated packet on its way.
+#[inline(always)]
+fn send(plan: &Encap) -> i32 {
+    match plan.next_hop.state {
+        HopState::RESOLVED => redirect(plan.next_hop.ifindex),
+        _ => redirect_to_neighbour(&plan.next_hop),
+    }
+}
+
+/// Transmits on a device.
+#[inline(always)]
+fn redirect(ifindex: IfIndex) -> i32 {
+    // SAFETY: the helper takes integers only.
+    unsafe { bpf_redirect(ifindex.0, 0) as i32 }
+}
+
+/// Transmits on a device after the kernel has found the next hop's MAC address.
+#[inline(always)]
+fn redirect_to_neighbour(hop: &NextHop) -> i32 {
+    const AF_INET: u32 = 2;
+    let mut neighbour = bpf_redir_neigh {
+        nh_family: AF_INET,
+        __bindgen_anon_1: bpf_redir_neigh__bindgen_ty_1 { ipv6_nh: [0; 4] },
+    };
+    neighbour.__bindgen_anon_1.ipv4_nh = u32::from_ne_bytes(hop.address);
+    let len = size_of::<bpf_redir_neigh>() as i32;
+    // SAFETY: `neighbour` is a complete `bpf_redir_neigh` and outlives the call.
+    unsafe { bpf_redirect_neigh(hop.ifindex.0, &raw mut neighbour, len, 0) as i32 }
+}
+
+#[inline(always)]
+fn tc_ifindex(ctx: &TcContext) -> IfIndex {
+    // SAFETY: the kernel rewrites this access to the socket buffer's own field.
+    IfIndex(unsafe { (*ctx.skb.skb).ifindex })
+}
+
+#[cfg(target_arch = "bpf")]
+#[panic_handler]
+fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
+    loop {}
+}
+
+/// Kernel modules and programs that call GPL helpers say so.
+#[cfg(target_arch = "bpf")]
+#[unsafe(link_section = "license")]
+#[unsafe(no_mangle)]
+static LICENSE: [u8; 13] = *b"Dual MIT/GPL\0";
+
+#[cfg(not(target_arch = "bpf"))]
+fn main() {}

@@ -1,0 +1,217 @@
+//! The only file that touches packet pointers.
+//!
+//! The verifier wants every access compared with the end of the packet, after the last helper that
+//! may have moved it. So nothing here keeps a pointer: each access loads both ends anew.
+
+use aya_ebpf::{
+    EbpfContext as _,
+    helpers::{bpf_skb_pull_data, bpf_xdp_get_buff_len},
+    programs::{TcContext, XdpContext},
+};
+use gre_common::{packet::Packet, tables::{Handover, IfIndex}};
+
+use crate::verifier::bounded;
+
+/// Furthest byte a header may begin at; the verifier needs a bound. Outer headers with all options and
+/// tags, and inner ones up to the transport header, end well before it.
+const MAX_OFFSET: usize = 255;
+/// How much of a socket buffer is made linear before its headers are read.
+const LINEAR_LEN: u32 = 192;
+
+/// Loads four bytes as they stand.
+///
+/// A load of the compiler's own would be of single bytes, for it knows no alignment; the kernel, where
+/// unaligned access costs nothing, asks for none.
+///
+/// # Safety
+/// The verifier knows that the bytes are part of the packet.
+#[inline(always)]
+unsafe fn load_u32(address: usize) -> u32 {
+    #[cfg(target_arch = "bpf")]
+    {
+        let value: u64;
+        // SAFETY: the caller's promise.
+        unsafe {
+            core::arch::asm!("{0} = *(u32 *)({1} + 0)", out(reg) value, in(reg) address, options(readonly, nostack));
+        }
+        value as u32
+    }
+    #[cfg(not(target_arch = "bpf"))]
+    // SAFETY: the caller's promise.
+    unsafe {
+        (address as *const u32).read_unaligned()
+    }
+}
+
+/// Linear bytes of a packet, from `start` up to `end`.
+#[derive(Clone, Copy)]
+struct Span {
+    start: usize,
+    end: usize,
+}
+
+impl Span {
+    /// Address of `len` readable bytes at `offset`.
+    #[inline(always)]
+    fn at(self, offset: usize, len: usize) -> Option<usize> {
+        if offset > MAX_OFFSET {
+            return None;
+        }
+        let address = self.start + bounded::<MAX_OFFSET>(offset);
+        if address + len > self.end { None } else { Some(address) }
+    }
+
+    /// The bytes are zero where there are none to read, instead of undefined: the compiler may begin to
+    /// calculate with them before it looks whether there are any, and the verifier would see it calculate
+    /// with whatever the registers hold.
+    #[inline(always)]
+    fn read<const N: usize>(self, offset: usize) -> Option<[u8; N]> {
+        let mut bytes = [0; N];
+        let address = self.at(offset, N);
+        if let Some(mut address) = address {
+            let mut words = bytes.chunks_exact_mut(size_of::<u32>());
+            for word in &mut words {
+                // SAFETY: the range was compared with the end of the packet, which no one moves while
+                // the program runs; the same holds below.
+                word.copy_from_slice(&unsafe { load_u32(address) }.to_ne_bytes());
+                address += size_of::<u32>();
+            }
+            for byte in words.into_remainder() {
+                // SAFETY: as above.
+                *byte = unsafe { (address as *const u8).read() };
+                address += 1;
+            }
+        }
+        address.map(|_| bytes)
+    }
+
+    #[inline(always)]
+    fn write<T: Copy>(self, offset: usize, value: T) -> Option<()> {
+        let address = self.at(offset, size_of::<T>())?;
+        // SAFETY: as in `read`; the kernel lets XDP and TC programs write to the packet they own.
+        unsafe { (address as *mut T).write_unaligned(value) };
+        Some(())
+    }
+}
+
+/// A frame in the driver.
+pub struct XdpPacket<'a> {
+    ctx: &'a XdpContext,
+    len: usize,
+}
+
+impl<'a> XdpPacket<'a> {
+    /// A frame that may continue in fragments.
+    #[inline(always)]
+    pub fn with_frags(ctx: &'a XdpContext) -> Self {
+        // SAFETY: the context is the one the kernel gave us.
+        let len = unsafe { bpf_xdp_get_buff_len(ctx.ctx) } as usize;
+        Self { ctx, len }
+    }
+
+    /// A frame that is all in one buffer.
+    #[inline(always)]
+    pub fn linear(ctx: &'a XdpContext) -> Self {
+        Self { ctx, len: ctx.data_end() - ctx.data() }
+    }
+
+    #[inline(always)]
+    fn span(ctx: &XdpContext) -> Span {
+        Span { start: ctx.data(), end: ctx.data_end() }
+    }
+}
+
+impl Packet for XdpPacket<'_> {
+    #[inline(always)]
+    fn len(&self) -> usize {
+        self.len
+    }
+
+    #[inline(always)]
+    fn read<const N: usize>(&self, offset: usize) -> Option<[u8; N]> {
+        Self::span(self.ctx).read(offset)
+    }
+}
+
+/// Writes bytes into a frame in the driver.
+#[inline(always)]
+pub fn write_xdp<const N: usize>(ctx: &XdpContext, offset: usize, bytes: [u8; N]) -> Option<()> {
+    XdpPacket::span(ctx).write(offset, bytes)
+}
+
+/// Writes the metadata in front of a frame, which must have room for it.
+#[inline(always)]
+pub fn write_handover(ctx: &XdpContext, handover: Handover) -> Option<()> {
+    Span { start: ctx.metadata(), end: ctx.metadata_end() }.write(0, handover)
+}
+
+/// A socket buffer.
+pub struct TcPacket<'a> {
+    ctx: &'a TcContext,
+}
+
+impl<'a> TcPacket<'a> {
+    /// Makes the headers linear, where they are not.
+    #[inline(always)]
+    pub fn new(ctx: &'a TcContext) -> Self {
+        let linear = (ctx.data_end() - ctx.data()) as u32;
+        if linear < LINEAR_LEN && linear < ctx.len() {
+            // A failure leaves the headers unreadable, and the packet is then judged too short.
+            // SAFETY: the context is the one the kernel gave us.
+            unsafe { bpf_skb_pull_data(ctx.as_ptr().cast(), LINEAR_LEN.min(ctx.len())) };
+        }
+        Self { ctx }
+    }
+}
+
+impl Packet for TcPacket<'_> {
+    #[inline(always)]
+    fn len(&self) -> usize {
+        self.ctx.len() as usize
+    }
+
+    #[inline(always)]
+    fn read<const N: usize>(&self, offset: usize) -> Option<[u8; N]> {
+        Span { start: self.ctx.data(), end: self.ctx.data_end() }.read(offset)
+    }
+
+    #[inline(always)]
+    fn segment_payload(&self) -> usize {
+        // SAFETY: the kernel rewrites this access to the socket buffer's own field.
+        unsafe { (*self.ctx.skb.skb).gso_size as usize }
+    }
+
+    #[inline(always)]
+    fn has_stripped_vlan(&self) -> bool {
+        stripped_vlan(self.ctx).is_some()
+    }
+}
+
+/// The four bytes of a VLAN tag that the device took out of the frame.
+#[inline(always)]
+pub fn stripped_vlan(ctx: &TcContext) -> Option<[u8; 4]> {
+    // SAFETY: the kernel rewrites these accesses to the socket buffer's own fields.
+    let (present, protocol, tci) = unsafe {
+        let skb = ctx.skb.skb;
+        ((*skb).vlan_present, (*skb).vlan_proto, (*skb).vlan_tci)
+    };
+    // `vlan_proto` is in network byte order, `vlan_tci` in the host's.
+    let [p0, p1] = (protocol as u16).to_ne_bytes();
+    let [t0, t1] = (tci as u16).to_be_bytes();
+    (present != 0).then_some([p0, p1, t0, t1])
+}
+
+/// Takes what `uplink_xdp` left in front of a packet. Clearing it keeps it from meeting another
+/// xgre behind the port's device.
+#[inline(always)]
+pub fn take_handover(ctx: &TcContext) -> Option<IfIndex> {
+    // SAFETY: the kernel rewrites this access to the socket buffer's own field.
+    let start = unsafe { (*ctx.skb.skb).data_meta } as usize;
+    let metadata = Span { start, end: ctx.data() };
+    let [m0, m1, m2, m3, i0, i1, i2, i3] = metadata.read(0)?;
+    if u32::from_ne_bytes([m0, m1, m2, m3]) != Handover::MAGIC {
+        return None;
+    }
+    metadata.write(0, [0u8; size_of::<Handover>()])?;
+    Some(IfIndex(u32::from_ne_bytes([i0, i1, i2, i3])))
+}

@@ -1,0 +1,239 @@
+//! Apply a plan: make or take room, write headers.
+//!
+//! An error leaves a packet that must be dropped; it is half rewritten.
+
+use aya_ebpf::{
+    bindings::{
+        BPF_F_ADJ_ROOM_ENCAP_L2_ETH, BPF_F_ADJ_ROOM_ENCAP_L3_IPV4, BPF_F_ADJ_ROOM_ENCAP_L4_GRE,
+        BPF_F_ADJ_ROOM_FIXED_GSO, BPF_F_RECOMPUTE_CSUM,
+        bpf_adj_room_mode::BPF_ADJ_ROOM_MAC,
+    },
+    bpf_f_adj_room_encap_l2,
+    helpers::{
+        bpf_skb_change_head, bpf_skb_change_tail, bpf_skb_vlan_pop, bpf_xdp_adjust_head,
+        bpf_xdp_adjust_meta, bpf_xdp_adjust_tail,
+    },
+    programs::{TcContext, XdpContext},
+};
+use gre_common::{
+    decap::{self, Decap, Version},
+    encap::{self, Encap, Headers},
+    packet::Packet as _,
+    tables::{Handover, Port},
+    wire::{ethernet, ipv4},
+};
+
+use crate::packet::{TcPacket, stripped_vlan, write_handover, write_xdp};
+
+/// The kernel refused a change.
+pub struct Refused;
+
+type Result<T = ()> = core::result::Result<T, Refused>;
+
+#[inline(always)]
+fn accepted(code: i64) -> Result {
+    if code == 0 { Ok(()) } else { Err(Refused) }
+}
+
+/// Makes room for metadata in front of a frame. Refused by drivers without metadata; the frame is unchanged then.
+#[inline(always)]
+pub fn reserve_handover(ctx: &XdpContext) -> Result {
+    // SAFETY: the context is the one the kernel gave us.
+    accepted(unsafe { bpf_xdp_adjust_meta(ctx.ctx, -(size_of::<Handover>() as i32)) })
+}
+
+/// Tells `uplink_tc` where a frame goes, in the room that [`reserve_handover`] made.
+#[inline(always)]
+pub fn hand_over(ctx: &XdpContext, port: &Port) -> Result {
+    let handover = Handover { magic: Handover::MAGIC, ifindex: port.ifindex };
+    write_handover(ctx, handover).ok_or(Refused)
+}
+
+/// Turns a GRE frame in the driver into the tenant's frame.
+#[inline(always)]
+pub fn decap_xdp(ctx: &XdpContext, plan: &Decap) -> Result {
+    if let Some(ecn) = plan.ecn {
+        let mark = plan.inner_ip.with_ecn(ecn);
+        let start = plan.inner_ip.offset;
+        write_xdp(ctx, start, mark.start).ok_or(Refused)?;
+        if plan.inner_ip.version == Version::V4 {
+            write_xdp(ctx, start + ipv4::CHECKSUM_OFFSET, mark.checksum).ok_or(Refused)?;
+        }
+    }
+    if plan.padding > 0 {
+        // SAFETY: the context is the one the kernel gave us, here and below.
+        accepted(unsafe { bpf_xdp_adjust_tail(ctx.ctx, -(plan.padding as i32)) })?;
+    }
+    match plan.payload {
+        decap::Payload::Ethernet => {
+            // SAFETY: as above.
+            accepted(unsafe { bpf_xdp_adjust_head(ctx.ctx, plan.strip as i32) })
+        }
+        decap::Payload::Ip(ether_type) => {
+            let delta = plan.strip - ethernet::HEADER_LEN;
+            // SAFETY: as above.
+            accepted(unsafe { bpf_xdp_adjust_head(ctx.ctx, delta as i32) })?;
+            let header = ethernet::header(plan.port.station, plan.port.own, ether_type);
+            write_xdp(ctx, 0, header).ok_or(Refused)
+        }
+    }
+}
+
+/// Turns a GRE packet, merged or not, into the tenant's.
+#[inline(always)]
+pub fn decap_tc(ctx: &TcContext, plan: &Decap) -> Result {
+    if let Some(ecn) = plan.ecn {
+        let mark = plan.inner_ip.with_ecn(ecn);
+        let start = plan.inner_ip.offset;
+        store(ctx, start, &mark.start)?;
+        if plan.inner_ip.version == Version::V4 {
+            store(ctx, start + ipv4::CHECKSUM_OFFSET, &mark.checksum)?;
+        }
+    }
+    pop_stripped_vlan(ctx)?;
+    trim(ctx, plan.padding)?;
+    // `adjust_room` removes bytes behind the outer Ethernet header, which the inner one then replaces.
+    let (header, removed) = match plan.payload {
+        decap::Payload::Ethernet => {
+            (TcPacket::new(ctx).read(plan.strip).ok_or(Refused)?, plan.strip)
+        }
+        decap::Payload::Ip(ether_type) => (
+            ethernet::header(plan.port.station, plan.port.own, ether_type),
+            plan.strip - ethernet::HEADER_LEN,
+        ),
+    };
+    adjust_room(ctx, -(removed as i32), 0)?;
+    store_link(ctx, &header)
+}
+
+/// Puts the outer headers in front of a tenant's packet.
+#[inline(always)]
+pub fn encap_tc(ctx: &TcContext, plan: &Encap) -> Result {
+    trim(ctx, plan.padding)?;
+    match plan.headers {
+        Headers::Plain(headers) => encap_with(ctx, plan.payload, &headers),
+        Headers::Keyed(headers) => encap_with(ctx, plan.payload, &headers),
+    }
+}
+
+#[inline(always)]
+fn encap_with<const N: usize>(
+    ctx: &TcContext,
+    payload: encap::Payload,
+    headers: &[u8; N],
+) -> Result {
+    const GRE_OVER_IPV4: u64 = (BPF_F_ADJ_ROOM_ENCAP_L3_IPV4 | BPF_F_ADJ_ROOM_ENCAP_L4_GRE) as u64;
+    let (link, network) = headers.split_at(ethernet::HEADER_LEN);
+    match payload {
+        encap::Payload::Ip => {
+            adjust_room(ctx, network.len() as i32, GRE_OVER_IPV4)?;
+        }
+        encap::Payload::EthernetIp => {
+            let inner: [u8; ethernet::HEADER_LEN] = TcPacket::new(ctx).read(0).ok_or(Refused)?;
+            if let Some(tag) = stripped_vlan(ctx) {
+                pop_stripped_vlan(ctx)?;
+                let room = N + ethernet::VLAN_TAG_LEN;
+                adjust_room(ctx, room as i32, GRE_OVER_IPV4 | inner_ethernet(18))?;
+                store_tagged(ctx, N, &inner, tag)?;
+            } else {
+                adjust_room(ctx, N as i32, GRE_OVER_IPV4 | inner_ethernet(14))?;
+                store(ctx, N, &inner)?;
+            }
+        }
+        // `adjust_room` refuses what is not IP.
+        encap::Payload::Ethernet => {
+            if let Some(tag) = stripped_vlan(ctx) {
+                let inner = TcPacket::new(ctx).read(0).ok_or(Refused)?;
+                pop_stripped_vlan(ctx)?;
+                push(ctx, N + ethernet::VLAN_TAG_LEN)?;
+                store_tagged(ctx, N, &inner, tag)?;
+            } else {
+                push(ctx, N)?;
+            }
+        }
+    }
+    store_link(ctx, link)?;
+    store(ctx, ethernet::HEADER_LEN, network)
+}
+
+/// The flags that tell the kernel of an Ethernet header of `len` bytes behind GRE.
+#[inline(always)]
+const fn inner_ethernet(len: u64) -> u64 {
+    bpf_f_adj_room_encap_l2(len) | BPF_F_ADJ_ROOM_ENCAP_L2_ETH as u64
+}
+
+/// Writes an Ethernet header with its VLAN tag back in place.
+#[inline(always)]
+fn store_tagged(
+    ctx: &TcContext,
+    offset: usize,
+    header: &[u8; ethernet::HEADER_LEN],
+    tag: [u8; ethernet::VLAN_TAG_LEN],
+) -> Result {
+    const ADDRESSES: usize = 12;
+    let mut tagged = [0u8; ethernet::HEADER_LEN + ethernet::VLAN_TAG_LEN];
+    tagged[..ADDRESSES].copy_from_slice(&header[..ADDRESSES]);
+    tagged[ADDRESSES..ADDRESSES + tag.len()].copy_from_slice(&tag);
+    tagged[ADDRESSES + tag.len()..].copy_from_slice(&header[ADDRESSES..]);
+    store(ctx, offset, &tagged)
+}
+
+#[inline(always)]
+fn pop_stripped_vlan(ctx: &TcContext) -> Result {
+    if stripped_vlan(ctx).is_none() {
+        return Ok(());
+    }
+    // SAFETY: the context is the one the kernel gave us, here and below.
+    accepted(unsafe { bpf_skb_vlan_pop(ctx.skb.skb) })
+}
+
+/// Cuts `padding` bytes off the end.
+#[inline(always)]
+fn trim(ctx: &TcContext, padding: usize) -> Result {
+    if padding == 0 {
+        return Ok(());
+    }
+    // SAFETY: as above.
+    accepted(unsafe { bpf_skb_change_tail(ctx.skb.skb, ctx.len() - padding as u32, 0) })
+}
+
+/// Makes `len` bytes of room in front of the frame.
+#[inline(always)]
+fn push(ctx: &TcContext, len: usize) -> Result {
+    // SAFETY: as above.
+    accepted(unsafe { bpf_skb_change_head(ctx.skb.skb, len as u32, 0) })
+}
+
+/// Makes or takes room behind the Ethernet header. The segment size of a merged packet stays: the
+/// decision has checked that segments fit.
+#[inline(always)]
+fn adjust_room(ctx: &TcContext, len: i32, flags: u64) -> Result {
+    ctx.adjust_room(len, BPF_ADJ_ROOM_MAC, flags | u64::from(BPF_F_ADJ_ROOM_FIXED_GSO))
+        .map_err(|_| Refused)
+}
+
+/// Writes the Ethernet header, which a device's checksum over the packet does not cover.
+#[inline(always)]
+fn store_link(ctx: &TcContext, header: &[u8]) -> Result {
+    store_with(ctx, 0, header, 0)
+}
+
+/// Writes bytes behind the Ethernet header.
+#[inline(always)]
+fn store(ctx: &TcContext, offset: usize, bytes: &[u8]) -> Result {
+    store_with(ctx, offset, bytes, u64::from(BPF_F_RECOMPUTE_CSUM))
+}
+
+#[inline(always)]
+fn store_with(ctx: &TcContext, offset: usize, bytes: &[u8], flags: u64) -> Result {
+    // SAFETY: the helper reads `bytes.len()` bytes at `bytes`, and checks the range in the packet.
+    accepted(unsafe {
+        aya_ebpf::helpers::bpf_skb_store_bytes(
+            ctx.skb.skb.cast(),
+            offset as u32,
+            bytes.as_ptr().cast(),
+            bytes.len() as u32,
+            flags,
+        )
+    })
+}

@@ -1,0 +1,21 @@
+//! Help for the verifier, which knows less than the compiler.
+
+/// `value`, which is at most `MASK`, in a way that the verifier sees.
+///
+/// The compiler compares one register and goes on with another that holds the same, or drops a comparison
+/// whose outcome its types guarantee. The verifier then has no bound for what is added to a pointer.
+#[inline(always)]
+pub fn bounded<const MASK: usize>(value: usize) -> usize {
+    const { assert!((MASK + 1).is_power_of_two()) }
+    #[cfg(target_arch = "bpf")]
+    {
+        let mut value = value;
+        // SAFETY: one instruction on one register.
+        unsafe {
+            core::arch::asm!("{0} &= {1}", inout(reg) value, const MASK, options(pure, nomem));
+        }
+        value
+    }
+    #[cfg(not(target_arch = "bpf"))]
+    value
+}
