@@ -1,0 +1,123 @@
+//! What changed in the kernel's stack.
+
+use std::net::Ipv4Addr;
+
+use futures_util::{Stream, StreamExt};
+use gre_common::tables::IfIndex;
+use rtnetlink::{
+    MulticastGroup,
+    packet_core::{NetlinkMessage, NetlinkPayload},
+    packet_route::{
+        AddressFamily, RouteNetlinkMessage,
+        neighbour::{NeighbourAddress, NeighbourAttribute, NeighbourMessage, NeighbourState},
+    },
+    sys::SocketAddr,
+};
+
+use super::Error;
+
+/// Something that a next hop or a device may depend on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// An interface is new, or anything about it changed.
+    Link(IfIndex),
+    /// An interface was deleted or moved to another namespace.
+    LinkGone(IfIndex),
+    /// An IPv4 route, rule or address of this host.
+    Route,
+    /// An IPv4 neighbour.
+    Neighbour {
+        /// The device it is on.
+        ifindex: IfIndex,
+        /// Its address.
+        address: Ipv4Addr,
+        /// Whether the kernel will not confirm its MAC address unless someone asks.
+        stale_or_failed: bool,
+    },
+    /// Changes came faster than they were read and some are lost: resolve everything anew.
+    Lost,
+}
+
+/// Receives changes from the moment it connects.
+pub struct Monitor {
+    messages: Box<dyn Stream<Item = Notification> + Send + Unpin>,
+}
+
+type Notification = (NetlinkMessage<RouteNetlinkMessage>, SocketAddr);
+
+impl Monitor {
+    /// Connects, and spawns the connection's task on the current tokio runtime.
+    ///
+    /// # Errors
+    /// The kernel gives no socket.
+    ///
+    /// # Panics
+    /// Outside a tokio runtime with I/O.
+    pub fn connect() -> Result<Self, Error> {
+        let groups = [
+            MulticastGroup::Link,
+            MulticastGroup::Neigh,
+            MulticastGroup::Ipv4Ifaddr,
+            MulticastGroup::Ipv4Route,
+            MulticastGroup::Ipv4Rule,
+        ];
+        let (connection, _, messages) =
+            rtnetlink::new_multicast_connection(&groups).map_err(Error::Socket)?;
+        tokio::spawn(connection);
+        Ok(Self { messages: Box::new(messages) })
+    }
+
+    /// Waits for the next change; `None` after the socket failed: connect again and resolve everything anew.
+    /// Can be cancelled without losing a change.
+    pub async fn next(&mut self) -> Option<Change> {
+        loop {
+            let (message, _) = self.messages.next().await?;
+            if let Some(change) = change(message.payload) {
+                return Some(change);
+            }
+        }
+    }
+}
+
+fn change(payload: NetlinkPayload<RouteNetlinkMessage>) -> Option<Change> {
+    use RouteNetlinkMessage as Message;
+
+    let message = match payload {
+        NetlinkPayload::InnerMessage(message) => message,
+        NetlinkPayload::Overrun(_) => return Some(Change::Lost),
+        _ => return None,
+    };
+    match message {
+        // A bridge announces its ports here too: there "deleted" only means that a port left it.
+        Message::NewLink(link) | Message::DelLink(link)
+            if link.header.interface_family == AddressFamily::Bridge =>
+        {
+            None
+        }
+        Message::NewLink(link) => Some(Change::Link(IfIndex(link.header.index))),
+        Message::DelLink(link) => Some(Change::LinkGone(IfIndex(link.header.index))),
+        Message::NewRoute(_)
+        | Message::DelRoute(_)
+        | Message::NewRule(_)
+        | Message::DelRule(_)
+        | Message::NewAddress(_)
+        | Message::DelAddress(_) => Some(Change::Route),
+        Message::NewNeighbour(entry) => {
+            let state = entry.header.state;
+            neighbour(&entry, matches!(state, NeighbourState::Stale | NeighbourState::Failed))
+        }
+        Message::DelNeighbour(entry) => neighbour(&entry, true),
+        _ => None,
+    }
+}
+
+/// `None` for an entry that is not IPv4: of IPv6 or of a bridge's forwarding table.
+fn neighbour(entry: &NeighbourMessage, stale_or_failed: bool) -> Option<Change> {
+    let ifindex = IfIndex(entry.header.ifindex);
+    entry.attributes.iter().find_map(|attribute| match *attribute {
+        NeighbourAttribute::Destination(NeighbourAddress::Inet(address)) => {
+            Some(Change::Neighbour { ifindex, address, stale_or_failed })
+        }
+        _ => None,
+    })
+}
