@@ -172,7 +172,8 @@ fn plan<P: Packet + ?Sized, T: Tables>(packet: &P, tables: &T) -> Result<Decap, 
         Payload::Ip(ether_type) => inner.ip(packet, ether_type, header.src_addr),
     }
     .map_err(|reason| End::from(reason.of(id)))?;
-    let (ecn, notice) = congestion(inner_ip, header.tos).map_err(|reason| End::from(reason.of(id)))?;
+    let (ecn, notice) =
+        congestion(inner_ip, header.tos).map_err(|reason| End::from(reason.of(id)))?;
 
     if tenant.port == Port::NONE {
         return Err(DropReason::NoPort.of(id).into());
@@ -227,7 +228,8 @@ impl Outer {
         if self.end > packet.len() || ipv4::total_len(&self.header) < header_len {
             return Err(DropReason::Truncated);
         }
-        let fixed: [u8; ipv4::HEADER_LEN] = packet.read(self.offset).ok_or(DropReason::Truncated)?;
+        let fixed: [u8; ipv4::HEADER_LEN] =
+            packet.read(self.offset).ok_or(DropReason::Truncated)?;
         let mut sum = checksum::add(0, &fixed);
         if header_len > ipv4::HEADER_LEN {
             // At most ten words: the header length has four bits (RFC 791 section 3.1).
@@ -243,13 +245,21 @@ impl Outer {
     }
 }
 
-/// Tells GRE over IPv6 from other IPv6.
+/// Tells GRE over IPv6 from other IPv6. Linux puts a destination-options header in between.
 #[inline(always)]
 fn ipv6_reason<P: Packet + ?Sized>(packet: &P, offset: usize) -> PassReason {
-    match packet.read(offset).map(ipv6::Start) {
-        Some(start) if start.next_header() == ipv4::PROTO_GRE => PassReason::Ipv6Underlay,
-        _ => PassReason::NotGre,
+    let Some(bytes) = packet.read(offset) else { return PassReason::NotGre };
+    let mut next = ipv6::Start(bytes).next_header();
+    let mut offset = offset + ipv6::HEADER_LEN;
+    for _ in 0..ipv6::MAX_OPTION_HEADERS {
+        if !ipv6::is_options(next) {
+            break;
+        }
+        let Some([after, len, ..]) = packet.read::<8>(offset) else { return PassReason::NotGre };
+        next = after;
+        offset += ipv6::options_len(len);
     }
+    if next == ipv4::PROTO_GRE { PassReason::Ipv6Underlay } else { PassReason::NotGre }
 }
 
 /// `end`, if the packet is addressed to a tunnel of ours; else it is none of our business.
@@ -368,10 +378,7 @@ impl Inner {
 
 /// Combines the ECN fields of both headers (RFC 6040 section 4.2).
 #[inline(always)]
-fn congestion(
-    inner: InnerIp,
-    outer_tos: u8,
-) -> Result<(Option<Ecn>, Option<Notice>), DropReason> {
+fn congestion(inner: InnerIp, outer_tos: u8) -> Result<(Option<Ecn>, Option<Notice>), DropReason> {
     if inner.version == Version::NotIp {
         return Ok((None, None));
     }

@@ -8,8 +8,7 @@ use crate::{
         ecn::Ecn,
         ethernet::{self, EtherType},
         gre::{self, GreKey},
-        ipv4,
-        ipv6,
+        ipv4, ipv6,
     },
 };
 

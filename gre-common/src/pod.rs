@@ -1,5 +1,8 @@
 //! Lets userspace move the map types in and out of the kernel as bytes.
-#![expect(unsafe_code, reason = "`aya::Pod` is an unsafe trait, and only this crate may implement it here")]
+#![expect(
+    unsafe_code,
+    reason = "`aya::Pod` is an unsafe trait, and only this crate may implement it here"
+)]
 
 use crate::tables::{
     BindingKey, HookCounters, HookKey, IfIndex, LocalKey, LocalKeyUse, Meta, PortRecord, Tenant,
@@ -17,6 +20,19 @@ macro_rules! pod {
 }
 
 pod!(
-    BindingKey, HookCounters, HookKey, IfIndex, LocalKey, LocalKeyUse, Meta, PortRecord, Tenant,
-    TenantCounters, TenantEvent, TenantId, Tunnel, TunnelId, Uplink,
+    BindingKey,
+    HookCounters,
+    HookKey,
+    IfIndex,
+    LocalKey,
+    LocalKeyUse,
+    Meta,
+    PortRecord,
+    Tenant,
+    TenantCounters,
+    TenantEvent,
+    TenantId,
+    Tunnel,
+    TunnelId,
+    Uplink,
 );

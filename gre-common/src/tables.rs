@@ -345,6 +345,18 @@ impl Hook {
     pub const UPLINK_TC: Self = Self(1);
     /// TC ingress on a port.
     pub const PORT_TC: Self = Self(2);
+
+    /// Every hook.
+    pub const ALL: [Self; 3] = [Self::UPLINK_XDP, Self::UPLINK_TC, Self::PORT_TC];
+
+    /// Its program's name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::UPLINK_XDP => "uplink_xdp",
+            Self::UPLINK_TC => "uplink_tc",
+            _ => "port_tc",
+        }
+    }
 }
 
 /// Key of the per-CPU map `HOOK_COUNTERS`.

@@ -48,26 +48,33 @@ impl DropReason {
 
 /// Why a decision ends without a plan; `?` carries it out.
 ///
-/// Both variants have the same fields, without `Option`, so that none is ever left undefined: the
-/// compiler fills what is undefined with whatever a register holds, and the verifier refuses to see
-/// half a pointer stored ("invalid size of register spill").
+/// No field is ever left undefined, as the tenant of a pass would be in an enum: the compiler fills what
+/// is undefined with whatever a register holds, and the verifier refuses to see half a pointer stored
+/// ("invalid size of register spill").
 #[derive(Clone, Copy)]
-pub(crate) enum End {
-    Pass(PassReason, TenantId),
-    Drop(DropReason, TenantId),
+pub(crate) struct End {
+    outcome: Outcome,
+    /// Who is charged with a drop.
+    tenant: TenantId,
+}
+
+#[derive(Clone, Copy)]
+enum Outcome {
+    Pass(PassReason),
+    Drop(DropReason),
 }
 
 impl From<PassReason> for End {
     #[inline(always)]
     fn from(reason: PassReason) -> Self {
-        Self::Pass(reason, TenantId::NONE)
+        Self { outcome: Outcome::Pass(reason), tenant: TenantId::NONE }
     }
 }
 
 impl From<Discard> for End {
     #[inline(always)]
-    fn from(discard: Discard) -> Self {
-        Self::Drop(discard.reason, discard.tenant)
+    fn from(Discard { reason, tenant }: Discard) -> Self {
+        Self { outcome: Outcome::Drop(reason), tenant }
     }
 }
 
@@ -76,8 +83,8 @@ impl<Plan> From<Result<Plan, End>> for Verdict<Plan> {
     fn from(result: Result<Plan, End>) -> Self {
         match result {
             Ok(plan) => Self::Forward(plan),
-            Err(End::Pass(reason, _)) => Self::Pass(reason),
-            Err(End::Drop(reason, tenant)) => Self::Drop(reason.of(tenant)),
+            Err(End { outcome: Outcome::Pass(reason), .. }) => Self::Pass(reason),
+            Err(End { outcome: Outcome::Drop(reason), tenant }) => Self::Drop(reason.of(tenant)),
         }
     }
 }

@@ -101,7 +101,10 @@ fn uplink_xdp_verdict(ctx: &XdpContext, verdict: Verdict<Decap>) -> u32 {
             match deliver_xdp(ctx, &plan, redirected) {
                 Ok(action) => {
                     count::received(plan.tenant, plan.inner_len, plan.notice);
-                    debug!(ctx, "uplink_xdp: tenant {} gets {} bytes", plan.tenant.0, plan.inner_len);
+                    debug!(
+                        ctx,
+                        "uplink_xdp: tenant {} gets {} bytes", plan.tenant.0, plan.inner_len
+                    );
                     action
                 }
                 Err(reason) => drop_xdp(ctx, hook, reason.of(plan.tenant)),

@@ -8,7 +8,10 @@ use aya_ebpf::{
     helpers::{bpf_skb_pull_data, bpf_xdp_get_buff_len},
     programs::{TcContext, XdpContext},
 };
-use gre_common::{packet::Packet, tables::{Handover, IfIndex}};
+use gre_common::{
+    packet::Packet,
+    tables::{Handover, IfIndex},
+};
 
 use crate::verifier::bounded;
 

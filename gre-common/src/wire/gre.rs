@@ -55,7 +55,11 @@ pub enum Malformed {
 /// # Errors
 /// [`Malformed`] tells which sentence of the RFC the header breaks.
 #[inline(always)]
-pub fn parse<P: Packet + ?Sized>(packet: &P, offset: usize, room: usize) -> Result<Header, Malformed> {
+pub fn parse<P: Packet + ?Sized>(
+    packet: &P,
+    offset: usize,
+    room: usize,
+) -> Result<Header, Malformed> {
     if room < BASE_LEN {
         return Err(Malformed::Truncated);
     }

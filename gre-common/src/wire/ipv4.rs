@@ -23,10 +23,8 @@ const FRAGMENT: u16 = 0x3fff;
 /// Reads a header as it stands on the wire.
 #[inline(always)]
 pub const fn parse(bytes: [u8; HEADER_LEN]) -> Ipv4Hdr {
-    let [
-        vihl, tos, l0, l1, i0, i1, f0, f1, ttl, proto, c0, c1,
-        s0, s1, s2, s3, d0, d1, d2, d3,
-    ] = bytes;
+    let [vihl, tos, l0, l1, i0, i1, f0, f1, ttl, proto, c0, c1, s0, s1, s2, s3, d0, d1, d2, d3] =
+        bytes;
     Ipv4Hdr {
         vihl,
         tos,
@@ -100,8 +98,8 @@ impl Outer {
         let [s0, s1, s2, s3] = self.src;
         let [d0, d1, d2, d3] = self.dst;
         let mut header = [
-            0x45, self.tos, l0, l1, i0, i1, f0, f1, self.ttl, PROTO_GRE, 0, 0,
-            s0, s1, s2, s3, d0, d1, d2, d3,
+            0x45, self.tos, l0, l1, i0, i1, f0, f1, self.ttl, PROTO_GRE, 0, 0, s0, s1, s2, s3, d0,
+            d1, d2, d3,
         ];
         let [c0, c1] = (!checksum::fold(checksum::add(0, &header))).to_be_bytes();
         header[CHECKSUM_OFFSET] = c0;

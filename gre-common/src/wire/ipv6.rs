@@ -3,6 +3,21 @@
 /// Length of the fixed header, in bytes.
 pub const HEADER_LEN: usize = network_types::ip::Ipv6Hdr::LEN;
 
+/// Most option headers that are looked behind: hop-by-hop and destination options (RFC 8200 section 4.1).
+pub const MAX_OPTION_HEADERS: usize = 2;
+
+/// Whether a next-header value announces hop-by-hop or destination options.
+#[inline(always)]
+pub const fn is_options(next_header: u8) -> bool {
+    matches!(next_header, 0 | 60)
+}
+
+/// Length of an option header in bytes, from its length octet (RFC 8200 section 4.3).
+#[inline(always)]
+pub const fn options_len(octet: u8) -> usize {
+    (octet as usize + 1) * 8
+}
+
 /// The first eight bytes of a header: all but the addresses.
 #[derive(Clone, Copy, Debug)]
 pub struct Start(pub [u8; 8]);

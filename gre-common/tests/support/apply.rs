@@ -1,0 +1,48 @@
+//! Carries out a plan on bytes, as the kernel side does on a packet.
+
+use gre_common::{
+    decap::{self, Decap, Version},
+    encap::{Encap, Headers},
+};
+
+/// A plan for a frame.
+pub trait Apply {
+    /// The frame that the plan makes of `frame`.
+    fn apply(&self, frame: &[u8]) -> Vec<u8>;
+}
+
+impl Apply for Decap {
+    fn apply(&self, frame: &[u8]) -> Vec<u8> {
+        let mut inner = inner(frame, self.strip, self.inner_len, self.padding).to_vec();
+        if let Some(ecn) = self.ecn {
+            let mark = self.inner_ip.with_ecn(ecn);
+            let header = &mut inner[self.inner_ip.offset - self.strip..];
+            header[..2].copy_from_slice(&mark.start);
+            if self.inner_ip.version == Version::V4 {
+                header[10..12].copy_from_slice(&mark.checksum);
+            }
+        }
+        match self.payload {
+            decap::Payload::Ethernet => inner,
+            decap::Payload::Ip(ether_type) => {
+                let port = &self.port;
+                [&port.station[..], &port.own, &ether_type.0.to_be_bytes(), &inner].concat()
+            }
+        }
+    }
+}
+
+impl Apply for Encap {
+    fn apply(&self, frame: &[u8]) -> Vec<u8> {
+        let inner = inner(frame, self.strip, self.inner_len, self.padding);
+        match &self.headers {
+            Headers::Plain(headers) => [&headers[..], inner].concat(),
+            Headers::Keyed(headers) => [&headers[..], inner].concat(),
+        }
+    }
+}
+
+fn inner(frame: &[u8], strip: usize, len: usize, padding: usize) -> &[u8] {
+    assert_eq!(strip + len + padding, frame.len(), "the plan does not account for every byte");
+    &frame[strip..strip + len]
+}

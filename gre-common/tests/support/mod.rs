@@ -1,0 +1,18 @@
+//! What the tests of the decision core share:
+//!
+//! - [`frame`]: GRE frames in words, and what tenants put into them.
+//! - [`world`]: tables in memory, with a cast of tenants.
+//! - [`apply`]: carries out a plan on bytes, as the kernel side does.
+//! - [`outcome`]: a verdict and its effect, in a form that tables of expectations can hold.
+//! - [`reasons`]: who gives which reason, so that none goes untested.
+//! - [`checksum`]: checksums by the book.
+//!
+//! Nothing here uses the core's own parsers or checksums: a mistake there must not cancel itself out.
+#![allow(dead_code, reason = "each test binary uses its own part of this")]
+
+pub mod apply;
+pub mod checksum;
+pub mod frame;
+pub mod outcome;
+pub mod reasons;
+pub mod world;

@@ -1,0 +1,204 @@
+//! Tables in memory, with a cast of tenants.
+
+use std::collections::HashMap;
+
+use gre_common::{
+    tables::{
+        BindingKey, Delivery, DfPolicy, FieldPolicy, HopState, IfIndex, KeyField, LocalKey,
+        NextHop, Port, Service, Tables, Tenant, TenantId, Tunnel, TunnelId,
+    },
+    wire::{ethernet::MacAddr, gre::GreKey},
+};
+
+/// Where the tunnels end here.
+pub const LOCAL: [u8; 4] = [192, 0, 2, 1];
+/// The other end of the cast's tunnel.
+pub const REMOTE: [u8; 4] = [192, 0, 2, 2];
+/// The other end of a second tunnel.
+pub const SECOND_REMOTE: [u8; 4] = [192, 0, 2, 3];
+/// No end of any tunnel.
+pub const STRANGER: [u8; 4] = [203, 0, 113, 9];
+
+/// l3, key 10.
+pub const BLUE: TenantId = TenantId(0);
+/// l2, key 20.
+pub const GREEN: TenantId = TenantId(1);
+/// l3, key 0.
+pub const ZERO: TenantId = TenantId(2);
+/// l3, no key.
+pub const KEYLESS: TenantId = TenantId(3);
+/// l3, receives key 7, sends key 8.
+pub const SPLIT: TenantId = TenantId(4);
+/// l3, key 30, no port.
+pub const PORTLESS: TenantId = TenantId(5);
+/// l3, key 20 like [`GREEN`], but over the second tunnel.
+pub const TWIN: TenantId = TenantId(6);
+/// l2, no key, over the second tunnel.
+pub const WHITE: TenantId = TenantId(7);
+
+/// Ethernet header towards the next hop.
+pub const UPLINK_HEADER: [u8; 14] = [2, 0, 0, 0, 1, 2, 2, 0, 0, 0, 1, 1, 8, 0];
+/// MAC address behind every port.
+pub const STATION: MacAddr = [2, 0, 0, 0, 2, 2];
+/// MAC address of every port.
+pub const OWN: MacAddr = [2, 0, 0, 0, 2, 1];
+/// What [`Tables::ip_id`] gives.
+pub const IP_ID: u16 = 0xbeef;
+
+/// The tables.
+#[derive(Debug, Default)]
+pub struct World {
+    bindings: HashMap<BindingKey, TenantId>,
+    local_keys: HashMap<LocalKey, TenantId>,
+    tenants: Vec<Tenant>,
+    tunnels: Vec<Tunnel>,
+    strict: bool,
+}
+
+impl World {
+    /// The cast above.
+    pub fn with_cast() -> Self {
+        let mut world = Self::default();
+        let first = world.add_tunnel(tunnel(LOCAL, REMOTE));
+        let second = world.add_tunnel(tunnel(LOCAL, SECOND_REMOTE));
+        let ids = [
+            world.add_tenant(first, Service::L3, Some(10), Some(10)),
+            world.add_tenant(first, Service::L2, Some(20), Some(20)),
+            world.add_tenant(first, Service::L3, Some(0), Some(0)),
+            world.add_tenant(first, Service::L3, None, None),
+            world.add_tenant(first, Service::L3, Some(7), Some(8)),
+            world.add_tenant(first, Service::L3, Some(30), Some(30)),
+            world.add_tenant(second, Service::L3, Some(20), Some(20)),
+            world.add_tenant(second, Service::L2, None, None),
+        ];
+        assert_eq!(ids, [BLUE, GREEN, ZERO, KEYLESS, SPLIT, PORTLESS, TWIN, WHITE]);
+        world.tenants[PORTLESS.0 as usize].port = Port::NONE;
+        world
+    }
+
+    pub fn strict(self) -> Self {
+        Self { strict: true, ..self }
+    }
+
+    /// Changes every tunnel.
+    pub fn tunnels(mut self, change: impl Fn(&mut Tunnel)) -> Self {
+        self.tunnels.iter_mut().for_each(change);
+        self
+    }
+
+    pub fn add_tunnel(&mut self, tunnel: Tunnel) -> TunnelId {
+        self.tunnels.push(tunnel);
+        TunnelId(self.tunnels.len() as u32 - 1)
+    }
+
+    pub fn add_tenant(
+        &mut self,
+        tunnel: TunnelId,
+        service: Service,
+        in_key: Option<u32>,
+        out_key: Option<u32>,
+    ) -> TenantId {
+        self.bind(tunnel, service, key_field(in_key), key_field(out_key))
+    }
+
+    fn bind(
+        &mut self,
+        tunnel: TunnelId,
+        service: Service,
+        key: KeyField,
+        out_key: KeyField,
+    ) -> TenantId {
+        let id = TenantId(self.tenants.len() as u32);
+        let Tunnel { local, remote, .. } = self.tunnels[tunnel.0 as usize];
+        assert_eq!(
+            self.bindings.insert(BindingKey { local, remote, key }, id),
+            None,
+            "bound twice"
+        );
+        self.local_keys.entry(LocalKey { local, key }).or_insert(id);
+        let port =
+            Port { ifindex: port_of(id), delivery: Delivery::REDIRECT, station: STATION, own: OWN };
+        self.tenants.push(Tenant { in_use: 1, service, tunnel, in_key: key, out_key, port });
+        id
+    }
+
+    /// The tables at the other ends of the tunnels: addresses and keys swapped.
+    pub fn mirrored(&self) -> Self {
+        let mut world = Self::default();
+        for &Tunnel { local, remote, .. } in &self.tunnels {
+            world.add_tunnel(tunnel(remote, local));
+        }
+        for &Tenant { tunnel, service, in_key, out_key, .. } in &self.tenants {
+            world.bind(tunnel, service, out_key, in_key);
+        }
+        world
+    }
+
+    /// Whose packet this is, by the tables alone.
+    pub fn bound(&self, local: [u8; 4], remote: [u8; 4], key: Option<u32>) -> Option<TenantId> {
+        self.binding(&BindingKey { local, remote, key: key_field(key) })
+    }
+}
+
+/// The port of a tenant.
+pub fn port_of(id: TenantId) -> IfIndex {
+    IfIndex(100 + id.0)
+}
+
+/// A tunnel with the defaults, over a path of 1500 bytes.
+pub fn tunnel(local: [u8; 4], remote: [u8; 4]) -> Tunnel {
+    Tunnel {
+        in_use: 1,
+        local,
+        remote,
+        ttl: FieldPolicy::fixed(64),
+        tos: FieldPolicy::fixed(0),
+        df: DfPolicy::SET,
+        next_hop: NextHop {
+            state: HopState::RESOLVED,
+            ifindex: IfIndex(2),
+            address: remote,
+            ethernet: UPLINK_HEADER,
+            mtu: 1500,
+        },
+        ..Tunnel::EMPTY
+    }
+}
+
+fn key_field(key: Option<u32>) -> KeyField {
+    key.map(GreKey).into()
+}
+
+impl Tables for World {
+    fn binding(&self, key: &BindingKey) -> Option<TenantId> {
+        self.bindings.get(key).copied()
+    }
+
+    fn local_key(&self, key: &LocalKey) -> Option<TenantId> {
+        self.local_keys.get(key).copied()
+    }
+
+    fn is_local(&self, address: [u8; 4]) -> bool {
+        self.tunnels.iter().any(|tunnel| tunnel.local == address)
+    }
+
+    fn tenant(&self, id: TenantId) -> Option<&Tenant> {
+        self.tenants.get(id.0 as usize)
+    }
+
+    fn tunnel(&self, id: TunnelId) -> Option<&Tunnel> {
+        self.tunnels.get(id.0 as usize)
+    }
+
+    fn port_tenant(&self, ifindex: IfIndex) -> Option<TenantId> {
+        (0..self.tenants.len() as u32).map(TenantId).find(|id| port_of(*id) == ifindex)
+    }
+
+    fn strict(&self) -> bool {
+        self.strict
+    }
+
+    fn ip_id(&self) -> u16 {
+        IP_ID
+    }
+}

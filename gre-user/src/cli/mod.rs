@@ -1,0 +1,76 @@
+//! The command `xgre`: one file per verb.
+//!
+//! - [`run`]: the daemon.
+//! - [`tunnel`], [`tenant`], [`port`]: read and change the state.
+//! - [`stats`]: counters.
+//! - [`detach`]: the end.
+//! - [`value`]: what users type; [`output`]: what they see.
+
+mod detach;
+mod output;
+mod port;
+mod run;
+mod stats;
+mod tenant;
+mod tunnel;
+mod value;
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+
+use crate::state::StateDir;
+
+/// A GRE tunnel endpoint at the NIC hook: keyed tunnels for many tenants, in XDP and TC.
+#[derive(Debug, Parser)]
+#[command(name = "xgre", version, propagate_version = true)]
+pub struct Cli {
+    /// Folder of the state, on a BPF file system; one per network namespace.
+    #[arg(
+        long,
+        global = true,
+        env = "XGRE_STATE",
+        default_value = "/sys/fs/bpf/xgre",
+        value_name = "DIR"
+    )]
+    state: PathBuf,
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Attach to uplinks, and keep next hops resolved until interrupted.
+    Run(run::Args),
+    /// Tunnels: pairs of local and remote address.
+    #[command(subcommand)]
+    Tunnel(tunnel::Verb),
+    /// Tenants: isolated networks, each with its key.
+    #[command(subcommand)]
+    Tenant(tenant::Verb),
+    /// Ports: interfaces through which a tenant's packets enter and leave.
+    #[command(subcommand)]
+    Port(port::Verb),
+    /// Counters of tenants, ports and uplinks.
+    Stats(stats::Args),
+    /// Take every program off its interface, and remove the state and the devices that xgre made.
+    Detach,
+}
+
+impl Cli {
+    /// Carries the command out.
+    ///
+    /// # Errors
+    /// Cause and remedy, for stderr; nothing is half done.
+    pub async fn run(self) -> anyhow::Result<()> {
+        let dir = StateDir::new(self.state);
+        match self.verb {
+            Verb::Run(args) => run::run(&dir, args).await,
+            Verb::Tunnel(verb) => tunnel::run(&dir, verb).await,
+            Verb::Tenant(verb) => tenant::run(&dir, verb),
+            Verb::Port(verb) => port::run(&dir, verb).await,
+            Verb::Stats(args) => stats::run(&dir, args).await,
+            Verb::Detach => detach::run(&dir).await,
+        }
+    }
+}

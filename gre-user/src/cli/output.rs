@@ -1,0 +1,49 @@
+//! What users see: tables for people, JSON for machines.
+
+use std::{
+    fmt::Display,
+    io::{self, Write as _},
+};
+
+use comfy_table::{Table, presets};
+use serde::Serialize;
+
+/// The version of every JSON document; it changes when a reader would have to.
+pub const JSON_VERSION: u32 = 1;
+
+/// Prints a JSON document.
+pub fn json(document: &impl Serialize) -> anyhow::Result<()> {
+    print(&serde_json::to_string(document)?)
+}
+
+/// Prints rows under headings.
+pub fn table<const N: usize>(
+    headings: [&str; N],
+    rows: impl IntoIterator<Item = [String; N]>,
+) -> anyhow::Result<()> {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING).set_header(headings);
+    for column in table.column_iter_mut() {
+        column.set_padding((0, 2));
+    }
+    table.add_rows(rows);
+    print(&table.trim_fmt())
+}
+
+/// Prints a line. A reader that has gone (`xgre stats | head`) is no error.
+pub fn print(text: &impl Display) -> anyhow::Result<()> {
+    match writeln!(io::stdout(), "{text}") {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        result => Ok(result?),
+    }
+}
+
+/// A value, or a dash.
+pub fn or_dash(value: Option<impl Display>) -> String {
+    value.map_or_else(|| "-".to_owned(), |value| value.to_string())
+}
+
+/// A MAC address as it is written.
+pub fn mac(octets: &[u8]) -> String {
+    octets.iter().map(|octet| format!("{octet:02x}")).collect::<Vec<_>>().join(":")
+}

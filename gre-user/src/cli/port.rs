@@ -1,0 +1,222 @@
+//! `xgre port`
+
+use std::{collections::HashMap, fs};
+
+use anyhow::ensure;
+use clap::Subcommand;
+use gre_common::{
+    tables::{Delivery, IfIndex, Port, Service, Tenant, TenantId, Tunnel},
+    wire::{
+        ethernet::{self, MacAddr},
+        gre, ipv4,
+    },
+};
+use serde::Serialize;
+
+use super::{
+    output::{self, JSON_VERSION},
+    value,
+};
+use crate::{
+    datapath,
+    netlink::{Netlink, link::Link},
+    state::{State, StateDir, port::Named, tenant},
+};
+
+#[derive(Debug, Subcommand)]
+pub enum Verb {
+    /// Make an interface the port of a tenant.
+    Add(Add),
+    /// Take a port from its tenant; a device that xgre made is removed.
+    Del {
+        /// The tenant.
+        tenant: String,
+        /// The interface.
+        iface: String,
+    },
+    /// List all ports.
+    List {
+        /// For machines.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show one port.
+    Show {
+        /// The tenant.
+        tenant: String,
+        /// The interface.
+        iface: String,
+        /// For machines.
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+#[derive(Debug, clap::Args)]
+pub struct Add {
+    /// The tenant.
+    tenant: String,
+    /// The interface.
+    iface: String,
+    /// Make a device of this name for the host's own stack.
+    #[arg(long)]
+    create: bool,
+    /// l3: MAC address of the station behind the interface.
+    #[arg(long, value_parser = value::mac)]
+    mac: Option<MacAddr>,
+}
+
+#[derive(Serialize)]
+struct Document {
+    version: u32,
+    ports: Vec<Row>,
+}
+
+#[derive(Serialize)]
+struct Row {
+    name: String,
+    tenant: String,
+    ifindex: u32,
+    created: bool,
+    delivery: &'static str,
+    station: Option<String>,
+}
+
+pub async fn run(dir: &StateDir, verb: Verb) -> anyhow::Result<()> {
+    let mut state = State::open(dir)?;
+    match verb {
+        Verb::Add(add) => run_add(dir, &mut state, &add).await,
+        Verb::Del { tenant, iface } => run_del(dir, &mut state, &tenant, &iface).await,
+        Verb::List { json } => {
+            let ports = state.ports()?;
+            print(&state, ports, json)
+        }
+        Verb::Show { tenant, iface, json } => {
+            let port = state.port(&tenant, &iface)?;
+            print(&state, vec![port], json)
+        }
+    }
+}
+
+async fn run_add(dir: &StateDir, state: &mut State, add: &Add) -> anyhow::Result<()> {
+    let tenant = state.tenant(&add.tenant)?;
+    state.check_port_free(&tenant, &add.iface)?;
+    let netlink = Netlink::connect()?;
+    if add.create {
+        ensure!(add.mac.is_none(), "--create chooses the MAC address itself; leave out --mac");
+        return create(dir, state, &netlink, &tenant, &add.iface).await;
+    }
+    let link = netlink.link(&add.iface).await?;
+    let link = link.ok_or_else(|| datapath::Error::UnknownInterface(add.iface.clone()))?;
+    let uplink = state.uplinks()?.into_iter().any(|uplink| uplink.ifindex == link.ifindex);
+    ensure!(!uplink, "{} is an uplink; a port is another interface", add.iface);
+    let port = datapath::port::describe(&netlink, &link, tenant.tenant.service, add.mac).await?;
+    enter(dir, state, &tenant, &add.iface, &link, port, false)
+}
+
+/// Makes a pair of devices, one for the host's stack and one that carries the program.
+async fn create(
+    dir: &StateDir,
+    state: &mut State,
+    netlink: &Netlink,
+    tenant: &tenant::Named,
+    name: &str,
+) -> anyhow::Result<()> {
+    let tunnel = state.tunnels()?.into_iter().find(|tunnel| tunnel.id == tenant.tenant.tunnel);
+    let mtu = tunnel.map_or(ethernet_mtu(), |tunnel| inner_mtu(&tunnel.tunnel, &tenant.tenant));
+    let is_l2 = tenant.tenant.service == Service::L2;
+    let other = format!("xgre-{}", tenant.id.0);
+    let (stack, device) = netlink.create_veth(name, &other, mtu, is_l2).await?;
+    // The device carries a tenant's packets only, none of the host's own. Without IPv6 there is nothing to turn off.
+    let _ = fs::write(format!("/proc/sys/net/ipv6/conf/{other}/disable_ipv6"), "1");
+    let entered = async {
+        let service = tenant.tenant.service;
+        let port = datapath::port::describe(netlink, &device, service, stack.mac).await?;
+        enter(dir, state, tenant, name, &device, port, true)
+    };
+    let entered = entered.await;
+    if entered.is_err() {
+        netlink.delete_link(device.ifindex).await?;
+    }
+    entered
+}
+
+/// Enters the port and attaches the program, or leaves things as they were.
+fn enter(
+    dir: &StateDir,
+    state: &mut State,
+    tenant: &tenant::Named,
+    name: &str,
+    device: &Link,
+    port: Port,
+    created: bool,
+) -> anyhow::Result<()> {
+    state.add_port(tenant, name, port, created)?;
+    let attached = datapath::port::attach_pinned(dir, device);
+    if attached.is_err() {
+        let port = state.port(&tenant.name, name)?;
+        state.delete_port(&port)?;
+    }
+    Ok(attached?)
+}
+
+async fn run_del(
+    dir: &StateDir,
+    state: &mut State,
+    tenant: &str,
+    iface: &str,
+) -> anyhow::Result<()> {
+    let port = state.port(tenant, iface)?;
+    let netlink = Netlink::connect()?;
+    let ifindex = port.record.ifindex;
+    let device = netlink.link_by_index(ifindex).await?;
+    state.delete_port(&port)?;
+    datapath::port::detach(dir, &device.map_or(port.name, |device| device.name), ifindex)?;
+    if port.record.created != 0 {
+        netlink.delete_link(ifindex).await?;
+    }
+    Ok(())
+}
+
+const fn ethernet_mtu() -> u16 {
+    1500
+}
+
+/// Largest inner packet (behind its Ethernet header for l2), in bytes.
+fn inner_mtu(tunnel: &Tunnel, tenant: &Tenant) -> u16 {
+    let path = if tunnel.next_hop.mtu == 0 { ethernet_mtu() } else { tunnel.next_hop.mtu };
+    let key = Option::<gre::GreKey>::from(tenant.out_key).map_or(0, |_| gre::FIELD_LEN);
+    let link = if tenant.service == Service::L2 { ethernet::HEADER_LEN } else { 0 };
+    let overhead = (ipv4::HEADER_LEN + gre::BASE_LEN + key + link) as u16;
+    let room = path.saturating_sub(overhead);
+    if tunnel.mtu == 0 { room } else { room.min(tunnel.mtu) }
+}
+
+fn print(state: &State, ports: Vec<Named>, json: bool) -> anyhow::Result<()> {
+    let tenants: HashMap<TenantId, tenant::Named> =
+        state.tenants()?.into_iter().map(|tenant| (tenant.id, tenant)).collect();
+    let row = |named: Named| {
+        let tenant = tenants.get(&named.record.tenant);
+        let port = tenant.map_or(Port::NONE, |tenant| tenant.tenant.port);
+        let is_l3 = tenant.is_some_and(|tenant| tenant.tenant.service == Service::L3);
+        let IfIndex(ifindex) = named.record.ifindex;
+        Row {
+            name: named.name,
+            tenant: tenant.map(|tenant| tenant.name.clone()).unwrap_or_default(),
+            ifindex,
+            created: named.record.created != 0,
+            delivery: if port.delivery == Delivery::REDIRECT { "redirect" } else { "pass" },
+            station: is_l3.then(|| output::mac(&port.station)),
+        }
+    };
+    let rows = ports.into_iter().map(row);
+    if json {
+        return output::json(&Document { version: JSON_VERSION, ports: rows.collect() });
+    }
+    let cells = |row: Row| {
+        let created = if row.created { "yes" } else { "no" };
+        let station = output::or_dash(row.station);
+        [row.name, row.tenant, created.to_owned(), row.delivery.to_owned(), station]
+    };
+    output::table(["NAME", "TENANT", "CREATED", "DELIVERY", "STATION"], rows.map(cells))
+}

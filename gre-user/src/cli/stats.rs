@@ -1,0 +1,230 @@
+//! `xgre stats`
+
+use std::{collections::BTreeMap, time::Duration};
+
+use gre_common::tables::{Hook, UplinkMode};
+use serde::Serialize;
+
+use super::output::{self, JSON_VERSION};
+use crate::state::{
+    State, StateDir,
+    counters::{HookTotals, TenantTotals},
+    tenant, uplink,
+};
+
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Only this tenant.
+    tenant: Option<String>,
+    /// For machines.
+    #[arg(long)]
+    json: bool,
+    /// Again every second, until interrupted.
+    #[arg(long)]
+    watch: bool,
+}
+
+/// Counts by reason; only reasons that happened.
+type Reasons = BTreeMap<&'static str, u64>;
+
+#[derive(Serialize)]
+struct Document {
+    version: u32,
+    tenants: Vec<TenantRow>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ports: Option<Vec<PortRow>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    uplinks: Option<Vec<UplinkRow>>,
+}
+
+#[derive(Serialize)]
+struct TenantRow {
+    name: String,
+    rx: Traffic,
+    tx: Traffic,
+    drops: Reasons,
+    notices: Reasons,
+}
+
+#[derive(Serialize)]
+struct Traffic {
+    packets: u64,
+    bytes: u64,
+}
+
+#[derive(Serialize)]
+struct PortRow {
+    name: String,
+    tenant: String,
+    passed: Reasons,
+    drops: Reasons,
+}
+
+#[derive(Serialize)]
+struct UplinkRow {
+    name: String,
+    mode: &'static str,
+    /// Packets that its last hook passed, which the kernel's stack then got.
+    passed: u64,
+    drops: Reasons,
+    hooks: Vec<HookRow>,
+}
+
+#[derive(Serialize)]
+struct HookRow {
+    hook: &'static str,
+    passed: Reasons,
+    drops: Reasons,
+}
+
+pub async fn run(dir: &StateDir, args: Args) -> anyhow::Result<()> {
+    loop {
+        let document = read(&State::open(dir)?, args.tenant.as_deref())?;
+        if args.json {
+            output::json(&document)?;
+        } else {
+            print(&document)?;
+        }
+        if !args.watch {
+            return Ok(());
+        }
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+}
+
+fn read(state: &State, tenant: Option<&str>) -> anyhow::Result<Document> {
+    let tenants = match tenant {
+        Some(name) => vec![state.tenant(name)?],
+        None => state.tenants()?,
+    };
+    let rows = tenants.iter().map(|tenant| tenant_row(state, tenant));
+    let (ports, uplinks) = match tenant {
+        Some(_) => (None, None),
+        None => (Some(ports(state, &tenants)?), Some(uplinks(state)?)),
+    };
+    let tenants = rows.collect::<anyhow::Result<_>>()?;
+    Ok(Document { version: JSON_VERSION, tenants, ports, uplinks })
+}
+
+fn tenant_row(state: &State, tenant: &tenant::Named) -> anyhow::Result<TenantRow> {
+    let TenantTotals { traffic, drops, notices } = state.tenant_totals(tenant.id)?;
+    Ok(TenantRow {
+        name: tenant.name.clone(),
+        rx: Traffic { packets: traffic.rx_packets, bytes: traffic.rx_bytes },
+        tx: Traffic { packets: traffic.tx_packets, bytes: traffic.tx_bytes },
+        drops: drops.iter().map(|(reason, count)| (reason.label(), *count)).collect(),
+        notices: notices.iter().map(|(notice, count)| (notice.label(), *count)).collect(),
+    })
+}
+
+fn ports(state: &State, tenants: &[tenant::Named]) -> anyhow::Result<Vec<PortRow>> {
+    let mut rows = Vec::new();
+    for port in state.ports()? {
+        let totals = state.hook_totals(Hook::PORT_TC, port.record.ifindex)?;
+        let tenant = tenants.iter().find(|tenant| tenant.id == port.record.tenant);
+        rows.push(PortRow {
+            name: port.name,
+            tenant: tenant.map(|tenant| tenant.name.clone()).unwrap_or_default(),
+            passed: passed(&totals),
+            drops: dropped(&totals),
+        });
+    }
+    Ok(rows)
+}
+
+fn uplinks(state: &State) -> anyhow::Result<Vec<UplinkRow>> {
+    let mut rows = Vec::new();
+    for uplink in state.uplinks()? {
+        rows.push(uplink_row(state, &uplink)?);
+    }
+    Ok(rows)
+}
+
+fn uplink_row(state: &State, uplink: &uplink::Named) -> anyhow::Result<UplinkRow> {
+    let tc = state.hook_totals(Hook::UPLINK_TC, uplink.ifindex)?;
+    let passed_total = tc.passed_total();
+    let mut hooks = vec![(Hook::UPLINK_TC, tc)];
+    if uplink.mode != UplinkMode::TC {
+        let xdp = state.hook_totals(Hook::UPLINK_XDP, uplink.ifindex)?;
+        hooks.insert(0, (Hook::UPLINK_XDP, xdp));
+    }
+    let mut drops = Reasons::new();
+    for (_, totals) in &hooks {
+        for (reason, count) in &totals.drops {
+            *drops.entry(reason.label()).or_default() += count;
+        }
+    }
+    let hooks = hooks.iter().map(|(hook, totals)| HookRow {
+        hook: hook.name(),
+        passed: passed(totals),
+        drops: dropped(totals),
+    });
+    Ok(UplinkRow {
+        name: uplink.name.clone(),
+        mode: mode_name(uplink.mode),
+        passed: passed_total,
+        drops,
+        hooks: hooks.collect(),
+    })
+}
+
+fn passed(totals: &HookTotals) -> Reasons {
+    totals.passed.iter().map(|(reason, count)| (reason.label(), *count)).collect()
+}
+
+fn dropped(totals: &HookTotals) -> Reasons {
+    totals.drops.iter().map(|(reason, count)| (reason.label(), *count)).collect()
+}
+
+fn mode_name(mode: UplinkMode) -> &'static str {
+    match mode {
+        UplinkMode::NATIVE => "native",
+        UplinkMode::GENERIC => "generic",
+        _ => "tc",
+    }
+}
+
+fn print(document: &Document) -> anyhow::Result<()> {
+    let headings =
+        ["TENANT", "RX PACKETS", "RX BYTES", "TX PACKETS", "TX BYTES", "DROPS", "NOTICES"];
+    output::table(
+        headings,
+        document.tenants.iter().map(|row| {
+            [
+                row.name.clone(),
+                row.rx.packets.to_string(),
+                row.rx.bytes.to_string(),
+                row.tx.packets.to_string(),
+                row.tx.bytes.to_string(),
+                describe(&row.drops),
+                describe(&row.notices),
+            ]
+        }),
+    )?;
+    if let Some(ports) = &document.ports {
+        output::print(&"")?;
+        output::table(
+            ["PORT", "TENANT", "PASSED", "DROPS"],
+            ports.iter().map(|row| {
+                [row.name.clone(), row.tenant.clone(), describe(&row.passed), describe(&row.drops)]
+            }),
+        )?;
+    }
+    if let Some(uplinks) = &document.uplinks {
+        output::print(&"")?;
+        let rows = uplinks.iter().flat_map(|uplink| {
+            uplink.hooks.iter().map(|hook| {
+                let (passed, drops) = (describe(&hook.passed), describe(&hook.drops));
+                [uplink.name.clone(), hook.hook.to_owned(), passed, drops]
+            })
+        });
+        output::table(["UPLINK", "HOOK", "PASSED", "DROPS"], rows)?;
+    }
+    Ok(())
+}
+
+/// "wrong_remote 3, ecn 1", or a dash.
+fn describe(reasons: &Reasons) -> String {
+    let words: Vec<_> = reasons.iter().map(|(label, count)| format!("{label} {count}")).collect();
+    output::or_dash((!words.is_empty()).then(|| words.join(", ")))
+}

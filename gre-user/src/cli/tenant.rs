@@ -1,0 +1,152 @@
+//! `xgre tenant`
+
+use std::collections::HashMap;
+
+use anyhow::bail;
+use clap::{Subcommand, ValueEnum};
+use gre_common::{
+    tables::{Service, TunnelId},
+    wire::gre::GreKey,
+};
+use serde::Serialize;
+
+use super::{
+    output::{self, JSON_VERSION},
+    value,
+};
+use crate::state::{
+    State, StateDir,
+    tenant::{Named, New},
+};
+
+#[derive(Debug, Subcommand)]
+pub enum Verb {
+    /// Add a tenant on a tunnel.
+    Add(Add),
+    /// Delete a tenant that has no port.
+    Del {
+        /// Its name.
+        name: String,
+    },
+    /// List all tenants.
+    List {
+        /// For machines.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show one tenant.
+    Show {
+        /// Its name.
+        name: String,
+        /// For machines.
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+#[derive(Debug, clap::Args)]
+#[command(group = clap::ArgGroup::new("keys").required(true).multiple(true))]
+pub struct Add {
+    /// Its name.
+    name: String,
+    /// Its key, in both directions.
+    #[arg(long, group = "keys", value_parser = value::key, value_name = "K", conflicts_with_all = ["in_key", "out_key", "no_key"])]
+    key: Option<GreKey>,
+    /// The key in packets received.
+    #[arg(long, group = "keys", value_parser = value::key, value_name = "K", requires = "out_key", conflicts_with = "no_key")]
+    in_key: Option<GreKey>,
+    /// The key in packets sent.
+    #[arg(long, group = "keys", value_parser = value::key, value_name = "K", requires = "in_key", conflicts_with = "no_key")]
+    out_key: Option<GreKey>,
+    /// Packets carry no key, which is not the same as key 0.
+    #[arg(long, group = "keys")]
+    no_key: bool,
+    /// Its tunnel.
+    #[arg(long, required = true, num_args = 1.., value_name = "NAME")]
+    tunnel: Vec<String>,
+    /// l2: Ethernet frames; l3: IPv4 and IPv6 packets.
+    #[arg(long, value_enum, default_value = "l3")]
+    service: ServiceName,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum ServiceName {
+    L2,
+    L3,
+}
+
+#[derive(Serialize)]
+struct Document {
+    version: u32,
+    tenants: Vec<Row>,
+}
+
+#[derive(Serialize)]
+struct Row {
+    name: String,
+    service: &'static str,
+    in_key: Option<u32>,
+    out_key: Option<u32>,
+    tunnels: Vec<String>,
+    ports: Vec<String>,
+}
+
+pub fn run(dir: &StateDir, verb: Verb) -> anyhow::Result<()> {
+    let mut state = State::open(dir)?;
+    match verb {
+        Verb::Add(add) => run_add(&mut state, &add),
+        Verb::Del { name } => Ok(state.delete_tenant(&name)?),
+        Verb::List { json } => print(&state, state.tenants()?, json),
+        Verb::Show { name, json } => print(&state, vec![state.tenant(&name)?], json),
+    }
+}
+
+fn run_add(state: &mut State, add: &Add) -> anyhow::Result<()> {
+    let [tunnel] = add.tunnel.as_slice() else {
+        bail!(
+            "this version knows one tunnel per tenant, for it has no routes and fdb entries; \
+             give one --tunnel"
+        )
+    };
+    let service = match add.service {
+        ServiceName::L2 => Service::L2,
+        ServiceName::L3 => Service::L3,
+    };
+    let new = New { service, in_key: add.key.or(add.in_key), out_key: add.key.or(add.out_key) };
+    state.add_tenant(&add.name, tunnel, new)?;
+    Ok(())
+}
+
+fn print(state: &State, tenants: Vec<Named>, json: bool) -> anyhow::Result<()> {
+    let tunnels: HashMap<TunnelId, String> =
+        state.tunnels()?.into_iter().map(|tunnel| (tunnel.id, tunnel.name)).collect();
+    let ports = state.ports()?;
+    let row = |tenant: Named| {
+        let key = |field| Option::<GreKey>::from(field).map(|GreKey(key)| key);
+        let of_tenant = ports.iter().filter(|port| port.record.tenant == tenant.id);
+        Row {
+            name: tenant.name,
+            service: if tenant.tenant.service == Service::L2 { "l2" } else { "l3" },
+            in_key: key(tenant.tenant.in_key),
+            out_key: key(tenant.tenant.out_key),
+            tunnels: tunnels.get(&tenant.tenant.tunnel).cloned().into_iter().collect(),
+            ports: of_tenant.map(|port| port.name.clone()).collect(),
+        }
+    };
+    let rows = tenants.into_iter().map(row);
+    if json {
+        return output::json(&Document { version: JSON_VERSION, tenants: rows.collect() });
+    }
+    output::table(["NAME", "SERVICE", "IN KEY", "OUT KEY", "TUNNEL", "PORT"], rows.map(cells))
+}
+
+fn cells(row: Row) -> [String; 6] {
+    [
+        row.name,
+        row.service.to_owned(),
+        output::or_dash(row.in_key),
+        output::or_dash(row.out_key),
+        output::or_dash(row.tunnels.first()),
+        output::or_dash(row.ports.first()),
+    ]
+}

@@ -1,0 +1,123 @@
+//! Why the datapath could not be set up: cause and remedy.
+
+use aya::{
+    EbpfError,
+    pin::PinError,
+    programs::{ProgramError, links::LinkError, tc::TcError},
+};
+
+use crate::{netlink, state};
+
+/// Why the datapath could not be set up.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The caller lacks a privilege.
+    #[error("missing privilege: {0}; run as root (`sudo xgre ...`)")]
+    Privilege(String),
+    /// There is no such interface.
+    #[error("there is no interface {0}; `ip link` shows those there are")]
+    UnknownInterface(String),
+    /// Another XDP program is there.
+    #[error(
+        "interface {interface} already has an XDP program ({program}); xgre never replaces another's: \
+         remove it with `ip link set dev {interface} xdp off`, or run with --mode tc"
+    )]
+    ForeignXdp {
+        /// The interface.
+        interface: String,
+        /// The program's name and id.
+        program: String,
+    },
+    /// The driver cannot do what was asked for by name.
+    #[error("{interface} cannot run {what}: {cause}; use --mode auto")]
+    Mode {
+        /// The interface.
+        interface: String,
+        /// The mode.
+        what: &'static str,
+        /// The kernel's word for it.
+        cause: String,
+    },
+    /// A daemon is running already.
+    #[error("another `xgre run` manages the state at {0}; end it first, or use another --state")]
+    Running(String),
+    /// The size of existing maps was to be changed.
+    #[error(
+        "the state has room for {found} tenants, not {asked}; leave out --max-tenants, or `xgre detach` first"
+    )]
+    Size {
+        /// What there is.
+        found: u32,
+        /// What was asked for.
+        asked: u32,
+    },
+    /// The programs are not loaded.
+    #[error("the datapath is not loaded; start `xgre run --iface IFACE` first")]
+    NotLoaded,
+    /// A port's device has no Ethernet header.
+    #[error("{0} has no Ethernet header; a port needs one: use a tap, veth or Ethernet device")]
+    NotEthernet(String),
+    /// Nobody knows the MAC address behind an l3 port.
+    #[error(
+        "the MAC address behind {0} is not known; give it with --mac (an l3 port delivers to one station)"
+    )]
+    NoStation(String),
+    /// The object could not be loaded.
+    #[error("cannot load the programs: {}", chain(.0))]
+    Load(#[from] EbpfError),
+    /// The kernel refused a program.
+    #[error("cannot {action}: {}", chain(source))]
+    Program {
+        /// What was tried.
+        action: String,
+        /// Why not.
+        source: ProgramError,
+    },
+    /// A pin could not be made or removed.
+    #[error("cannot pin: {}", chain(.0))]
+    Pin(#[from] PinError),
+    /// A link could not be read.
+    #[error("cannot read a pinned link: {}", chain(.0))]
+    Link(#[from] LinkError),
+    /// The classifier hook could not be made.
+    #[error("cannot prepare TC on {interface}: {}", chain(source))]
+    Tc {
+        /// The interface.
+        interface: String,
+        /// Why not.
+        source: TcError,
+    },
+    /// A pin could not be removed.
+    #[error("cannot remove {path}: {source}")]
+    Remove {
+        /// Which.
+        path: String,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// The state could not be read or changed.
+    #[error(transparent)]
+    State(#[from] state::Error),
+    /// The kernel's stack did not answer or refused.
+    #[error(transparent)]
+    Netlink(#[from] netlink::Error),
+}
+
+impl Error {
+    /// An error of aya's in the middle of an `action` ("attach x").
+    pub(super) fn program(action: impl Into<String>) -> impl FnOnce(ProgramError) -> Self {
+        let action = action.into();
+        move |source| Self::Program { action, source }
+    }
+}
+
+/// An error with everything that caused it.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text = format!("{text}: {cause}");
+        source = cause.source();
+    }
+    text
+}

@@ -1,0 +1,182 @@
+//! Loads the object.
+
+use std::path::Path;
+
+use aya::{
+    Ebpf, EbpfLoader, include_bytes_aligned,
+    programs::{ProgramError, SchedClassifier, Xdp},
+};
+use gre_common::tables::Hook;
+
+use super::{Error, Result};
+use crate::state::{self, State, StateDir};
+
+static OBJECT: &[u8] = include_bytes_aligned!(concat!(env!("OUT_DIR"), "/gre-ebpf"));
+
+/// The maps that are pinned, which is all but the logger's ring.
+const MAPS: [&str; 15] = [
+    "BINDINGS",
+    "LOCAL_KEYS",
+    "LOCALS",
+    "TENANTS",
+    "TUNNELS",
+    "PORT_TENANTS",
+    "PORT_DEVICES",
+    "TENANT_COUNTERS",
+    "TENANT_EVENTS",
+    "HOOK_COUNTERS",
+    "META",
+    "TUNNEL_NAMES",
+    "TENANT_NAMES",
+    "PORTS",
+    "UPLINKS",
+];
+/// The maps that grow with the number of tenants, each with its entries per tenant.
+const SCALED: [(&str, u32); 12] = [
+    ("BINDINGS", 1),
+    ("LOCAL_KEYS", 1),
+    ("LOCALS", 1),
+    ("TENANTS", 1),
+    ("TUNNELS", 1),
+    ("PORT_TENANTS", 1),
+    ("PORT_DEVICES", 1),
+    ("TENANT_COUNTERS", 1),
+    // A tenant in trouble meets a few different reasons.
+    ("TENANT_EVENTS", 4),
+    ("TUNNEL_NAMES", 1),
+    ("TENANT_NAMES", 1),
+    ("PORTS", 1),
+];
+
+/// How to load.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Options {
+    /// Drop GRE to a local address that matches no binding.
+    pub strict: bool,
+    /// Room for this many tenants, ports and tunnels; `None`: the default, or what there is.
+    pub max_tenants: Option<u32>,
+    /// Have the programs tell about every packet.
+    pub debug: bool,
+}
+
+/// The loaded programs.
+pub struct Programs {
+    ebpf: Ebpf,
+    /// The XDP program that this kernel takes.
+    xdp: &'static str,
+}
+
+impl Programs {
+    /// Loads the programs into the kernel, adopts or makes the maps, and pins both.
+    ///
+    /// # Errors
+    /// The state is of another version or size, or the kernel refuses.
+    pub fn load(dir: &StateDir, options: Options) -> Result<Self> {
+        let adopted = dir.map("META").exists();
+        if adopted {
+            state::check_schema(dir)?;
+        }
+        let mut ebpf = open_object(dir, options)?;
+        if !adopted {
+            State::initialize(dir)?;
+        }
+        check_size(&ebpf, options.max_tenants)?;
+        let xdp = load_programs(&mut ebpf)?;
+        let mut programs = Self { ebpf, xdp };
+        programs.pin(dir)?;
+        Ok(programs)
+    }
+
+    /// The program for XDP on an uplink.
+    ///
+    /// # Errors
+    /// The object lacks it.
+    pub fn xdp(&mut self) -> Result<&mut Xdp> {
+        program(&mut self.ebpf, self.xdp)
+    }
+
+    /// The program for a TC hook.
+    ///
+    /// # Errors
+    /// The object lacks it.
+    pub fn tc(&mut self, hook: Hook) -> Result<&mut SchedClassifier> {
+        program(&mut self.ebpf, hook.name())
+    }
+
+    /// The object, from which the logger takes its ring.
+    pub fn object(&mut self) -> &mut Ebpf {
+        &mut self.ebpf
+    }
+
+    fn pin(&mut self, dir: &StateDir) -> Result<()> {
+        for hook in Hook::ALL {
+            let path = dir.program(hook.name());
+            remove_pin(&path)?;
+            if hook == Hook::UPLINK_XDP {
+                self.xdp()?.pin(&path)?;
+            } else {
+                self.tc(hook)?.pin(&path)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn open_object(dir: &StateDir, options: Options) -> Result<Ebpf> {
+    let level = if options.debug { aya_log::Level::Debug as u8 } else { 0 };
+    let strict = u8::from(options.strict);
+    let mut loader = EbpfLoader::new();
+    loader.override_global(aya_log::LEVEL, &level, true).override_global("STRICT", &strict, true);
+    for name in MAPS {
+        loader.map_pin_path(name, dir.map(name));
+    }
+    if let Some(tenants) = options.max_tenants {
+        for (name, entries) in SCALED {
+            loader.map_max_entries(name, tenants.saturating_mul(entries));
+        }
+    }
+    Ok(loader.load(OBJECT)?)
+}
+
+/// Maps that were there keep their size, whatever was asked for.
+fn check_size(ebpf: &Ebpf, asked: Option<u32>) -> Result<()> {
+    let Some(asked) = asked else { return Ok(()) };
+    let tenants: aya::maps::Array<_, gre_common::tables::Tenant> =
+        ebpf.map("TENANTS").ok_or(Error::NotLoaded)?.try_into().map_err(state::Error::Map)?;
+    let found = tenants.len();
+    if found == asked { Ok(()) } else { Err(Error::Size { found, asked }) }
+}
+
+/// Loads every program, and tells which of the XDP programs the kernel took: before Linux 5.18 it knows
+/// no XDP fragments.
+fn load_programs(ebpf: &mut Ebpf) -> Result<&'static str> {
+    for hook in [Hook::UPLINK_TC, Hook::PORT_TC] {
+        let loaded = program::<SchedClassifier>(ebpf, hook.name())?.load();
+        loaded.map_err(Error::program(format!("load {}", hook.name())))?;
+    }
+    let [with_frags, linear] = ["uplink_xdp", "uplink_xdp_linear"];
+    if program::<Xdp>(ebpf, with_frags)?.load().is_ok() {
+        return Ok(with_frags);
+    }
+    let loaded = program::<Xdp>(ebpf, linear)?.load();
+    loaded.map_err(Error::program(format!("load {linear}")))?;
+    Ok(linear)
+}
+
+fn program<'a, P>(ebpf: &'a mut Ebpf, name: &str) -> Result<&'a mut P>
+where
+    &'a mut P: TryFrom<&'a mut aya::programs::Program, Error = ProgramError>,
+{
+    let program = ebpf.program_mut(name).ok_or(Error::NotLoaded)?;
+    program.try_into().map_err(Error::program(format!("find the program {name}")))
+}
+
+/// Removes a pin; absent is fine.
+pub(super) fn remove_pin(path: &Path) -> Result<()> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(Error::Remove { path: path.display().to_string(), source: error })
+        }
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,21 @@
+//! The programs: load, attach, pin, adopt, replace, detach.
+//!
+//! - [`load`]: loads the object; its maps are those already pinned, where there are some.
+//! - [`xdp`], [`tc`]: attach one program to one interface, or replace the one that is there.
+//! - [`uplink`], [`port`]: what is attached where.
+//! - [`detach`]: takes it off again.
+//! - [`privilege`]: what the caller must be allowed, and what it gives up.
+
+pub mod detach;
+mod error;
+pub mod load;
+pub mod port;
+pub mod privilege;
+mod tc;
+pub mod uplink;
+mod xdp;
+
+pub use self::error::Error;
+
+/// What every function of the room returns.
+pub type Result<T> = std::result::Result<T, Error>;

@@ -1,0 +1,69 @@
+//! The program on a port, and what kind of port a device makes.
+
+use aya::programs::SchedClassifier;
+use gre_common::{
+    tables::{Delivery, Hook, IfIndex, Port, Service},
+    wire::ethernet::MacAddr,
+};
+
+use super::{Error, Result, load::Programs, tc};
+use crate::{
+    netlink::{Netlink, link::Link},
+    state::StateDir,
+};
+
+/// Attaches the program that is pinned, without a daemon.
+///
+/// # Errors
+/// No program is pinned, or the kernel refuses.
+pub fn attach_pinned(dir: &StateDir, link: &Link) -> Result<()> {
+    let pinned = SchedClassifier::from_pin(dir.program(Hook::PORT_TC.name()));
+    let mut program = pinned.map_err(|_| Error::NotLoaded)?;
+    tc::attach(&mut program, &link.name, &dir.link(Hook::PORT_TC, link.ifindex))
+}
+
+/// Attaches the program just loaded, in place of the one of an earlier run.
+///
+/// # Errors
+/// The kernel refuses.
+pub fn attach(programs: &mut Programs, dir: &StateDir, link: &Link) -> Result<()> {
+    tc::attach(programs.tc(Hook::PORT_TC)?, &link.name, &dir.link(Hook::PORT_TC, link.ifindex))
+}
+
+/// Takes the program off; absent is fine.
+///
+/// # Errors
+/// The pin cannot be removed.
+pub fn detach(dir: &StateDir, name: &str, ifindex: IfIndex) -> Result<()> {
+    tc::detach(name, &dir.link(Hook::PORT_TC, ifindex))
+}
+
+/// The port that an interface makes. `station` is the MAC address behind it, if the user gave one.
+///
+/// # Errors
+/// It has no Ethernet header, or an l3 port's station cannot be found.
+pub async fn describe(
+    netlink: &Netlink,
+    link: &Link,
+    service: Service,
+    station: Option<MacAddr>,
+) -> Result<Port> {
+    let own = link.mac.ok_or_else(|| Error::NotEthernet(link.name.clone()))?;
+    let station = match (service, station) {
+        (_, Some(station)) => station,
+        (Service::L2, None) => [0; 6],
+        (_, None) => {
+            netlink.peer_mac(link).await?.ok_or_else(|| Error::NoStation(link.name.clone()))?
+        }
+    };
+    Ok(Port { ifindex: link.ifindex, delivery: delivery(link), station, own })
+}
+
+/// XDP redirects only to what certainly transmits the frames: into a tap. A veth device discards them
+/// without a word unless its peer has XDP or GRO on, and a NIC unless its driver can.
+fn delivery(link: &Link) -> Delivery {
+    match link.kind.as_deref() {
+        Some("tun") => Delivery::REDIRECT,
+        _ => Delivery::PASS,
+    }
+}

@@ -1,0 +1,128 @@
+//! Both programs on an uplink.
+
+use aya::programs::{ProgramError, XdpMode};
+use gre_common::tables::{Hook, IfIndex, UplinkMode};
+
+use super::{Error, Result, load::Programs, tc, xdp};
+use crate::{
+    netlink::link::Link,
+    state::{StateDir, uplink},
+};
+
+/// What the user asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// XDP in the driver, or TC where the driver cannot.
+    Auto,
+    /// XDP in the driver or nothing.
+    Native,
+    /// XDP behind the driver.
+    Generic,
+    /// No XDP.
+    Tc,
+}
+
+/// What an uplink got, and why.
+#[derive(Clone, Debug)]
+pub struct Attached {
+    /// The uplink.
+    pub uplink: uplink::Named,
+    /// Why it is not XDP in the driver, where the user did not ask for something else.
+    pub fallback: Option<String>,
+}
+
+/// Refuses an interface that has somebody else's XDP program where ours would go.
+///
+/// # Errors
+/// It has.
+pub fn check(dir: &StateDir, link: &Link, mode: Mode) -> Result<()> {
+    if mode == Mode::Tc {
+        return Ok(());
+    }
+    xdp::check_foreign(link, &dir.link(Hook::UPLINK_XDP, link.ifindex))
+}
+
+/// Attaches both programs, in place of those of an earlier run. TC comes first: it must be there to take
+/// over what XDP decapsulates.
+///
+/// # Errors
+/// The kernel refuses; what was attached is taken off again.
+pub fn attach(
+    programs: &mut Programs,
+    dir: &StateDir,
+    link: &Link,
+    mode: Mode,
+    before: Option<UplinkMode>,
+) -> Result<Attached> {
+    let tc_pin = dir.link(Hook::UPLINK_TC, link.ifindex);
+    tc::attach(programs.tc(Hook::UPLINK_TC)?, &link.name, &tc_pin)?;
+    match attach_xdp(programs, dir, link, mode, before) {
+        Ok((mode, fallback)) => {
+            let uplink = uplink::Named { name: link.name.clone(), ifindex: link.ifindex, mode };
+            Ok(Attached { uplink, fallback })
+        }
+        Err(error) if before.is_some() => Err(error),
+        Err(error) => {
+            tc::detach(&link.name, &tc_pin)?;
+            Err(error)
+        }
+    }
+}
+
+/// Takes both programs off. XDP goes first, for what it decapsulates needs TC.
+///
+/// # Errors
+/// A pin cannot be removed.
+pub fn detach(dir: &StateDir, name: &str, ifindex: IfIndex) -> Result<()> {
+    xdp::detach(&dir.link(Hook::UPLINK_XDP, ifindex))?;
+    tc::detach(name, &dir.link(Hook::UPLINK_TC, ifindex))
+}
+
+fn attach_xdp(
+    programs: &mut Programs,
+    dir: &StateDir,
+    link: &Link,
+    mode: Mode,
+    before: Option<UplinkMode>,
+) -> Result<(UplinkMode, Option<String>)> {
+    let pin = dir.link(Hook::UPLINK_XDP, link.ifindex);
+    let (wanted, xdp_mode) = match mode {
+        Mode::Auto | Mode::Native => (UplinkMode::NATIVE, XdpMode::Driver),
+        Mode::Generic => (UplinkMode::GENERIC, XdpMode::Skb),
+        Mode::Tc => {
+            xdp::detach(&pin)?;
+            return Ok((UplinkMode::TC, None));
+        }
+    };
+    // A link keeps the mode it was made with.
+    if before.is_some_and(|before| before != wanted) {
+        xdp::detach(&pin)?;
+    }
+    let error = match xdp::attach(programs.xdp()?, link, xdp_mode, &pin) {
+        Ok(()) => return Ok((wanted, None)),
+        Err(error) => error,
+    };
+    let cause = cause_of(&error);
+    match mode {
+        Mode::Auto => Ok((UplinkMode::TC, Some(cause))),
+        Mode::Generic => {
+            Err(Error::Mode { interface: link.name.clone(), what: "generic XDP", cause })
+        }
+        _ => Err(Error::Mode { interface: link.name.clone(), what: "native XDP", cause }),
+    }
+}
+
+/// What a driver that refuses XDP means.
+fn cause_of(error: &ProgramError) -> String {
+    let errno = match error {
+        ProgramError::SyscallError(error) => error.io_error.raw_os_error(),
+        _ => None,
+    };
+    match errno {
+        Some(nix::libc::EOPNOTSUPP) => "its driver has no XDP".to_owned(),
+        Some(nix::libc::ERANGE) => "its driver refuses XDP at this MTU".to_owned(),
+        Some(nix::libc::EBUSY) => "another XDP program is there".to_owned(),
+        Some(errno) => nix::errno::Errno::from_raw(errno).desc().to_owned(),
+        None => error.to_string(),
+    }
+}

@@ -1,0 +1,70 @@
+//! One XDP program on one interface.
+
+use std::path::Path;
+
+use aya::programs::{
+    ProgramError, Xdp, XdpMode,
+    links::{FdLink, PinnedLink},
+    loaded_programs,
+    xdp::XdpLink,
+};
+
+use super::{Error, Result, load::remove_pin};
+use crate::netlink::link::Link;
+
+/// Puts the program on an interface, in place of the one that is pinned there.
+///
+/// # Errors
+/// The kernel refuses; nothing has changed then.
+pub(super) fn attach(
+    program: &mut Xdp,
+    link: &Link,
+    mode: XdpMode,
+    pin: &Path,
+) -> std::result::Result<(), ProgramError> {
+    if let Some(pinned) = pinned(pin) {
+        let id = program.attach_to_link(pinned)?;
+        // The pin holds the link; this handle may go.
+        drop(program.take_link(id)?);
+        return Ok(());
+    }
+    let id = program.attach_to_if_index(link.ifindex.0, mode)?;
+    let attached: FdLink = program.take_link(id)?.try_into().map_err(other)?;
+    attached.pin(pin).map_err(other)?;
+    Ok(())
+}
+
+fn other(error: impl std::error::Error + Send + Sync + 'static) -> ProgramError {
+    ProgramError::IOError(std::io::Error::other(error))
+}
+
+/// Takes the program off.
+///
+/// # Errors
+/// The pin cannot be removed.
+pub(super) fn detach(pin: &Path) -> Result<()> {
+    // The kernel detaches when the last reference goes: the pin.
+    remove_pin(pin)
+}
+
+/// Refuses an interface that has somebody else's program.
+pub(super) fn check_foreign(link: &Link, pin: &Path) -> Result<()> {
+    match link.xdp_program {
+        Some(id) if pinned(pin).is_none() => {
+            Err(Error::ForeignXdp { interface: link.name.clone(), program: describe(id) })
+        }
+        _ => Ok(()),
+    }
+}
+
+fn pinned(pin: &Path) -> Option<XdpLink> {
+    FdLink::from(PinnedLink::from_pin(pin).ok()?).try_into().ok()
+}
+
+fn describe(id: u32) -> String {
+    let program = loaded_programs().flatten().find(|program| program.id() == id);
+    match program.as_ref().and_then(|program| program.name_as_str()) {
+        Some(name) if !name.is_empty() => format!("{name}, id {id}"),
+        _ => format!("id {id}"),
+    }
+}

@@ -1,0 +1,13 @@
+//! The userspace of xgre.
+//!
+//! - [`state`]: tunnels, tenants, ports and counters: reads and writes the pinned maps.
+//! - [`datapath`]: loads the programs, attaches, adopts, replaces and detaches them.
+//! - [`netlink`]: interfaces, routes and neighbours.
+//! - [`resolver`]: keeps the tunnels' next hops right.
+//! - [`cli`]: the command `xgre`, one file per verb.
+
+pub mod cli;
+pub mod datapath;
+pub mod netlink;
+pub mod resolver;
+pub mod state;

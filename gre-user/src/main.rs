@@ -1,0 +1,17 @@
+//! The command `xgre`.
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use gre_user::cli::Cli;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    match Cli::parse().run().await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xgre: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,143 @@
+//! The folder on a BPF file system where the pins of one state are.
+
+use std::{
+    fs::{self, File},
+    io,
+    os::fd::OwnedFd,
+    path::{Path, PathBuf},
+};
+
+use gre_common::tables::{Hook, IfIndex};
+use nix::{
+    fcntl::{Flock, FlockArg},
+    mount::{MsFlags, mount},
+    sys::statfs::{BPF_FS_MAGIC, statfs},
+};
+
+use super::{Error, Result};
+
+/// The system's BPF file system.
+const SYSTEM_BPFFS: &str = "/sys/fs/bpf";
+
+/// Where the pins of one state are. One state serves one network namespace.
+///
+/// `maps/NAME`, `programs/NAME`, and `links/NAME-IFINDEX` (interface names may hold dots, which a BPF
+/// file system refuses).
+#[derive(Clone, Debug)]
+pub struct StateDir(PathBuf);
+
+impl StateDir {
+    /// A folder, which need not exist yet.
+    pub fn new(path: impl Into<PathBuf>) -> Self {
+        Self(path.into())
+    }
+
+    /// The folder.
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// The pin of a map.
+    pub fn map(&self, name: &str) -> PathBuf {
+        self.0.join("maps").join(name)
+    }
+
+    /// The pin of a program.
+    pub fn program(&self, name: &str) -> PathBuf {
+        self.0.join("programs").join(name)
+    }
+
+    /// The pin of a program's link to an interface.
+    pub fn link(&self, hook: Hook, ifindex: IfIndex) -> PathBuf {
+        self.links().join(format!("{}-{}", hook.name(), ifindex.0))
+    }
+
+    /// The folder of the links.
+    pub fn links(&self) -> PathBuf {
+        self.0.join("links")
+    }
+
+    /// Whether a state is here.
+    pub fn exists(&self) -> bool {
+        self.0.join("maps").is_dir()
+    }
+
+    /// Makes the folder, and mounts the system's BPF file system if that is where it belongs.
+    ///
+    /// # Errors
+    /// Its parent is not on a BPF file system, or the caller lacks the privilege.
+    pub fn create(&self) -> Result<()> {
+        let parent = self.0.parent().unwrap_or(Path::new("/"));
+        if !is_bpffs(parent)? {
+            if parent != Path::new(SYSTEM_BPFFS) {
+                return Err(Error::NotBpffs(parent.to_owned()));
+            }
+            let no_data = None::<&str>;
+            mount(Some("bpf"), parent, Some("bpf"), MsFlags::empty(), no_data)
+                .map_err(|errno| self.failed("mount a BPF file system at", errno.into()))?;
+        }
+        for folder in ["maps", "programs", "links"] {
+            fs::create_dir_all(self.0.join(folder)).map_err(|cause| self.failed("make", cause))?;
+        }
+        Ok(())
+    }
+
+    /// Removes the folder with every pin in it.
+    ///
+    /// # Errors
+    /// The caller lacks the privilege.
+    pub fn remove(&self) -> Result<()> {
+        fs::remove_dir_all(&self.0).map_err(|cause| self.failed("remove", cause))
+    }
+
+    /// Waits for the lock that every reader and writer of the state takes for a moment.
+    ///
+    /// # Errors
+    /// There is no state, or the caller may not read it.
+    pub fn lock(&self) -> Result<Flock<OwnedFd>> {
+        let folder = self.open("maps")?;
+        Flock::lock(folder, FlockArg::LockExclusive)
+            .map_err(|(_, errno)| self.failed("lock", errno.into()))
+    }
+
+    /// Takes the lock that a running daemon holds; `None` where another one has it.
+    ///
+    /// # Errors
+    /// There is no state, or the caller may not read it.
+    pub fn lock_daemon(&self) -> Result<Option<Flock<OwnedFd>>> {
+        match Flock::lock(self.open("links")?, FlockArg::LockExclusiveNonblock) {
+            Ok(lock) => Ok(Some(lock)),
+            Err((_, nix::errno::Errno::EWOULDBLOCK)) => Ok(None),
+            Err((_, errno)) => Err(self.failed("lock", errno.into())),
+        }
+    }
+
+    fn open(&self, folder: &str) -> Result<OwnedFd> {
+        let path = self.0.join(folder);
+        match File::open(&path) {
+            Ok(file) => Ok(file.into()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                Err(Error::NoState(self.0.clone()))
+            }
+            Err(cause) => Err(self.failed("open", cause)),
+        }
+    }
+
+    fn failed(&self, action: &'static str, cause: io::Error) -> Error {
+        if cause.kind() == io::ErrorKind::PermissionDenied {
+            return Error::Permission(self.0.clone());
+        }
+        Error::Dir { action, path: self.0.clone(), cause }
+    }
+}
+
+fn is_bpffs(path: &Path) -> Result<bool> {
+    match statfs(path) {
+        Ok(info) => Ok(info.filesystem_type() == BPF_FS_MAGIC),
+        Err(nix::errno::Errno::ENOENT) => Err(Error::NotBpffs(path.to_owned())),
+        Err(nix::errno::Errno::EACCES) => Err(Error::Permission(path.to_owned())),
+        Err(errno) => {
+            Err(Error::Dir { action: "examine", path: path.to_owned(), cause: errno.into() })
+        }
+    }
+}

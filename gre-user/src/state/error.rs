@@ -1,0 +1,170 @@
+//! Why the state could not be read or changed: cause and remedy.
+
+use std::{io, net::Ipv4Addr, path::PathBuf};
+
+use aya::maps::MapError;
+use gre_common::tables::SCHEMA_VERSION;
+use nix::errno::Errno;
+
+/// Why the state could not be read or changed. Nothing is half done.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// There is no state.
+    #[error("there is no xgre state at {}; start `xgre run --iface IFACE` first, or name another folder with --state", .0.display())]
+    NoState(PathBuf),
+    /// The maps are those of another version.
+    #[error(
+        "the state at {} has map schema {found}, this xgre speaks {SCHEMA_VERSION}; \
+         remove it with `xgre detach` (it takes the datapath down), or use the xgre that made it",
+        dir.display()
+    )]
+    Schema {
+        /// Where.
+        dir: PathBuf,
+        /// Its version.
+        found: u32,
+    },
+    /// The folder cannot be used.
+    #[error("cannot {action} {}: {cause}", path.display())]
+    Dir {
+        /// What was tried.
+        action: &'static str,
+        /// Where.
+        path: PathBuf,
+        /// Why not.
+        cause: io::Error,
+    },
+    /// The folder is not on a BPF file system.
+    #[error("{} is not on a BPF file system; mount one with `mount -t bpf bpf {}`", .0.display(), .0.display())]
+    NotBpffs(PathBuf),
+    /// The caller lacks a privilege.
+    #[error("permission denied at {}; xgre needs root, or CAP_BPF and CAP_NET_ADMIN and a state folder it may write", .0.display())]
+    Permission(PathBuf),
+    /// Not a name.
+    #[error(
+        "{0:?} cannot be a name; use 1 to 31 ASCII letters, digits, dots, dashes and underscores"
+    )]
+    Name(String),
+    /// Not an interface's name.
+    #[error(
+        "{0:?} cannot be the name of an interface; use 1 to 15 bytes without spaces and slashes"
+    )]
+    InterfaceName(String),
+    /// The name is taken.
+    #[error("{kind} {name} exists already; delete it first, or choose another name")]
+    Exists {
+        /// What it names.
+        kind: &'static str,
+        /// The name.
+        name: String,
+    },
+    /// The name is unknown.
+    #[error("there is no {kind} {name}; `xgre {kind} list` shows those there are")]
+    Unknown {
+        /// What it should name.
+        kind: &'static str,
+        /// The name.
+        name: String,
+    },
+    /// The same ends belong to another tunnel.
+    #[error("tunnel {name} already goes from {local} to {remote}; use it, or delete it first")]
+    SameEnds {
+        /// The other tunnel.
+        name: String,
+        /// Its local address.
+        local: Ipv4Addr,
+        /// Its remote address.
+        remote: Ipv4Addr,
+    },
+    /// The same binding belongs to another tenant.
+    #[error(
+        "tenant {tenant} already receives {key} on tunnel {tunnel}; choose another key, or delete it first"
+    )]
+    Bound {
+        /// Whose it is.
+        tenant: String,
+        /// The key, in words.
+        key: String,
+        /// The tunnel.
+        tunnel: String,
+    },
+    /// A tunnel still has tenants.
+    #[error(
+        "tunnel {name} is in use by {tenants} tenant(s); delete them first (`xgre tenant list`)"
+    )]
+    TunnelInUse {
+        /// The tunnel.
+        name: String,
+        /// How many.
+        tenants: u32,
+    },
+    /// A tenant still has a port.
+    #[error(
+        "tenant {name} still has the port {port}; delete it first (`xgre port del {name} {port}`)"
+    )]
+    TenantInUse {
+        /// The tenant.
+        name: String,
+        /// Its port.
+        port: String,
+    },
+    /// A tenant has its port already.
+    #[error(
+        "tenant {name} already has the port {port}; this version knows one port per tenant: delete it first"
+    )]
+    SecondPort {
+        /// The tenant.
+        name: String,
+        /// Its port.
+        port: String,
+    },
+    /// The port is another tenant's.
+    #[error("interface {port} is a port of tenant {tenant}, not of {asked}")]
+    ForeignPort {
+        /// The port.
+        port: String,
+        /// Whose it is.
+        tenant: String,
+        /// Whose it was said to be.
+        asked: String,
+    },
+    /// A map has no room.
+    #[error(
+        "the map of {what} is full ({max} entries); delete some, or `xgre detach` and run with a larger --max-tenants"
+    )]
+    Full {
+        /// What it holds.
+        what: &'static str,
+        /// How many.
+        max: u32,
+    },
+    /// The kernel refused for another reason.
+    #[error("the kernel refused a map operation: {}", describe(.0))]
+    Map(#[from] MapError),
+}
+
+/// The kernel's error code behind a map error.
+pub(super) fn errno(error: &MapError) -> Option<Errno> {
+    match error {
+        MapError::SyscallError(error) => error.io_error.raw_os_error().map(Errno::from_raw),
+        MapError::IoError(error) => error.raw_os_error().map(Errno::from_raw),
+        _ => None,
+    }
+}
+
+fn describe(error: &MapError) -> String {
+    match errno(error) {
+        Some(errno) => format!("{error}: {}", errno.desc()),
+        None => error.to_string(),
+    }
+}
+
+impl Error {
+    /// A failed insertion into the map of `what`, which has room for `max` entries.
+    pub(super) fn inserting(what: &'static str, max: u32) -> impl Fn(MapError) -> Self {
+        move |error| match errno(&error) {
+            Some(Errno::E2BIG | Errno::ENOSPC) => Self::Full { what, max },
+            _ => Self::Map(error),
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! Tunnels, tenants, ports and counters in the pinned maps.
+//!
+//! - [`dir`]: where the pins are.
+//! - [`maps`]: opens the pinned maps, with their types.
+//! - [`name`]: names as users type them.
+//! - [`tunnel`], [`tenant`], [`port`], [`uplink`]: read and write, all or nothing.
+//! - [`counters`]: read and sum.
+//!
+//! A [`State`] holds the lock of its folder: whoever has one is the only writer.
+
+pub mod counters;
+pub mod dir;
+mod error;
+mod maps;
+pub mod name;
+pub mod port;
+pub mod tenant;
+pub mod tunnel;
+pub mod uplink;
+
+use std::os::fd::OwnedFd;
+
+use aya::maps::MapError;
+use gre_common::tables::{Meta, SCHEMA_VERSION};
+use nix::fcntl::Flock;
+
+use self::maps::Maps;
+pub use self::{dir::StateDir, error::Error};
+
+/// What every function of the room returns.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// The pinned maps, locked.
+pub struct State {
+    maps: Maps,
+    _lock: Flock<OwnedFd>,
+}
+
+impl State {
+    /// Opens the maps that `xgre run` made.
+    ///
+    /// # Errors
+    /// There are none, they are of another schema version, or the caller lacks the privilege.
+    pub fn open(dir: &StateDir) -> Result<Self> {
+        let lock = dir.lock()?;
+        check_schema(dir)?;
+        Ok(Self { maps: Maps::open(dir)?, _lock: lock })
+    }
+
+    /// Declares the maps, made a moment ago, to be of this schema version.
+    ///
+    /// # Errors
+    /// The kernel refuses.
+    pub fn initialize(dir: &StateDir) -> Result<()> {
+        let mut meta = maps::open_meta(dir)?;
+        let fresh = Meta { schema: SCHEMA_VERSION, next_tunnel: 0, next_tenant: 0 };
+        meta.set(0, fresh, 0).map_err(Error::Map)
+    }
+
+    fn meta(&self) -> Result<Meta> {
+        Ok(self.maps.meta.get(&0, 0)?)
+    }
+
+    fn set_meta(&mut self, meta: Meta) -> Result<()> {
+        Ok(self.maps.meta.set(0, meta, 0)?)
+    }
+}
+
+/// Refuses the maps of another version of xgre.
+///
+/// # Errors
+/// There are no maps, or their version differs.
+pub fn check_schema(dir: &StateDir) -> Result<()> {
+    match maps::open_meta(dir)?.get(&0, 0)?.schema {
+        SCHEMA_VERSION => Ok(()),
+        found => Err(Error::Schema { dir: dir.path().to_owned(), found }),
+    }
+}
+
+/// `None` where a map has no such key.
+fn optional<T>(result: std::result::Result<T, MapError>) -> Result<Option<T>> {
+    match result {
+        Ok(value) => Ok(Some(value)),
+        Err(MapError::KeyNotFound | MapError::ElementNotFound) => Ok(None),
+        Err(error) if error::errno(&error) == Some(nix::errno::Errno::ENOENT) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// The first slot that `is_free`, beginning at `start` and going round once.
+fn free_slot(
+    start: u32,
+    len: u32,
+    mut is_free: impl FnMut(u32) -> Result<bool>,
+) -> Result<Option<u32>> {
+    for slot in (start..len).chain(0..start.min(len)) {
+        if is_free(slot)? {
+            return Ok(Some(slot));
+        }
+    }
+    Ok(None)
+}

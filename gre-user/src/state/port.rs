@@ -1,0 +1,171 @@
+//! Ports: where tenants' packets enter and leave.
+
+use aya::{
+    Pod,
+    maps::{MapError, PerCpuValues, xdp::XdpMapError},
+    util::nr_cpus,
+};
+use gre_common::tables::{
+    Delivery, Hook, HookCounters, HookKey, IfIndex, Port, PortRecord, Tenant, TenantId,
+};
+
+use super::{Error, Result, State, name, optional, tenant};
+
+/// A port with its names.
+#[derive(Clone, Debug)]
+pub struct Named {
+    /// The interface's name, as users know it.
+    pub name: String,
+    /// What userspace knows of it.
+    pub record: PortRecord,
+}
+
+impl State {
+    /// Makes a device the port of a tenant. `name` is what users call it; where xgre `created` the device,
+    /// that is the name of its other end.
+    ///
+    /// # Errors
+    /// The tenant has a port, the device is one, or a map is full.
+    pub fn add_port(
+        &mut self,
+        tenant: &tenant::Named,
+        name: &str,
+        port: Port,
+        created: bool,
+    ) -> Result<()> {
+        self.check_port_free(tenant, name)?;
+        let record =
+            PortRecord { ifindex: port.ifindex, tenant: tenant.id, created: created.into() };
+        let added = self.enter_port(name, record, port);
+        if added.is_err() {
+            self.leave_port(name, record)?;
+        }
+        added
+    }
+
+    /// Whether a tenant may have this port.
+    ///
+    /// # Errors
+    /// The tenant has a port, or the interface is one.
+    pub fn check_port_free(&self, tenant: &tenant::Named, name: &str) -> Result<()> {
+        if let Some(record) = optional(self.maps.ports.get(&name::parse_interface(name)?, 0))? {
+            let tenant = self.tenant_name(record.tenant)?;
+            return Err(Error::Exists { kind: "port", name: format!("{name} (tenant {tenant})") });
+        }
+        match self.ports_of(tenant.id)?.into_iter().next() {
+            Some(port) => Err(Error::SecondPort { name: tenant.name.clone(), port: port.name }),
+            None => Ok(()),
+        }
+    }
+
+    /// Takes a port from its tenant.
+    ///
+    /// # Errors
+    /// The kernel refuses.
+    pub fn delete_port(&mut self, port: &Named) -> Result<()> {
+        self.leave_port(&port.name, port.record)
+    }
+
+    /// The port of this name and tenant.
+    ///
+    /// # Errors
+    /// There is none, or it is another tenant's.
+    pub fn port(&self, tenant: &str, name: &str) -> Result<Named> {
+        let id = self.tenant(tenant)?.id;
+        let record = optional(self.maps.ports.get(&name::parse_interface(name)?, 0))?
+            .ok_or_else(|| Error::Unknown { kind: "port", name: name.to_owned() })?;
+        if record.tenant != id {
+            return Err(Error::ForeignPort {
+                port: name.to_owned(),
+                tenant: self.tenant_name(record.tenant)?,
+                asked: tenant.to_owned(),
+            });
+        }
+        Ok(Named { name: name.to_owned(), record })
+    }
+
+    /// All ports, by name.
+    ///
+    /// # Errors
+    /// The kernel refuses.
+    pub fn ports(&self) -> Result<Vec<Named>> {
+        let mut ports = Vec::new();
+        for entry in self.maps.ports.iter() {
+            let (name, record) = entry?;
+            ports.push(Named { name: name::text(&name), record });
+        }
+        ports.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(ports)
+    }
+
+    /// What the datapath knows of a port.
+    ///
+    /// # Errors
+    /// The kernel refuses.
+    pub fn port_of(&self, tenant: TenantId) -> Result<Port> {
+        Ok(self.tenant_at(tenant)?.port)
+    }
+
+    pub(super) fn ports_of(&self, tenant: TenantId) -> Result<Vec<Named>> {
+        let mut ports = self.ports()?;
+        ports.retain(|port| port.record.tenant == tenant);
+        Ok(ports)
+    }
+
+    /// Enters a port everywhere; the tenant's record, which brings traffic, comes last.
+    fn enter_port(&mut self, name: &str, record: PortRecord, port: Port) -> Result<()> {
+        let max = self.maps.tenants.len();
+        let ifindex = port.ifindex;
+        let full = || Error::inserting("ports", max);
+        self.maps.ports.insert(name::parse_interface(name)?, record, 0).map_err(full())?;
+        self.maps.port_tenants.insert(ifindex, record.tenant, 0).map_err(full())?;
+        if port.delivery == Delivery::REDIRECT {
+            let entered = self.maps.port_devices.insert(ifindex.0, ifindex.0, None, 0);
+            entered.map_err(map_error).map_err(full())?;
+        }
+        self.register_hook(Hook::PORT_TC, ifindex)?;
+        let tenant = self.tenant_at(record.tenant)?;
+        self.set_tenant(record.tenant, Tenant { port, ..tenant })
+    }
+
+    /// Undoes as much of [`State::enter_port`] as was done.
+    fn leave_port(&mut self, name: &str, record: PortRecord) -> Result<()> {
+        let tenant = self.tenant_at(record.tenant)?;
+        self.set_tenant(record.tenant, Tenant { port: Port::NONE, ..tenant })?;
+        optional(self.maps.port_devices.remove(record.ifindex.0))?;
+        optional(self.maps.port_tenants.remove(&record.ifindex))?;
+        optional(self.maps.ports.remove(&name::parse_interface(name)?))?;
+        self.forget_hook(Hook::PORT_TC, record.ifindex)
+    }
+
+    /// Makes the counters of a hook.
+    pub(super) fn register_hook(&mut self, hook: Hook, ifindex: IfIndex) -> Result<()> {
+        let key = HookKey { ifindex, hook };
+        if optional(self.maps.hook_counters.get(&key, 0))?.is_some() {
+            return Ok(());
+        }
+        let max = self.maps.tenants.len();
+        let inserted = self.maps.hook_counters.insert(key, per_cpu(HookCounters::ZERO)?, 0);
+        inserted.map_err(Error::inserting("hooks", max))
+    }
+
+    /// Removes the counters of a hook.
+    pub(super) fn forget_hook(&mut self, hook: Hook, ifindex: IfIndex) -> Result<()> {
+        optional(self.maps.hook_counters.remove(&HookKey { ifindex, hook })).map(drop)
+    }
+}
+
+fn map_error(error: XdpMapError) -> MapError {
+    match error {
+        XdpMapError::MapError(error) => error,
+        // Entries have no program.
+        XdpMapError::ChainedProgramNotSupported => MapError::ProgIdNotSupported,
+    }
+}
+
+/// The same value for every CPU.
+pub(super) fn per_cpu<T: Pod>(value: T) -> Result<PerCpuValues<T>> {
+    let cpus = nr_cpus().map_err(|(_, error)| MapError::IoError(error))?;
+    let values = PerCpuValues::try_from(vec![value; cpus]);
+    values.map_err(|error| MapError::IoError(error).into())
+}

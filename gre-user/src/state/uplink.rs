@@ -1,0 +1,66 @@
+//! Uplinks.
+
+use gre_common::tables::{Hook, IfIndex, Uplink, UplinkMode};
+
+use super::{Error, Result, State, name, optional};
+
+/// An uplink with its name.
+#[derive(Clone, Debug)]
+pub struct Named {
+    /// The interface's name.
+    pub name: String,
+    /// Its index.
+    pub ifindex: IfIndex,
+    /// How packets are taken off it.
+    pub mode: UplinkMode,
+}
+
+impl State {
+    /// Records an uplink, and makes the counters of its hooks.
+    ///
+    /// # Errors
+    /// A map is full.
+    pub fn set_uplink(&mut self, uplink: &Named) -> Result<()> {
+        let record = Uplink { name: name::parse_interface(&uplink.name)?, mode: uplink.mode };
+        let max = self.maps.tenants.len();
+        let inserted = self.maps.uplinks.insert(uplink.ifindex, record, 0);
+        inserted.map_err(Error::inserting("uplinks", max))?;
+        self.register_hook(Hook::UPLINK_XDP, uplink.ifindex)?;
+        self.register_hook(Hook::UPLINK_TC, uplink.ifindex)
+    }
+
+    /// Makes the counters of packets from interfaces that nobody recorded.
+    ///
+    /// # Errors
+    /// The kernel refuses.
+    pub fn register_unknown_interface(&mut self) -> Result<()> {
+        for hook in Hook::ALL {
+            self.register_hook(hook, IfIndex::NONE)?;
+        }
+        Ok(())
+    }
+
+    /// Forgets an uplink with its counters.
+    ///
+    /// # Errors
+    /// The kernel refuses.
+    pub fn delete_uplink(&mut self, ifindex: IfIndex) -> Result<()> {
+        optional(self.maps.uplinks.remove(&ifindex))?;
+        self.forget_hook(Hook::UPLINK_XDP, ifindex)?;
+        self.forget_hook(Hook::UPLINK_TC, ifindex)
+    }
+
+    /// All uplinks, by name.
+    ///
+    /// # Errors
+    /// The kernel refuses.
+    pub fn uplinks(&self) -> Result<Vec<Named>> {
+        let mut uplinks = Vec::new();
+        for entry in self.maps.uplinks.iter() {
+            let (ifindex, Uplink { name, mode }) = entry?;
+            uplinks.push(Named { name: name::text(&name), ifindex, mode });
+        }
+        uplinks.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(uplinks)
+    }
+}
