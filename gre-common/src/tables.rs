@@ -440,21 +440,23 @@ pub struct Meta {
     pub next_tunnel: u32,
     /// The same for tenants.
     pub next_tenant: u32,
+    /// A random number that tells this state's [`Handover`] from others.
+    pub cookie: [u8; 4],
 }
 
 /// What `uplink_xdp` leaves in a packet's metadata for `uplink_tc`.
+///
+/// Metadata may travel on with the packet to where another xgre meets it; the first two fields tell
+/// whose it is.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Handover {
-    /// [`Handover::MAGIC`]; other programs use the same place.
-    pub magic: u32,
+    /// [`Meta::cookie`] of the state.
+    pub cookie: [u8; 4],
+    /// The uplink.
+    pub uplink: IfIndex,
     /// The port's device.
-    pub ifindex: IfIndex,
-}
-
-impl Handover {
-    /// "xgre" in ASCII.
-    pub const MAGIC: u32 = 0x7867_7265;
+    pub port: IfIndex,
 }
 
 /// What the decisions look up.
@@ -490,8 +492,8 @@ const _: () = {
     assert!(size_of::<HookCounters>() == 512);
     assert!(size_of::<Uplink>() == 20);
     assert!(size_of::<PortRecord>() == 12);
-    assert!(size_of::<Meta>() == 12);
-    assert!(size_of::<Handover>() == 8);
+    assert!(size_of::<Meta>() == 16);
+    assert!(size_of::<Handover>() == 12);
     assert!(PassReason::ALL.len() <= REASONS);
     assert!(DropReason::ALL.len() <= REASONS);
 };

@@ -7,6 +7,7 @@
 //! - [`verifier`]: what the verifier has to be told.
 #![cfg_attr(target_arch = "bpf", no_std, no_main, feature(asm_experimental_arch))]
 #![cfg_attr(not(target_arch = "bpf"), allow(dead_code))] // Checked for the host by clippy only.
+#![allow(missing_docs)] // The macros of aya-ebpf make functions of their own without them.
 
 mod count;
 mod maps;
@@ -32,8 +33,8 @@ use gre_common::{
 };
 
 use crate::{
-    maps::{Maps, PORT_DEVICES},
-    packet::{TcPacket, XdpPacket, take_handover},
+    maps::{Maps, PORT_DEVICES, cookie},
+    packet::{TcPacket, XdpPacket, read_handover},
 };
 
 /// Decapsulates in the driver.
@@ -51,10 +52,12 @@ pub fn uplink_xdp_linear(ctx: XdpContext) -> u32 {
 /// Decapsulates what XDP did not take, and hands over what it did.
 #[classifier]
 pub fn uplink_tc(ctx: TcContext) -> i32 {
-    if let Some(ifindex) = take_handover(&ctx) {
-        return redirect(ifindex);
-    }
     let hook = HookKey { ifindex: tc_ifindex(&ctx), hook: Hook::UPLINK_TC };
+    if let Some(handover) = read_handover(&ctx)
+        && (handover.cookie, handover.uplink) == (cookie(), hook.ifindex)
+    {
+        return redirect(handover.port);
+    }
     match decap(&TcPacket::new(&ctx), &Maps) {
         Verdict::Pass(reason) => pass_tc(&ctx, hook, reason),
         Verdict::Drop(discard) => drop_tc(&ctx, hook, discard),
@@ -98,7 +101,7 @@ fn uplink_xdp_verdict(ctx: &XdpContext, verdict: Verdict<Decap>) -> u32 {
             if !redirected && rewrite::reserve_handover(ctx).is_err() {
                 return pass_xdp(ctx, hook, PassReason::LeftToTc);
             }
-            match deliver_xdp(ctx, &plan, redirected) {
+            match deliver_xdp(ctx, hook.ifindex, &plan, redirected) {
                 Ok(action) => {
                     count::received(plan.tenant, plan.inner_len, plan.notice);
                     debug!(
@@ -114,13 +117,19 @@ fn uplink_xdp_verdict(ctx: &XdpContext, verdict: Verdict<Decap>) -> u32 {
 }
 
 #[inline(always)]
-fn deliver_xdp(ctx: &XdpContext, plan: &Decap, redirected: bool) -> Result<u32, DropReason> {
+fn deliver_xdp(
+    ctx: &XdpContext,
+    uplink: IfIndex,
+    plan: &Decap,
+    redirected: bool,
+) -> Result<u32, DropReason> {
     rewrite::decap_xdp(ctx, plan).map_err(|rewrite::Refused| DropReason::RewriteFailed)?;
     if redirected {
         let sent = PORT_DEVICES.redirect(plan.port.ifindex.0, u64::from(XDP_DROP));
         return sent.map_err(|_| DropReason::RedirectFailed);
     }
-    rewrite::hand_over(ctx, &plan.port).map_err(|rewrite::Refused| DropReason::RewriteFailed)?;
+    rewrite::hand_over(ctx, uplink, &plan.port)
+        .map_err(|rewrite::Refused| DropReason::RewriteFailed)?;
     Ok(XDP_PASS)
 }
 

@@ -74,6 +74,16 @@ pub static UPLINKS: HashMap<IfIndex, Uplink, DEVICES_MAX, ON_DEMAND> = HashMap::
 #[unsafe(no_mangle)]
 static STRICT: Global<u8> = Global::new(0);
 
+/// [`Meta::cookie`] of this state. Set at load.
+#[unsafe(no_mangle)]
+static COOKIE: Global<[u8; 4]> = Global::new([0; 4]);
+
+/// What tells this state's handovers from others.
+#[inline(always)]
+pub fn cookie() -> [u8; 4] {
+    COOKIE.load()
+}
+
 /// The tables as the decisions see them.
 pub struct Maps;
 

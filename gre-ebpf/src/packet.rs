@@ -204,17 +204,19 @@ pub fn stripped_vlan(ctx: &TcContext) -> Option<[u8; 4]> {
     (present != 0).then_some([p0, p1, t0, t1])
 }
 
-/// Takes what `uplink_xdp` left in front of a packet. Clearing it keeps it from meeting another
-/// xgre behind the port's device.
+/// What a program before this one left in front of a packet, if anything.
+///
+/// Only read: a direct write anywhere in a program has the kernel unshare the buffer when the program
+/// begins, and a buffer that a packet tap shares loses its metadata by that.
 #[inline(always)]
-pub fn take_handover(ctx: &TcContext) -> Option<IfIndex> {
+pub fn read_handover(ctx: &TcContext) -> Option<Handover> {
     // SAFETY: the kernel rewrites this access to the socket buffer's own field.
     let start = unsafe { (*ctx.skb.skb).data_meta } as usize;
     let metadata = Span { start, end: ctx.data() };
-    let [m0, m1, m2, m3, i0, i1, i2, i3] = metadata.read(0)?;
-    if u32::from_ne_bytes([m0, m1, m2, m3]) != Handover::MAGIC {
-        return None;
-    }
-    metadata.write(0, [0u8; size_of::<Handover>()])?;
-    Some(IfIndex(u32::from_ne_bytes([i0, i1, i2, i3])))
+    let [c0, c1, c2, c3, u0, u1, u2, u3, p0, p1, p2, p3] = metadata.read(0)?;
+    Some(Handover {
+        cookie: [c0, c1, c2, c3],
+        uplink: IfIndex(u32::from_ne_bytes([u0, u1, u2, u3])),
+        port: IfIndex(u32::from_ne_bytes([p0, p1, p2, p3])),
+    })
 }

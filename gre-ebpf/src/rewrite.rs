@@ -18,11 +18,14 @@ use gre_common::{
     decap::{self, Decap, Version},
     encap::{self, Encap, Headers},
     packet::Packet as _,
-    tables::{Handover, Port},
+    tables::{Handover, IfIndex, Port},
     wire::{ethernet, ipv4},
 };
 
-use crate::packet::{TcPacket, stripped_vlan, write_handover, write_xdp};
+use crate::{
+    maps::cookie,
+    packet::{TcPacket, stripped_vlan, write_handover, write_xdp},
+};
 
 /// The kernel refused a change.
 pub struct Refused;
@@ -43,8 +46,8 @@ pub fn reserve_handover(ctx: &XdpContext) -> Result {
 
 /// Tells `uplink_tc` where a frame goes, in the room that [`reserve_handover`] made.
 #[inline(always)]
-pub fn hand_over(ctx: &XdpContext, port: &Port) -> Result {
-    let handover = Handover { magic: Handover::MAGIC, ifindex: port.ifindex };
+pub fn hand_over(ctx: &XdpContext, uplink: IfIndex, port: &Port) -> Result {
+    let handover = Handover { cookie: cookie(), uplink, port: port.ifindex };
     write_handover(ctx, handover).ok_or(Refused)
 }
 

@@ -1,6 +1,9 @@
 //! Loads the object.
 
-use std::path::Path;
+use std::{
+    hash::{BuildHasher as _, Hasher as _, RandomState},
+    path::Path,
+};
 
 use aya::{
     Ebpf, EbpfLoader, include_bytes_aligned,
@@ -73,12 +76,10 @@ impl Programs {
     /// The state is of another version or size, or the kernel refuses.
     pub fn load(dir: &StateDir, options: Options) -> Result<Self> {
         let adopted = dir.map("META").exists();
-        if adopted {
-            state::check_schema(dir)?;
-        }
-        let mut ebpf = open_object(dir, options)?;
+        let cookie = if adopted { state::check_schema(dir)?.cookie } else { random() };
+        let mut ebpf = open_object(dir, options, cookie)?;
         if !adopted {
-            State::initialize(dir)?;
+            State::initialize(dir, cookie)?;
         }
         check_size(&ebpf, options.max_tenants)?;
         let xdp = load_programs(&mut ebpf)?;
@@ -122,11 +123,19 @@ impl Programs {
     }
 }
 
-fn open_object(dir: &StateDir, options: Options) -> Result<Ebpf> {
+/// The standard library's own random numbers, from the kernel.
+fn random() -> [u8; 4] {
+    (RandomState::new().build_hasher().finish() as u32).to_ne_bytes()
+}
+
+fn open_object(dir: &StateDir, options: Options, cookie: [u8; 4]) -> Result<Ebpf> {
     let level = if options.debug { aya_log::Level::Debug as u8 } else { 0 };
     let strict = u8::from(options.strict);
     let mut loader = EbpfLoader::new();
-    loader.override_global(aya_log::LEVEL, &level, true).override_global("STRICT", &strict, true);
+    loader
+        .override_global(aya_log::LEVEL, &level, true)
+        .override_global("STRICT", &strict, true)
+        .override_global("COOKIE", &cookie, true);
     for name in MAPS {
         loader.map_pin_path(name, dir.map(name));
     }

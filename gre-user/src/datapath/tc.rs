@@ -6,17 +6,18 @@
 use std::path::Path;
 
 use aya::programs::{
-    ProgramError, SchedClassifier, TcAttachType,
+    LinkOrder, ProgramError, SchedClassifier, TcAttachType,
     links::{FdLink, PinnedLink},
     tc::{NlOptions, SchedClassifierLink, TcAttachOptions, TcHandle, qdisc_add_clsact},
 };
-
 use nix::libc;
 
 use super::{Error, Result, load::remove_pin};
 
-/// Where our filters stand below TCX: early, and where no one else is likely to be.
-const PRIORITY: u16 = 0x4752;
+/// Where our filters stand below TCX: first, like our links in TCX. No one else may change what
+/// `uplink_xdp` hands over.
+const PRIORITY: u16 = 1;
+/// "GR", which no one else is likely to use.
 const HANDLE: TcHandle = TcHandle::new(0, 0x4752);
 
 /// Puts the program on an interface, in place of the one that is there.
@@ -31,7 +32,7 @@ pub(super) fn attach(program: &mut SchedClassifier, interface: &str, pin: &Path)
         drop(program.take_link(id).map_err(failed)?);
         return Ok(());
     }
-    let order = TcAttachOptions::TcxOrder(aya::programs::LinkOrder::default());
+    let order = TcAttachOptions::TcxOrder(LinkOrder::first());
     let id = match program.attach_with_options(interface, TcAttachType::Ingress, order) {
         Ok(id) => id,
         Err(error) if has_no_tcx(&error) => return attach_clsact(program, interface),

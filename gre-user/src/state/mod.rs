@@ -51,9 +51,9 @@ impl State {
     ///
     /// # Errors
     /// The kernel refuses.
-    pub fn initialize(dir: &StateDir) -> Result<()> {
+    pub fn initialize(dir: &StateDir, cookie: [u8; 4]) -> Result<()> {
         let mut meta = maps::open_meta(dir)?;
-        let fresh = Meta { schema: SCHEMA_VERSION, next_tunnel: 0, next_tenant: 0 };
+        let fresh = Meta { schema: SCHEMA_VERSION, next_tunnel: 0, next_tenant: 0, cookie };
         meta.set(0, fresh, 0).map_err(Error::Map)
     }
 
@@ -70,9 +70,10 @@ impl State {
 ///
 /// # Errors
 /// There are no maps, or their version differs.
-pub fn check_schema(dir: &StateDir) -> Result<()> {
-    match maps::open_meta(dir)?.get(&0, 0)?.schema {
-        SCHEMA_VERSION => Ok(()),
+pub fn check_schema(dir: &StateDir) -> Result<Meta> {
+    let meta = maps::open_meta(dir)?.get(&0, 0)?;
+    match meta.schema {
+        SCHEMA_VERSION => Ok(meta),
         found => Err(Error::Schema { dir: dir.path().to_owned(), found }),
     }
 }
