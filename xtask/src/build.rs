@@ -1,0 +1,67 @@
+//! `cargo xtask build`: the eBPF programs, then the command that carries them.
+
+use std::process::{Command, ExitCode};
+
+use anyhow::{Context, Result, ensure};
+
+use crate::{
+    say,
+    toolchain::{Install, Toolchain},
+    workspace::Workspace,
+};
+
+/// Arguments of `build`.
+#[derive(clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    install: Install,
+}
+
+/// Builds, and says where the result is.
+pub fn verb(workspace: &Workspace, args: &Args) -> Result<ExitCode> {
+    all(workspace, args.install)?;
+    say::step(&format!("built {}", workspace.xgre().display()));
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Builds everything: [`Workspace::ebpf_object`] and [`Workspace::xgre`].
+pub fn all(workspace: &Workspace, install: Install) -> Result<()> {
+    let toolchain = Toolchain::find(workspace, install)?;
+    say::step(&format!("building the eBPF programs ({toolchain})"));
+    ebpf(workspace, &toolchain)?;
+    say::step("building xgre");
+    run(with_object(workspace).args(["build", "--release", "--package", "gre-user"]))
+        .context("xgre did not build")
+}
+
+/// A cargo whose builds of gre-user carry the object that [`all`] made.
+pub fn with_object(workspace: &Workspace) -> Command {
+    let mut cargo = workspace.cargo();
+    cargo.env("XGRE_EBPF_OBJECT", workspace.ebpf_object());
+    cargo
+}
+
+/// Runs a command whose output is for the reader; its failure is an error.
+pub fn run(command: &mut Command) -> Result<()> {
+    let program = command.get_program().to_owned();
+    let status = command.status().with_context(|| format!("cannot run {}", program.display()))?;
+    ensure!(status.success(), "{} ended with {status}", program.display());
+    Ok(())
+}
+
+fn ebpf(workspace: &Workspace, toolchain: &Toolchain) -> Result<()> {
+    let mut cargo = workspace.cargo();
+    cargo
+        .args(["build", "--package", "gre-ebpf", "--profile", "ebpf"])
+        .args(["--target", "bpfel-unknown-none", "-Z", "build-std=core"])
+        // build-std is unstable; this is how a stable compiler is asked for it.
+        .env("RUSTC_BOOTSTRAP", "1")
+        .env("RUSTC", &toolchain.rustc)
+        .env("CARGO_TARGET_BPFEL_UNKNOWN_NONE_LINKER", &toolchain.linker)
+        // Flags meant for the host would replace those of .cargo/config.toml.
+        .env_remove("RUSTFLAGS")
+        .env_remove("CARGO_ENCODED_RUSTFLAGS")
+        // Points at the libraries of the compiler that built xtask; this may be another one.
+        .env_remove("LD_LIBRARY_PATH");
+    run(&mut cargo).context("the eBPF programs did not build")
+}

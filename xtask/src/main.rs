@@ -1,0 +1,63 @@
+//! What a person does to the project: `cargo xtask build | run | test`.
+//!
+//! - `workspace`: where the project is and which toolchain it asks for
+//! - `toolchain/`: finds that toolchain, or installs it
+//! - `build`, `run`, `test`: one file per verb
+//! - `demo/`: two hosts and a ping, for `run --demo`
+//! - `tools`: what the system must have for demo and tests
+//! - `tally`: adds up what the test runners report
+//! - `say`: how xtask speaks to the terminal
+
+mod build;
+mod demo;
+mod run;
+mod say;
+mod tally;
+mod test;
+mod toolchain;
+mod tools;
+mod workspace;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+use crate::workspace::Workspace;
+
+/// Builds, runs and tests xgre. Each verb brings the tools it needs with it.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Cli {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    /// Build the eBPF programs and the command: target/release/xgre
+    Build(build::Args),
+    /// Build, then run xgre on an interface, or show it with --demo
+    Run(run::Args),
+    /// Run every check and test; with FILTER only the integration tests whose name contains it
+    Test(test::Args),
+}
+
+fn main() -> ExitCode {
+    match dispatch(Cli::parse().verb) {
+        Ok(code) => code,
+        Err(error) => {
+            say::error(&error);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn dispatch(verb: Verb) -> Result<ExitCode> {
+    let workspace = Workspace::load()?;
+    match verb {
+        Verb::Build(args) => build::verb(&workspace, &args),
+        Verb::Run(args) => run::verb(&workspace, &args),
+        Verb::Test(args) => test::verb(&workspace, &args),
+    }
+}

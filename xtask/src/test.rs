@@ -1,0 +1,213 @@
+//! `cargo xtask test`: every check and test, one after the other, and one line that sums them up.
+
+use std::{
+    io::{BufRead, BufReader, Write, stdout},
+    process::{Command, ExitCode, Stdio},
+};
+
+use anyhow::{Context, Result};
+
+use crate::{
+    build, say,
+    tally::Tally,
+    toolchain::{Install, debian, rustup},
+    tools::{self, Tool},
+    workspace::Workspace,
+};
+
+const INTEGRATION: &str = "integration tests";
+
+/// Commands the integration tests run besides [`tools::NETWORK`].
+const TEST_TOOLS: &[Tool] =
+    &[("ethtool", "ethtool"), ("tcpdump", "tcpdump"), ("ovs-vswitchd", "openvswitch-switch")];
+
+/// Arguments of `test`.
+#[derive(clap::Args)]
+pub struct Args {
+    /// Only the integration tests whose name contains this
+    filter: Option<String>,
+    #[command(flatten)]
+    install: Install,
+}
+
+/// Runs everything, goes on after failures, ends with the sum.
+pub fn verb(workspace: &Workspace, args: &Args) -> Result<ExitCode> {
+    let mut session =
+        Session { workspace, install: args.install, tally: Tally::default(), failed: vec![] };
+    if args.filter.is_none() {
+        session.formatting();
+    }
+    // The checks after this one compile the command, which carries the eBPF programs.
+    let built = session.build();
+    if args.filter.is_none() {
+        session.clippy();
+        session.docs();
+        session.dependencies();
+        session.unit_tests();
+    }
+    if built {
+        session.integration_tests(args.filter.as_deref());
+    } else {
+        // What an earlier build left would pass for this one.
+        session.skip(INTEGRATION, "xgre did not build");
+    }
+    session.end()
+}
+
+struct Session<'a> {
+    workspace: &'a Workspace,
+    install: Install,
+    tally: Tally,
+    failed: Vec<&'static str>,
+}
+
+impl Session<'_> {
+    fn formatting(&mut self) {
+        let what = "formatting";
+        if self.has_component(what, "rustfmt", "fmt") {
+            self.check(what, self.workspace.cargo().args(["fmt", "--all", "--check"]));
+        }
+    }
+
+    fn build(&mut self) -> bool {
+        let result = build::all(self.workspace, self.install);
+        if let Err(error) = &result {
+            say::error(error);
+        }
+        self.count("build", Tally::of(result.is_ok()));
+        result.is_ok()
+    }
+
+    fn clippy(&mut self) {
+        let what = "clippy";
+        if self.has_component(what, "clippy", "clippy") {
+            let mut cargo = build::with_object(self.workspace);
+            cargo.args(["clippy", "--workspace", "--all-targets", "--", "--deny", "warnings"]);
+            self.check(what, &mut cargo);
+        }
+    }
+
+    fn docs(&mut self) {
+        let mut cargo = build::with_object(self.workspace);
+        cargo.args(["doc", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "--deny warnings");
+        self.check("documentation", &mut cargo);
+    }
+
+    fn dependencies(&mut self) {
+        let what = "dependencies (cargo-deny)";
+        if self.has_subcommand("deny") {
+            self.check(what, self.workspace.cargo().args(["deny", "check"]));
+        } else {
+            let why = "cargo-deny is not installed; type `cargo install cargo-deny --locked`";
+            self.skip(what, why);
+        }
+    }
+
+    fn unit_tests(&mut self) {
+        let mut cargo = build::with_object(self.workspace);
+        cargo
+            .args(["test", "--no-fail-fast", "--workspace"])
+            .args(["--exclude=gre-ebpf", "--exclude=testbed"]);
+        self.tests("unit tests", &mut cargo);
+    }
+
+    fn integration_tests(&mut self, filter: Option<&str>) {
+        // The tests skip themselves, each one counted, when something they need is missing.
+        if !debian::is_root() {
+            let command = say::as_root("test");
+            let why = format!("they make network namespaces, which needs root: {command}");
+            say::skipped(INTEGRATION, &why);
+        }
+        let all = [tools::NETWORK, TEST_TOOLS].concat();
+        if let Err(error) = tools::bring(&all, "what the integration tests run", self.install) {
+            say::error(&error);
+        }
+        let mut cargo = build::with_object(self.workspace);
+        cargo
+            .args(["test", "--no-fail-fast", "--package", "testbed", "--tests"])
+            .env("XGRE", self.workspace.xgre());
+        if let Some(filter) = filter {
+            cargo.args(["--", filter]);
+        }
+        let before = self.tally;
+        self.tests(INTEGRATION, &mut cargo);
+        if self.tally == before {
+            say::skipped(INTEGRATION, "none has the filter in its name");
+        }
+    }
+
+    /// Has cargo this subcommand, from a component of the toolchain that rustup may add?
+    fn has_component(&mut self, what: &str, component: &str, subcommand: &str) -> bool {
+        let has = self.has_subcommand(subcommand)
+            || self.install.allowed && rustup::add(component) && self.has_subcommand(subcommand);
+        if !has {
+            let why =
+                format!("{component} is not installed; type `rustup component add {component}`");
+            self.skip(what, &why);
+        }
+        has
+    }
+
+    fn has_subcommand(&self, subcommand: &str) -> bool {
+        let mut cargo = self.workspace.cargo();
+        cargo.args([subcommand, "--version"]).stdout(Stdio::null()).stderr(Stdio::null());
+        cargo.status().is_ok_and(|status| status.success())
+    }
+
+    fn check(&mut self, what: &'static str, command: &mut Command) {
+        say::step(what);
+        let result = build::run(command);
+        self.count(what, Tally::of(result.is_ok()));
+    }
+
+    fn tests(&mut self, what: &'static str, command: &mut Command) {
+        say::step(what);
+        let tally = stream(command).unwrap_or_else(|error| {
+            say::error(&error);
+            Tally::FAIL
+        });
+        self.count(what, tally);
+    }
+
+    fn skip(&mut self, what: &str, why: &str) {
+        say::skipped(what, why);
+        self.tally += Tally::SKIP;
+    }
+
+    fn count(&mut self, what: &'static str, tally: Tally) {
+        if tally.failed > 0 {
+            say::failed(what);
+            self.failed.push(what);
+        }
+        self.tally += tally;
+    }
+
+    fn end(self) -> Result<ExitCode> {
+        let ok = self.failed.is_empty();
+        if !ok {
+            say::failed(&self.failed.join(", "));
+        }
+        writeln!(stdout(), "{}", self.tally)?;
+        Ok(if ok { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    }
+}
+
+/// Runs test binaries, passes their output on line by line, and adds up what they report.
+///
+/// A run that fails without a failed test (it did not compile, or crashed) counts as one failure.
+fn stream(command: &mut Command) -> Result<Tally> {
+    let mut child = command.stdout(Stdio::piped()).spawn().context("cannot run cargo")?;
+    let lines = BufReader::new(child.stdout.take().context("no pipe")?);
+    let mut tally = Tally::default();
+    for line in lines.split(b'\n') {
+        let line = line?;
+        tally += Tally::parse(&String::from_utf8_lossy(&line)).unwrap_or_default();
+        let mut out = stdout().lock();
+        out.write_all(&line)?;
+        out.write_all(b"\n")?;
+    }
+    if !child.wait()?.success() && tally.failed == 0 {
+        tally += Tally::FAIL;
+    }
+    Ok(tally)
+}
