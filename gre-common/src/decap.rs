@@ -217,7 +217,11 @@ impl Outer {
         if header.proto != ipv4::PROTO_GRE {
             return Err(PassReason::NotGre);
         }
-        let end = frame.offset + ipv4::total_len(&header);
+        let end = match ipv4::total_len(&header) {
+            // A merged packet longer than the field can say (BIG TCP, Linux 6.3) leaves it 0.
+            0 if packet.segment_payload() > 0 => packet.len(),
+            total_len => frame.offset + total_len,
+        };
         Ok(Self { header, offset: frame.offset, end })
     }
 
@@ -225,7 +229,7 @@ impl Outer {
     #[inline(always)]
     fn check<P: Packet + ?Sized>(&self, packet: &P) -> Result<(), DropReason> {
         let header_len = ipv4::header_len(&self.header);
-        if self.end > packet.len() || ipv4::total_len(&self.header) < header_len {
+        if self.end > packet.len() || self.end < self.offset + header_len {
             return Err(DropReason::Truncated);
         }
         let fixed: [u8; ipv4::HEADER_LEN] =

@@ -427,6 +427,8 @@ pub struct PortRecord {
     pub tenant: TenantId,
     /// 1 where xgre made the device, else 0.
     pub created: u32,
+    /// 1 where the station is the device's peer and follows it, 0 where the user named it.
+    pub follows_peer: u32,
 }
 
 /// The one value of the map `META`.
@@ -491,7 +493,7 @@ const _: () = {
     assert!(size_of::<HookKey>() == 8);
     assert!(size_of::<HookCounters>() == 512);
     assert!(size_of::<Uplink>() == 20);
-    assert!(size_of::<PortRecord>() == 12);
+    assert!(size_of::<PortRecord>() == 16);
     assert!(size_of::<Meta>() == 16);
     assert!(size_of::<Handover>() == 12);
     assert!(PassReason::ALL.len() <= REASONS);

@@ -1,19 +1,23 @@
 //! The kernel side of xgre, thin: each program asks `gre-common` for a verdict and carries it out.
 //!
-//! - [`packet`]: the only file that touches packet pointers.
-//! - [`maps`]: the maps, and the tables that decisions read.
-//! - [`rewrite`]: makes or takes room and writes headers.
-//! - [`count`]: counters.
-//! - [`verifier`]: what the verifier has to be told.
+//! - [`packet`] is the only file that touches packet pointers.
+//! - [`maps`] has the maps, and the tables that decisions read.
+//! - [`rewrite`] makes or takes room and writes headers.
+//! - [`count`] has the counters.
+//! - [`verifier`] tells the verifier what it does not see.
 #![cfg_attr(target_arch = "bpf", no_std, no_main, feature(asm_experimental_arch))]
-#![cfg_attr(not(target_arch = "bpf"), allow(dead_code))] // Checked for the host by clippy only.
-#![allow(missing_docs)] // The macros of aya-ebpf make functions of their own without them.
+#![cfg_attr(not(target_arch = "bpf"), allow(dead_code))]
+// Checked for the host by clippy only.
+// The macros of aya-ebpf make functions of their own without documentation, and take contexts by value.
+#![allow(missing_docs, clippy::needless_pass_by_value)]
 
 mod count;
 mod maps;
 mod packet;
 mod rewrite;
 mod verifier;
+
+use core::ptr;
 
 use aya_ebpf::{
     bindings::{
@@ -181,6 +185,11 @@ fn redirect(ifindex: IfIndex) -> i32 {
 #[inline(always)]
 fn redirect_to_neighbour(hop: &NextHop) -> i32 {
     const AF_INET: u32 = 2;
+    if hop.address == [0; 4] {
+        // An IPv6 gateway: the kernel looks the route up itself.
+        // SAFETY: without parameters the helper takes integers only.
+        return unsafe { bpf_redirect_neigh(hop.ifindex.0, ptr::null_mut(), 0, 0) as i32 };
+    }
     let mut neighbour = bpf_redir_neigh {
         nh_family: AF_INET,
         __bindgen_anon_1: bpf_redir_neigh__bindgen_ty_1 { ipv6_nh: [0; 4] },

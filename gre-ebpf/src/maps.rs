@@ -104,7 +104,7 @@ impl Tables for Maps {
     #[inline(always)]
     fn is_local(&self, address: [u8; 4]) -> bool {
         // SAFETY: as above.
-        unsafe { LOCALS.get(&address) }.is_some()
+        unsafe { LOCALS.get(address) }.is_some()
     }
 
     #[inline(always)]

@@ -4,9 +4,11 @@
 //! - [`datapath`]: loads the programs, attaches, adopts, replaces and detaches them.
 //! - [`netlink`]: interfaces, routes and neighbours.
 //! - [`resolver`]: keeps the tunnels' next hops right.
+//! - [`daemon`]: what `xgre run` does with all of these.
 //! - [`cli`]: the command `xgre`, one file per verb.
 
 pub mod cli;
+pub mod daemon;
 pub mod datapath;
 pub mod netlink;
 pub mod resolver;

@@ -54,11 +54,10 @@ pub enum Egress {
 #[inline(always)]
 pub const fn decapsulate(inner: Ecn, outer: Ecn) -> Egress {
     match (inner, outer) {
-        (Ecn::NotEct, Ecn::NotEct) => Egress::Keep,
         (Ecn::NotEct, Ecn::Ect0 | Ecn::Ect1) => Egress::KeepAndNote,
         (Ecn::NotEct, Ecn::Ce) => Egress::Drop,
         (Ecn::Ect0, Ecn::Ect1) => Egress::Set(Ecn::Ect1),
         (Ecn::Ect0 | Ecn::Ect1, Ecn::Ce) => Egress::Set(Ecn::Ce),
-        (Ecn::Ect0 | Ecn::Ect1 | Ecn::Ce, _) => Egress::Keep,
+        (Ecn::NotEct, Ecn::NotEct) | (Ecn::Ect0 | Ecn::Ect1 | Ecn::Ce, _) => Egress::Keep,
     }
 }

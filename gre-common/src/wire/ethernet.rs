@@ -17,7 +17,7 @@ const MAX_TAGS: usize = 2;
 pub struct EtherType(pub u16);
 
 impl EtherType {
-    /// Not an EtherType.
+    /// Not an `EtherType`.
     pub const NONE: Self = Self(0);
     /// IPv4.
     pub const IPV4: Self = Self(0x0800);

@@ -1,10 +1,10 @@
 //! The command `xgre`: one file per verb.
 //!
-//! - [`run`]: the daemon.
-//! - [`tunnel`], [`tenant`], [`port`]: read and change the state.
-//! - [`stats`]: counters.
-//! - [`detach`]: the end.
-//! - [`value`]: what users type; [`output`]: what they see.
+//! - [`run`] is the daemon.
+//! - [`tunnel`], [`tenant`] and [`port`] read and change the state.
+//! - [`stats`] shows the counters.
+//! - [`detach`] takes everything down.
+//! - [`value`] is what users type, [`output`] what they see.
 
 mod detach;
 mod output;

@@ -20,7 +20,11 @@ use super::{
 use crate::{
     datapath,
     netlink::{Netlink, link::Link},
-    state::{State, StateDir, port::Named, tenant},
+    state::{
+        State, StateDir,
+        port::{Named, Origin},
+        tenant,
+    },
 };
 
 #[derive(Debug, Subcommand)]
@@ -111,7 +115,8 @@ async fn run_add(dir: &StateDir, state: &mut State, add: &Add) -> anyhow::Result
     let uplink = state.uplinks()?.into_iter().any(|uplink| uplink.ifindex == link.ifindex);
     ensure!(!uplink, "{} is an uplink; a port is another interface", add.iface);
     let port = datapath::port::describe(&netlink, &link, tenant.tenant.service, add.mac).await?;
-    enter(dir, state, &tenant, &add.iface, &link, port, false)
+    let origin = if add.mac.is_some() { Origin::StationNamed } else { Origin::Existing };
+    enter(dir, state, &tenant, &add.iface, &link, port, origin)
 }
 
 /// Makes a pair of devices, one for the host's stack and one that carries the program.
@@ -132,7 +137,7 @@ async fn create(
     let entered = async {
         let service = tenant.tenant.service;
         let port = datapath::port::describe(netlink, &device, service, stack.mac).await?;
-        enter(dir, state, tenant, name, &device, port, true)
+        enter(dir, state, tenant, name, &device, port, Origin::Created)
     };
     let entered = entered.await;
     if entered.is_err() {
@@ -149,9 +154,9 @@ fn enter(
     name: &str,
     device: &Link,
     port: Port,
-    created: bool,
+    origin: Origin,
 ) -> anyhow::Result<()> {
-    state.add_port(tenant, name, port, created)?;
+    state.add_port(tenant, name, port, origin)?;
     let attached = datapath::port::attach_pinned(dir, device);
     if attached.is_err() {
         let port = state.port(&tenant.name, name)?;

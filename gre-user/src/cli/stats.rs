@@ -223,7 +223,7 @@ fn print(document: &Document) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// "wrong_remote 3, ecn 1", or a dash.
+/// "`wrong_remote` 3, ecn 1", or a dash.
 fn describe(reasons: &Reasons) -> String {
     let words: Vec<_> = reasons.iter().map(|(label, count)| format!("{label} {count}")).collect();
     output::or_dash((!words.is_empty()).then(|| words.join(", ")))

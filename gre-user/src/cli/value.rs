@@ -59,7 +59,7 @@ pub fn tos(text: &str) -> Result<FieldPolicy, String> {
         None => text.parse().ok(),
     };
     match tos {
-        Some(tos) if tos & 3 == 0 => Ok(FieldPolicy::fixed(tos)),
+        Some(tos) if tos.is_multiple_of(4) => Ok(FieldPolicy::fixed(tos)),
         Some(_) => {
             Err("the low two bits are ECN, which follows the inner packet (RFC 6040)".to_owned())
         }

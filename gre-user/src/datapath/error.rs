@@ -95,6 +95,12 @@ pub enum Error {
         /// Why not.
         source: std::io::Error,
     },
+    /// What the programs tell cannot be read.
+    #[error("cannot read what the programs tell: {}; run without --debug-datapath", chain(.0))]
+    Log(aya_log::Error),
+    /// The process cannot be told to end.
+    #[error("cannot listen for signals: {0}")]
+    Signal(#[from] std::io::Error),
     /// The state could not be read or changed.
     #[error(transparent)]
     State(#[from] state::Error),

@@ -75,15 +75,12 @@ fn attach_clsact(program: &mut SchedClassifier, interface: &str) -> Result<()> {
     let same =
         SchedClassifierLink::attached(interface, TcAttachType::Ingress, PRIORITY, HANDLE, None);
     let replaced = same.ok().map(|link| program.attach_to_link(link));
-    let id = match replaced {
-        Some(Ok(id)) => id,
-        _ => {
-            let options = NlOptions { priority: PRIORITY, handle: HANDLE, classid: None };
-            let options = TcAttachOptions::Netlink(options);
-            program
-                .attach_with_options(interface, TcAttachType::Ingress, options)
-                .map_err(failed)?
-        }
+    let id = if let Some(Ok(id)) = replaced {
+        id
+    } else {
+        let options = NlOptions { priority: PRIORITY, handle: HANDLE, classid: None };
+        let options = TcAttachOptions::Netlink(options);
+        program.attach_with_options(interface, TcAttachType::Ingress, options).map_err(failed)?
     };
     // Dropping the link would delete the filter.
     std::mem::forget(program.take_link(id).map_err(failed)?);

@@ -20,8 +20,19 @@ pub struct Named {
     pub record: PortRecord,
 }
 
+/// Where a port comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// xgre made its device.
+    Created,
+    /// The device was there.
+    Existing,
+    /// The device was there, and the user named the station behind it.
+    StationNamed,
+}
+
 impl State {
-    /// Makes a device the port of a tenant. `name` is what users call it; where xgre `created` the device,
+    /// Makes a device the port of a tenant. `name` is what users call it; where xgre made the device,
     /// that is the name of its other end.
     ///
     /// # Errors
@@ -31,11 +42,15 @@ impl State {
         tenant: &tenant::Named,
         name: &str,
         port: Port,
-        created: bool,
+        origin: Origin,
     ) -> Result<()> {
         self.check_port_free(tenant, name)?;
-        let record =
-            PortRecord { ifindex: port.ifindex, tenant: tenant.id, created: created.into() };
+        let record = PortRecord {
+            ifindex: port.ifindex,
+            tenant: tenant.id,
+            created: (origin == Origin::Created).into(),
+            follows_peer: (origin != Origin::StationNamed).into(),
+        };
         let added = self.enter_port(name, record, port);
         if added.is_err() {
             self.leave_port(name, record)?;
@@ -90,7 +105,7 @@ impl State {
     /// The kernel refuses.
     pub fn ports(&self) -> Result<Vec<Named>> {
         let mut ports = Vec::new();
-        for entry in self.maps.ports.iter() {
+        for entry in &self.maps.ports {
             let (name, record) = entry?;
             ports.push(Named { name: name::text(&name), record });
         }
@@ -98,12 +113,13 @@ impl State {
         Ok(ports)
     }
 
-    /// What the datapath knows of a port.
+    /// Replaces what the datapath knows of a port.
     ///
     /// # Errors
     /// The kernel refuses.
-    pub fn port_of(&self, tenant: TenantId) -> Result<Port> {
-        Ok(self.tenant_at(tenant)?.port)
+    pub fn set_port(&mut self, tenant: TenantId, port: Port) -> Result<()> {
+        let tenant_record = self.tenant_at(tenant)?;
+        self.set_tenant(tenant, Tenant { port, ..tenant_record })
     }
 
     pub(super) fn ports_of(&self, tenant: TenantId) -> Result<Vec<Named>> {

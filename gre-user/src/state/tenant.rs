@@ -98,7 +98,7 @@ impl State {
     /// The kernel refuses.
     pub fn tenants(&self) -> Result<Vec<Named>> {
         let mut tenants = Vec::new();
-        for entry in self.maps.tenant_names.iter() {
+        for entry in &self.maps.tenant_names {
             let (name, id) = entry?;
             tenants.push(Named { name: name::text(&name), id, tenant: self.tenant_at(id)? });
         }
@@ -106,7 +106,11 @@ impl State {
         Ok(tenants)
     }
 
-    pub(super) fn tenant_at(&self, id: TenantId) -> Result<Tenant> {
+    /// The tenant in a slot.
+    ///
+    /// # Errors
+    /// The kernel refuses.
+    pub fn tenant_at(&self, id: TenantId) -> Result<Tenant> {
         Ok(self.maps.tenants.get(&id.0, 0)?)
     }
 
@@ -115,7 +119,7 @@ impl State {
     }
 
     pub(super) fn tenant_name(&self, id: TenantId) -> Result<String> {
-        for entry in self.maps.tenant_names.iter() {
+        for entry in &self.maps.tenant_names {
             let (name, other) = entry?;
             if other == id {
                 return Ok(name::text(&name));
@@ -187,7 +191,7 @@ impl State {
 
     /// Some tenant that is bound to a key at a local address.
     fn bound_to(&self, local_key: &LocalKey) -> Result<TenantId> {
-        for entry in self.maps.bindings.iter() {
+        for entry in &self.maps.bindings {
             let (key, tenant) = entry?;
             if (key.local, key.key) == (local_key.local, local_key.key) {
                 return Ok(tenant);

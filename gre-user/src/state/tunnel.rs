@@ -81,7 +81,7 @@ impl State {
     /// The kernel refuses.
     pub fn tunnels(&self) -> Result<Vec<Named>> {
         let mut tunnels = Vec::new();
-        for entry in self.maps.tunnel_names.iter() {
+        for entry in &self.maps.tunnel_names {
             let (name, id) = entry?;
             tunnels.push(Named { name: name::text(&name), id, tunnel: self.tunnel_at(id)? });
         }

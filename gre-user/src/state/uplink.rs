@@ -56,7 +56,7 @@ impl State {
     /// The kernel refuses.
     pub fn uplinks(&self) -> Result<Vec<Named>> {
         let mut uplinks = Vec::new();
-        for entry in self.maps.uplinks.iter() {
+        for entry in &self.maps.uplinks {
             let (ifindex, Uplink { name, mode }) = entry?;
             uplinks.push(Named { name: name::text(&name), ifindex, mode });
         }

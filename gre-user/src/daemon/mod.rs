@@ -1,0 +1,163 @@
+//! What `xgre run` does: attach, follow the kernel's stack until interrupted, detach.
+//!
+//! - [`uplinks`] attaches the uplinks, and attaches again one that comes back.
+//! - [`ports`] attaches the ports of an earlier run, and follows their devices.
+//! - [`log`] prints what the programs tell with `--debug-datapath`.
+
+mod log;
+mod ports;
+mod uplinks;
+
+use std::{os::fd::OwnedFd, time::Duration};
+
+use nix::fcntl::Flock;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use crate::{
+    datapath::{
+        Error, Result, detach,
+        load::{Options, Programs},
+        privilege,
+        uplink::Mode,
+    },
+    netlink::{
+        Netlink,
+        monitor::{Change, Monitor},
+    },
+    resolver,
+    state::{State, StateDir},
+};
+
+/// How often everything is resolved anew, for what the kernel does not announce: a learned path MTU expires.
+const REFRESH: Duration = Duration::from_secs(60);
+/// How long changes are collected before they are acted on: a link that goes up brings several.
+const SETTLE: Duration = Duration::from_millis(20);
+
+/// What the user asked for.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Names of the interfaces that carry the tunnels' packets.
+    pub uplinks: Vec<String>,
+    /// How packets are taken off them.
+    pub mode: Mode,
+    /// Leave the programs attached at the end.
+    pub keep: bool,
+    /// How to load the programs.
+    pub load: Options,
+}
+
+/// Runs until interrupted.
+///
+/// # Errors
+/// Something cannot be loaded or attached; what this run attached is taken off again.
+pub async fn run(dir: &StateDir, config: &Config) -> Result<()> {
+    privilege::check_load()?;
+    let netlink = Netlink::connect()?;
+    // Before anything is looked up, so that no change goes unseen.
+    let monitor = Monitor::connect()?;
+    uplinks::check(dir, &netlink, config).await?;
+
+    let existed = dir.exists();
+    dir.create()?;
+    let started = Daemon::start(dir, config, netlink.clone()).await;
+    if started.is_err() && !existed {
+        dir.remove()?;
+    }
+    let mut daemon = started?;
+    privilege::reduce()?;
+    println!("ready");
+
+    daemon.serve(monitor).await?;
+    if !config.keep {
+        detach::programs(dir, &mut State::open(dir)?, &netlink).await?;
+    }
+    Ok(())
+}
+
+/// What lives as long as the daemon.
+struct Daemon<'a> {
+    dir: &'a StateDir,
+    config: &'a Config,
+    netlink: Netlink,
+    programs: Programs,
+    logger: Option<log::Logger>,
+    signals: [Signal; 2],
+    _lock: Flock<OwnedFd>,
+}
+
+impl<'a> Daemon<'a> {
+    async fn start(dir: &'a StateDir, config: &'a Config, netlink: Netlink) -> Result<Self> {
+        let lock = dir.lock_daemon()?;
+        let lock = lock.ok_or_else(|| Error::Running(dir.path().display().to_string()))?;
+        let signals = [signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?];
+        let mut programs = Programs::load(dir, config.load)?;
+        let logger = config.load.debug.then(|| log::start(&mut programs)).transpose()?;
+        let mut daemon = Self { dir, config, netlink, programs, logger, signals, _lock: lock };
+
+        let mut state = State::open(dir)?;
+        state.register_unknown_interface()?;
+        daemon.attach_ports(&mut state).await?;
+        daemon.attach_uplinks(&mut state).await?;
+        resolver::resolve_all(&mut state, &daemon.netlink).await?;
+        Ok(daemon)
+    }
+
+    /// Follows the kernel's stack until interrupted.
+    async fn serve(&mut self, mut monitor: Monitor) -> Result<()> {
+        let mut refresh = tokio::time::interval(REFRESH);
+        loop {
+            let [interrupt, terminate] = &mut self.signals;
+            let changes = tokio::select! {
+                _ = interrupt.recv() => return Ok(()),
+                _ = terminate.recv() => return Ok(()),
+                _ = refresh.tick() => Vec::new(),
+                () = log::flush(self.logger.as_mut()) => continue,
+                change = monitor.next() => if let Some(change) = change {
+                    settle(&mut monitor, change).await
+                } else {
+                    monitor = Monitor::connect()?;
+                    Vec::new()
+                },
+            };
+            // The traffic flows on whatever happens here; the next change or refresh tries again.
+            if let Err(error) = self.follow(&changes).await {
+                eprintln!("xgre: cannot follow a change: {error}");
+            }
+        }
+    }
+
+    /// Brings the state in line with the kernel's stack.
+    async fn follow(&mut self, changes: &[Change]) -> Result<()> {
+        let mut state = State::open(self.dir)?;
+        for change in changes {
+            match *change {
+                Change::LinkGone(ifindex) => {
+                    self.forget_port(&mut state, ifindex)?;
+                    self.forget_uplink(&mut state, ifindex)?;
+                }
+                Change::Link(ifindex) => self.refresh_port(&mut state, ifindex).await?,
+                _ => resolver::confirm(&state, &self.netlink, change).await?,
+            }
+        }
+        self.attach_returned_uplinks(&mut state).await?;
+        resolver::resolve_all(&mut state, &self.netlink).await?;
+        Ok(())
+    }
+}
+
+/// The changes that come together with the first one.
+async fn settle(monitor: &mut Monitor, first: Change) -> Vec<Change> {
+    let mut changes = vec![first];
+    let settled = tokio::time::sleep(SETTLE);
+    tokio::pin!(settled);
+    loop {
+        tokio::select! {
+            () = &mut settled => return changes,
+            change = monitor.next() => match change {
+                Some(change) if changes.contains(&change) => {}
+                Some(change) => changes.push(change),
+                None => return changes,
+            }
+        }
+    }
+}

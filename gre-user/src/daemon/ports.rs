@@ -1,0 +1,56 @@
+//! Ports, and what becomes of their devices.
+
+use gre_common::tables::{IfIndex, Port};
+
+use super::Daemon;
+use crate::{
+    datapath::{Result, port},
+    state::State,
+};
+
+impl Daemon<'_> {
+    /// Puts the programs just loaded on the ports of an earlier run, and forgets those whose device is gone.
+    pub(super) async fn attach_ports(&mut self, state: &mut State) -> Result<()> {
+        for port in state.ports()? {
+            match self.netlink.link_by_index(port.record.ifindex).await? {
+                Some(link) => port::attach(&mut self.programs, self.dir, &link)?,
+                None => self.forget_port(state, port.record.ifindex)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Deletes the port whose device is gone: another device may get its index.
+    pub(super) fn forget_port(&self, state: &mut State, ifindex: IfIndex) -> Result<()> {
+        for port in state.ports()?.iter().filter(|port| port.record.ifindex == ifindex) {
+            eprintln!("xgre: the device of port {} is gone; the port is deleted", port.name);
+            state.delete_port(port)?;
+            port::detach(self.dir, &port.name, ifindex)?;
+        }
+        Ok(())
+    }
+
+    /// Takes over the MAC addresses of a port's device and of the other end of its pair, one of which changed.
+    pub(super) async fn refresh_port(&self, state: &mut State, changed: IfIndex) -> Result<()> {
+        let Some(link) = self.netlink.link_by_index(changed).await? else { return Ok(()) };
+        let peer = link.peer.filter(|peer| peer.netnsid.is_none()).map(|peer| peer.ifindex);
+        let concerned = |ifindex| ifindex == changed || Some(ifindex) == peer;
+        for named in state.ports()?.iter().filter(|port| concerned(port.record.ifindex)) {
+            if named.record.follows_peer == 0 {
+                continue;
+            }
+            let Some(device) = self.netlink.link_by_index(named.record.ifindex).await? else {
+                continue;
+            };
+            let before = state.tenant_at(named.record.tenant)?;
+            let described = port::describe(&self.netlink, &device, before.service, None).await;
+            // A peer that has moved to where it cannot be seen keeps the address it had.
+            let Ok(Port { station, own, .. }) = described else { continue };
+            let after = Port { station, own, ..before.port };
+            if after != before.port {
+                state.set_port(named.record.tenant, after)?;
+            }
+        }
+        Ok(())
+    }
+}

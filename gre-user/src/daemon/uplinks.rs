@@ -1,0 +1,105 @@
+//! Uplinks, at the start and when one comes back.
+
+use gre_common::tables::{IfIndex, UplinkMode};
+
+use super::{Config, Daemon};
+use crate::{
+    datapath::{
+        Error, Result,
+        uplink::{self, Attached},
+    },
+    netlink::{Netlink, link::Link},
+    state::{self, State, StateDir},
+};
+
+/// Whether all interfaces exist and may become uplinks.
+pub(super) async fn check(dir: &StateDir, netlink: &Netlink, config: &Config) -> Result<()> {
+    for name in &config.uplinks {
+        uplink::check(dir, &find(netlink, name).await?, config.mode)?;
+    }
+    Ok(())
+}
+
+async fn find(netlink: &Netlink, name: &str) -> Result<Link> {
+    let link = netlink.link(name).await?;
+    link.ok_or_else(|| Error::UnknownInterface(name.to_owned()))
+}
+
+impl Daemon<'_> {
+    /// Attaches to every uplink, and detaches from those of an earlier run that are none any more. On an
+    /// error, the uplinks that are new in this run are detached again.
+    pub(super) async fn attach_uplinks(&mut self, state: &mut State) -> Result<()> {
+        let before = state.uplinks()?;
+        let attached = self.attach_each(state, &before).await;
+        let stays = |uplink: &state::uplink::Named| match attached {
+            Ok(()) => self.config.uplinks.contains(&uplink.name),
+            Err(_) => before.iter().any(|earlier| earlier.ifindex == uplink.ifindex),
+        };
+        for uplink in state.uplinks()?.iter().filter(|uplink| !stays(uplink)) {
+            uplink::detach(self.dir, &uplink.name, uplink.ifindex)?;
+            state.delete_uplink(uplink.ifindex)?;
+        }
+        attached
+    }
+
+    async fn attach_each(
+        &mut self,
+        state: &mut State,
+        before: &[state::uplink::Named],
+    ) -> Result<()> {
+        for name in &self.config.uplinks {
+            let link = find(&self.netlink, name).await?;
+            let earlier = before.iter().find(|uplink| uplink.ifindex == link.ifindex);
+            self.attach_uplink(state, &link, earlier.map(|uplink| uplink.mode))?;
+        }
+        Ok(())
+    }
+
+    /// Attaches to the uplinks that were gone and are back.
+    pub(super) async fn attach_returned_uplinks(&mut self, state: &mut State) -> Result<()> {
+        let present = state.uplinks()?;
+        for name in &self.config.uplinks {
+            if present.iter().any(|uplink| uplink.name == *name) {
+                continue;
+            }
+            if let Some(link) = self.netlink.link(name).await? {
+                uplink::check(self.dir, &link, self.config.mode)?;
+                self.attach_uplink(state, &link, None)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Forgets the uplink whose device is gone.
+    pub(super) fn forget_uplink(&self, state: &mut State, ifindex: IfIndex) -> Result<()> {
+        for uplink in state.uplinks()?.iter().filter(|uplink| uplink.ifindex == ifindex) {
+            eprintln!("xgre: the uplink {} is gone; waiting for it to come back", uplink.name);
+            uplink::detach(self.dir, &uplink.name, ifindex)?;
+            state.delete_uplink(ifindex)?;
+        }
+        Ok(())
+    }
+
+    fn attach_uplink(
+        &mut self,
+        state: &mut State,
+        link: &Link,
+        before: Option<UplinkMode>,
+    ) -> Result<()> {
+        let attached =
+            uplink::attach(&mut self.programs, self.dir, link, self.config.mode, before)?;
+        state.set_uplink(&attached.uplink)?;
+        println!("{}", describe(&attached));
+        Ok(())
+    }
+}
+
+/// One line that tells what an uplink got, and why.
+fn describe(Attached { uplink, fallback }: &Attached) -> String {
+    let name = &uplink.name;
+    match uplink.mode {
+        UplinkMode::NATIVE => format!("{name}: native XDP, TC behind it"),
+        UplinkMode::GENERIC => format!("{name}: generic XDP, TC behind it (as asked for)"),
+        _ => format!("{name}: TC only ({})", fallback.as_deref().unwrap_or("as asked for")),
+    }
+}
