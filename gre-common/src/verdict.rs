@@ -2,7 +2,7 @@
 //!
 //! A reason is one enum variant, one counter, one label in the CLI and JSON, one line of docs.
 
-use crate::tables::TenantId;
+use crate::tables::{REASONS, TenantId};
 
 /// What a hook does with one packet. Every packet gets exactly one.
 #[must_use]
@@ -201,3 +201,8 @@ reasons! {
         EcnMismatch = "ecn_mismatch",
     }
 }
+
+const _: () = {
+    assert!(PassReason::ALL.len() <= REASONS);
+    assert!(DropReason::ALL.len() <= REASONS);
+};

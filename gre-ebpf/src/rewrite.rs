@@ -37,6 +37,10 @@ fn accepted(code: i64) -> Result {
     if code == 0 { Ok(()) } else { Err(Refused) }
 }
 
+/// Shortest Ethernet frame that `adjust_room` leaves behind: it wants an IPv4 header to remain. A frame
+/// on a wire is longer (60 bytes), filled up with zeros.
+const MIN_FRAME: usize = ethernet::HEADER_LEN + ipv4::HEADER_LEN;
+
 /// Makes room for metadata in front of a frame. Refused by drivers without metadata; the frame is unchanged then.
 #[inline(always)]
 pub fn reserve_handover(ctx: &XdpContext) -> Result {
@@ -94,6 +98,9 @@ pub fn decap_tc(ctx: &TcContext, plan: &Decap) -> Result {
     }
     pop_stripped_vlan(ctx)?;
     trim(ctx, plan.padding)?;
+    if plan.payload == decap::Payload::Ethernet {
+        pad(ctx, plan.strip + MIN_FRAME)?;
+    }
     // `adjust_room` removes bytes behind the outer Ethernet header, which the inner one then replaces.
     let (header, removed) = match plan.payload {
         decap::Payload::Ethernet => {
@@ -197,6 +204,16 @@ fn trim(ctx: &TcContext, padding: usize) -> Result {
     }
     // SAFETY: as above.
     accepted(unsafe { bpf_skb_change_tail(ctx.skb.skb, ctx.len() - padding as u32, 0) })
+}
+
+/// Fills up to `len` bytes with zeros.
+#[inline(always)]
+fn pad(ctx: &TcContext, len: usize) -> Result {
+    if ctx.len() as usize >= len {
+        return Ok(());
+    }
+    // SAFETY: as above.
+    accepted(unsafe { bpf_skb_change_tail(ctx.skb.skb, len as u32, 0) })
 }
 
 /// Makes `len` bytes of room in front of the frame.
