@@ -1,0 +1,148 @@
+//! What cannot be is refused, with a message, and nothing has changed.
+
+use aya::maps::{Array, Map, MapData};
+use gre_common::tables::Meta;
+use testbed::{
+    Host, Netns,
+    suite::{Case, Need},
+    topology::sensor,
+};
+
+use crate::setup::{add_tenant, tunnel};
+
+pub fn cases() -> Vec<Case> {
+    let mut cases: Vec<_> = REFUSED
+        .iter()
+        .map(|&(what, command, words)| {
+            Case::new(format!("refused: {what}"), move || refused(command, words))
+        })
+        .collect();
+    cases.extend([
+        Case::new("refused: an interface with another XDP program", foreign_xdp),
+        Case::new("refused: one tenant too many", map_full),
+        Case::new("refused: without privilege", no_privilege).needs(Need::Program("setpriv")),
+        Case::new("refused: another map schema", other_schema),
+    ]);
+    cases
+}
+
+/// Case, command, words of the message.
+type Refused = (&'static str, &'static str, &'static [&'static str]);
+
+const REFUSED: &[Refused] = &[
+    ("unknown interface as uplink", "run --iface nope0", &["nope0"]),
+    ("unknown interface as port", "port add green nope0", &["nope0"]),
+    ("a name that is taken, for a created port", "port add green eth0 --create", &["eth0"]),
+    ("a binding that exists", "tenant add red --key 10 --tunnel t", &["10", "blue"]),
+    ("a tenant that exists", "tenant add blue --key 77 --tunnel t", &["tenant blue"]),
+    ("a tunnel that exists", "tunnel add t --local 192.0.2.1 --remote 192.0.2.7", &["tunnel t"]),
+    (
+        "a tunnel with the addresses of another",
+        "tunnel add u --local 192.0.2.1 --remote 192.0.2.2",
+        &["t"],
+    ),
+    ("a key above 32 bits", "tenant add red --key 4294967296 --tunnel t", &["4294967296"]),
+    ("no key given", "tenant add red --tunnel t", &["key"]),
+    (
+        "IPv4 local with IPv6 remote",
+        "tunnel add u --local 192.0.2.1 --remote 2001:db8::1",
+        &["192.0.2.1", "2001:db8::1", "IPv4"],
+    ),
+    ("a tenant without tunnel", "tenant add red --key 77", &["--tunnel"]),
+    ("a tenant on a tunnel that is not there", "tenant add red --key 77 --tunnel u", &["tunnel u"]),
+    ("deletion of a tunnel in use", "tunnel del t", &["tunnel t", "in use"]),
+    ("deletion of a tunnel that is not there", "tunnel del u", &["tunnel u"]),
+    ("deletion of a tenant that is not there", "tenant del red", &["tenant red"]),
+    ("a second port", "port add blue blue1 --create", &["blue0"]),
+    ("a port for nobody", "port add red red0 --create", &["tenant red"]),
+];
+
+/// A host with the tenants `blue` (with a port) and `green` (without) on the tunnel `t`.
+fn configured() -> (Host, Netns) {
+    let (host, wire) = sensor();
+    let daemon = host.start("--iface eth0");
+    tunnel(&host, "192.0.2.1", "192.0.2.2");
+    add_tenant(&host, "blue", "--key 10");
+    host.xgre("tenant add green --key 20 --tunnel t").ok();
+    daemon.stop();
+    (host, wire)
+}
+
+/// What a refused command must not change.
+fn everything(host: &Host) -> (impl PartialEq + std::fmt::Debug + use<>, String) {
+    (host.configuration(), host.ns.ip("-br link"))
+}
+
+#[track_caller]
+fn fails(host: &Host, command: &str, words: &[&str]) {
+    let message = host.xgre(command).err();
+    for word in words {
+        assert!(message.contains(word), "{word:?} is missing in {message:?}");
+    }
+    assert!(!message.contains("panicked"), "{message}");
+}
+
+fn refused(command: &str, words: &[&str]) {
+    let (host, _wire) = configured();
+    let before = everything(&host);
+    fails(&host, command, words);
+    assert_eq!(everything(&host), before);
+}
+
+/// The other program is that of a second xgre with a state of its own.
+fn foreign_xdp() {
+    let (host, _wire) = configured();
+    let _daemon = host.start("--iface eth0");
+    let before = (everything(&host), host.uplink_stats("eth0"));
+    let other = host.state().with_file_name("other");
+    fails(&host, &format!("--state {} run --iface eth0", other.display()), &["eth0", "XDP"]);
+    assert_eq!((everything(&host), host.uplink_stats("eth0")), before);
+}
+
+fn map_full() {
+    let (host, _wire) = sensor();
+    let _daemon = host.start("--iface eth0 --max-tenants 2");
+    tunnel(&host, "192.0.2.1", "192.0.2.2");
+    for key in [10, 20] {
+        host.xgre(&format!("tenant add t{key} --key {key} --tunnel t")).ok();
+    }
+    let before = everything(&host);
+    fails(&host, "tenant add t30 --key 30 --tunnel t", &["full", "--max-tenants"]);
+    assert_eq!(everything(&host), before);
+    host.xgre("tenant del t10").ok();
+    host.xgre("tenant add t30 --key 30 --tunnel t").ok();
+}
+
+fn no_privilege() {
+    let (host, _wire) = configured();
+    let before = everything(&host);
+    let binary = testbed::host::xgre_binary();
+    for command in
+        ["run --iface eth0", "tunnel add u --local 192.0.2.1 --remote 192.0.2.7", "stats"]
+    {
+        let nobody = "setpriv --reuid=65534 --regid=65534 --clear-groups";
+        let state = host.state();
+        let line = format!("{nobody} {} --state {} {command}", binary.display(), state.display());
+        let message = host.ns.exec(&line).err();
+        assert!(message.starts_with("xgre: ") && message.contains("root"), "{command}: {message}");
+    }
+    assert_eq!(everything(&host), before);
+}
+
+fn other_schema() {
+    let (host, _wire) = configured();
+    let before = host.configuration();
+    let meta = MapData::from_pin(host.state().join("maps/META")).expect("the map META");
+    let mut meta: Array<_, Meta> = Map::Array(meta).try_into().expect("an array");
+    let ours = meta.get(&0, 0).expect("its only entry");
+    let other = Meta { schema: ours.schema + 1, ..ours };
+    meta.set(0, other, 0).expect("a writable map");
+    let version = other.schema.to_string();
+    for command in
+        ["tunnel list", "tenant add red --key 77 --tunnel t", "stats", "run --iface eth0"]
+    {
+        fails(&host, command, &["schema", &version, "detach"]);
+    }
+    meta.set(0, ours, 0).expect("a writable map");
+    assert_eq!(host.configuration(), before, "nothing has changed");
+}

@@ -1,0 +1,27 @@
+//! Whole hosts in network namespaces: xgre against itself, Open vSwitch, the kernel and its users.
+
+mod bad_input;
+mod isolation;
+mod lifetime;
+mod next_hop;
+mod open_vswitch;
+mod peers;
+mod setup;
+mod statistics;
+mod uplink;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let rooms = [
+        peers::cases(),
+        isolation::cases(),
+        open_vswitch::cases(),
+        uplink::cases(),
+        lifetime::cases(),
+        next_hop::cases(),
+        statistics::cases(),
+        bad_input::cases(),
+    ];
+    testbed::suite::main(rooms.into_iter().flatten().collect())
+}

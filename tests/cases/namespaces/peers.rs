@@ -1,0 +1,86 @@
+//! xgre to xgre: every service with every way to take packets off the uplink.
+
+use testbed::{
+    Capture, Ping,
+    packet::Udp,
+    send_frame,
+    suite::Case,
+    traffic::{tcp, udp_echo},
+};
+
+use crate::setup::{Mode, Pair, Service, any_port, count};
+
+const MIB: usize = 1 << 20;
+
+pub fn cases() -> Vec<Case> {
+    let mut cases = Vec::new();
+    for mode in Mode::ALL {
+        let name = format!("an l2 tenant's VLAN tags stay, {mode}");
+        cases.push(Case::new(name, move || vlan_tags_stay(mode)));
+    }
+    for service in Service::ALL {
+        for mode in Mode::ALL {
+            let name = format!("xgre to xgre: {service}, {mode}");
+            cases.push(Case::new(name, move || everything_crosses(service, mode)));
+        }
+        let name = format!("GSO packets stay whole: {service}");
+        cases.push(Case::new(name, move || gso_stays_whole(service)));
+    }
+    cases
+}
+
+fn everything_crosses(service: Service, mode: Mode) {
+    let Pair { one, two, daemons } = Pair::blue(service, mode);
+    assert_eq!(one.uplink_stats("eth0")["mode"], mode.to_string());
+
+    let mtu = count(&one.ns.json("link show blue0")[0], "/mtu");
+    assert_eq!(mtu, service.mtu(1500), "MTU of the port");
+    for (address, ip_and_icmp) in [("10.9.0.2", 28), ("fd09::2", 48)] {
+        for size in [0, 1400 - ip_and_icmp, mtu as usize - ip_and_icmp] {
+            Ping::to(address).size(size).dont_fragment().all_answered(&one.ns);
+        }
+    }
+    Ping::to("10.9.0.2").size(4000).all_answered(&one.ns);
+
+    tcp(&one.ns, (&two.ns, any_port("10.9.0.2")), 64 * MIB);
+    tcp(&two.ns, (&one.ns, any_port("10.9.0.1")), 64 * MIB);
+    tcp(&one.ns, (&two.ns, any_port("fd09::2")), 8 * MIB);
+    for len in [1, 1400, 4000] {
+        udp_echo(&one.ns, (&two.ns, any_port("10.9.0.2")), &vec![0x5a; len]);
+        udp_echo(&two.ns, (&one.ns, any_port("fd09::1")), &vec![0xa5; len]);
+    }
+
+    for host in [&one, &two] {
+        let blue = host.tenant_stats("blue");
+        assert!(count(&blue, "/rx/bytes") > 64 << 20, "{blue}");
+        assert!(count(&blue, "/tx/bytes") > 64 << 20, "{blue}");
+        assert_eq!(blue["drops"], serde_json::json!({}), "{blue}");
+    }
+    daemons.into_iter().for_each(testbed::Daemon::stop);
+}
+
+fn gso_stays_whole(service: Service) {
+    let Pair { one, two, daemons: _daemons } = Pair::blue(service, Mode::Tc);
+    let wire = Capture::start(&one.ns, "eth0");
+    tcp(&one.ns, (&two.ns, any_port("10.9.0.2")), 4 * MIB);
+    let frames = wire.stop();
+    let largest =
+        frames.iter().filter(|f| f.outgoing && f.gre().is_some()).map(|f| f.bytes.len()).max();
+    assert!(largest > Some(16_000), "the largest frame on the wire has {largest:?} bytes");
+}
+
+fn vlan_tags_stay(mode: Mode) {
+    let Pair { one, two, daemons: _daemons } = Pair::blue(Service::L2, mode);
+    // At the far port a packet socket sees the frame without its tag.
+    let wire = Capture::start(&one.ns, "eth0");
+    let mut frame =
+        Udp::new("10.9.0.1", "10.9.0.2", b"tagged").ethernet(two.ns.mac("blue0"), [2; 6]);
+    frame.splice(12..12, [0x81, 0, 0, 5]);
+    let port = Capture::start(&two.ns, "blue0");
+    send_frame(&one.ns, "blue0", &frame);
+    let frames = wire.stop();
+    let sent = frames.iter().filter(|sent| sent.outgoing && sent.contains(&frame)).count();
+    assert_eq!(sent, 1, "whole frames on the wire: {frames:?}");
+    let received = port.stop().iter().filter(|received| received.contains(b"tagged")).count();
+    assert_eq!(received, 1, "frames at the far port");
+}

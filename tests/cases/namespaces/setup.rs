@@ -1,0 +1,140 @@
+//! What most cases begin with: two hosts, one tunnel, the tenant `blue` with key 10.
+
+use std::{
+    fmt,
+    net::SocketAddr,
+    thread,
+    time::{Duration, Instant},
+};
+
+use serde_json::Value;
+use testbed::{Daemon, Host, Netns, two_hosts};
+
+/// How packets are taken off the uplink.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    Native,
+    Generic,
+    Tc,
+}
+
+impl Mode {
+    pub const ALL: [Self; 3] = [Self::Native, Self::Generic, Self::Tc];
+}
+
+impl fmt::Display for Mode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Native => "native",
+            Self::Generic => "generic",
+            Self::Tc => "tc",
+        })
+    }
+}
+
+/// Outer Ethernet type, IP and keyed GRE headers: what is missing from the uplink's MTU.
+const KEYED: u64 = 28;
+
+/// What the tenant's packets are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Service {
+    L2,
+    L3,
+}
+
+impl Service {
+    pub const ALL: [Self; 2] = [Self::L2, Self::L3];
+
+    /// MTU of a keyed tenant's port over an uplink with this MTU.
+    pub const fn mtu(self, uplink: u64) -> u64 {
+        match self {
+            Self::L2 => uplink - KEYED - 14,
+            Self::L3 => uplink - KEYED,
+        }
+    }
+}
+
+impl fmt::Display for Service {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::L2 => "l2",
+            Self::L3 => "l3",
+        })
+    }
+}
+
+/// Two hosts joined by a tunnel, and their daemons.
+pub struct Pair {
+    pub one: Host,
+    pub two: Host,
+    pub daemons: [Daemon; 2],
+}
+
+impl Pair {
+    /// Two hosts with the tenant `blue`, key 10, on port `blue0`: `10.9.0.1` and `fd09::1`, `.2` and `::2`.
+    pub fn blue(service: Service, mode: Mode) -> Self {
+        Self::with_tenants(mode, &[("blue", &format!("--key 10 --service {service}"))])
+    }
+
+    /// Two hosts, each with these tenants on ports named after them, without addresses.
+    pub fn with_tenants(mode: Mode, tenants: &[(&str, &str)]) -> Self {
+        let (one, two) = two_hosts();
+        let daemons = [&one, &two].map(|host| host.start(&format!("--iface eth0 --mode {mode}")));
+        tunnel(&one, "192.0.2.1", "192.0.2.2");
+        tunnel(&two, "192.0.2.2", "192.0.2.1");
+        for (tenant, options) in tenants {
+            add_tenant(&one, tenant, options);
+            add_tenant(&two, tenant, options);
+        }
+        let this = Self { one, two, daemons };
+        if let [("blue", _)] = tenants {
+            inner_addresses(&this.one.ns, "blue0", 1);
+            inner_addresses(&this.two.ns, "blue0", 2);
+        }
+        this
+    }
+}
+
+/// Adds the tunnel `t`.
+pub fn tunnel(host: &Host, local: &str, remote: &str) {
+    host.xgre(&format!("tunnel add t --local {local} --remote {remote}")).ok();
+}
+
+/// Adds a tenant on the tunnel `t` with a created port `TENANT0`.
+pub fn add_tenant(host: &Host, tenant: &str, options: &str) {
+    host.xgre(&format!("tenant add {tenant} {options} --tunnel t")).ok();
+    host.xgre(&format!("port add {tenant} {tenant}0 --create")).ok();
+}
+
+/// Gives a port the inner addresses of one end.
+pub fn inner_addresses(ns: &Netns, device: &str, end: u8) {
+    ns.ip(&format!("addr add 10.9.0.{end}/24 dev {device}"));
+    ns.ip(&format!("addr add fd09::{end}/64 dev {device} nodad"));
+    ns.ip(&format!("link set {device} up"));
+}
+
+/// An address with a port the kernel chooses.
+pub fn any_port(address: &str) -> SocketAddr {
+    SocketAddr::new(address.parse().expect("an IP address"), 0)
+}
+
+/// A number in JSON, by path; what is not listed is zero.
+pub fn count(value: &Value, path: &str) -> u64 {
+    value.pointer(path).and_then(Value::as_u64).unwrap_or(0)
+}
+
+/// All numbers of a JSON object.
+pub fn total(reasons: &Value) -> u64 {
+    let object = reasons.as_object().unwrap_or_else(|| panic!("not an object: {reasons}"));
+    object.values().map(|n| n.as_u64().expect("a number")).sum()
+}
+
+/// Waits, not long, until something is so.
+#[track_caller]
+pub fn eventually(what: &str, mut so: impl FnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(5);
+    while !so() {
+        assert!(Instant::now() < deadline, "not within five seconds: {what}");
+        thread::sleep(Duration::from_millis(20));
+    }
+}

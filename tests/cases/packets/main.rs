@@ -1,0 +1,14 @@
+//! Tables of packets through the real programs in the kernel: one run, one verdict, one counter.
+
+mod captures;
+mod programs;
+mod receipt;
+mod sending;
+mod tables;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let rooms = [receipt::cases(), sending::cases(), captures::cases()];
+    testbed::suite::main(rooms.into_iter().flatten().collect())
+}

@@ -1,0 +1,201 @@
+//! The pinned programs of a host, run on single packets.
+
+use std::{collections::BTreeMap, fmt};
+
+use aya::programs::{SchedClassifier, TestRun, TestRunOptions, TestRunResult, Xdp};
+use aya_obj::programs::XdpAttachType;
+use serde_json::Value;
+use testbed::{Daemon, Host, Netns, capture::hex, topology::sensor};
+
+/// A host whose programs are run by hand; nothing else moves on its wire.
+pub struct Programs {
+    pub host: Host,
+    _wire: Netns,
+    _daemon: Daemon,
+    uplink_xdp: Xdp,
+    uplink_tc: SchedClassifier,
+    port_tc: SchedClassifier,
+}
+
+/// The programs that receive from an uplink.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hook {
+    UplinkXdp,
+    UplinkTc,
+}
+
+impl Hook {
+    pub const ALL: [Self; 2] = [Self::UplinkXdp, Self::UplinkTc];
+}
+
+impl fmt::Display for Hook {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::UplinkXdp => "uplink_xdp",
+            Self::UplinkTc => "uplink_tc",
+        })
+    }
+}
+
+/// What a program said about a packet, and what it made of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ran {
+    pub action: Action,
+    pub bytes: Vec<u8>,
+}
+
+/// What becomes of a packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action {
+    Passed,
+    Dropped,
+    Redirected,
+}
+
+impl Programs {
+    /// A host with `eth0`, 192.0.2.1, configured by these commands.
+    pub fn with(options: &str, commands: &[&str]) -> Self {
+        let (host, wire) = sensor();
+        host.ns.sysctl("ipv6/conf/default/disable_ipv6", "1");
+        for remote in ["192.0.2.2", "192.0.2.3", "192.0.2.4"] {
+            host.ns.ip(&format!("neigh add {remote} lladdr 02:00:00:00:00:ee dev eth0"));
+        }
+        let daemon = host.start(&format!("--iface eth0 --mode native {options}"));
+        for command in commands {
+            host.xgre(command).ok();
+        }
+        let pin = |name: &str| host.state().join("programs").join(name);
+        let uplink_xdp = Xdp::from_pin(pin("uplink_xdp"), XdpAttachType::Interface);
+        Self {
+            uplink_xdp: uplink_xdp.expect("the XDP program"),
+            uplink_tc: SchedClassifier::from_pin(pin("uplink_tc")).expect("the TC program"),
+            port_tc: SchedClassifier::from_pin(pin("port_tc")).expect("the port's program"),
+            host,
+            _wire: wire,
+            _daemon: daemon,
+        }
+    }
+
+    /// A frame arrives at `eth0`.
+    pub fn receive(&self, hook: Hook, frame: &[u8]) -> Ran {
+        let eth0 = self.host.ns.ifindex("eth0");
+        match hook {
+            Hook::UplinkXdp => {
+                let context = xdp_md(frame.len(), eth0);
+                let (result, bytes) = self.run(&self.uplink_xdp, frame, &context);
+                Ran { action: xdp_action(result.return_value), bytes }
+            }
+            Hook::UplinkTc => self.classify(&self.uplink_tc, frame, eth0),
+        }
+    }
+
+    /// A frame arrives at a tenant's created port from the host's side.
+    pub fn send(&self, tenant: &str, frame: &[u8]) -> Ran {
+        self.classify(&self.port_tc, frame, self.host.ns.ifindex(&self.port_device(tenant)))
+    }
+
+    /// The device behind a tenant's created port, which carries the program.
+    pub fn port_device(&self, tenant: &str) -> String {
+        let link = &self.host.ns.json(&format!("link show {tenant}0"))[0];
+        link["link"].as_str().expect("the peer of a veth device").to_owned()
+    }
+
+    /// MAC addresses of that device and of the created port.
+    pub fn port_macs(&self, tenant: &str) -> [[u8; 6]; 2] {
+        [self.port_device(tenant), format!("{tenant}0")].map(|device| self.host.ns.mac(&device))
+    }
+
+    fn classify(&self, program: &SchedClassifier, frame: &[u8], ifindex: u32) -> Ran {
+        let (result, bytes) = self.run(program, frame, &sk_buff(ifindex));
+        Ran { action: tc_action(result.return_value), bytes }
+    }
+
+    fn run<P>(&self, program: &P, frame: &[u8], context: &[u8]) -> (TestRunResult, Vec<u8>)
+    where
+        P: for<'a> TestRun<Opts<'a> = TestRunOptions<'a>, Result = TestRunResult> + Sync,
+    {
+        let mut out = vec![0; frame.len() + 256];
+        let mut options = TestRunOptions::new();
+        options.data_in = Some(frame);
+        options.data_out = Some(&mut out);
+        options.ctx_in = Some(context);
+        // Interfaces are looked up in the namespace of whoever asks.
+        let result = self.host.ns.run_in(|| program.test_run(options));
+        let result = result.unwrap_or_else(|error| panic!("test run of {}: {error:?}", hex(frame)));
+        out.truncate(result.data_size_out as usize);
+        (result, out)
+    }
+
+    /// Every counter that is not zero, by its path in `stats --json`.
+    ///
+    /// Left out are the sums over an uplink's hooks.
+    pub fn counters(&self) -> Counters {
+        let mut counters = Counters::default();
+        flatten("", &self.host.json("stats"), &mut counters);
+        counters.retain(|path, _| !path.starts_with("/uplinks") || path.contains("/hooks/"));
+        counters
+    }
+}
+
+pub type Counters = BTreeMap<String, u64>;
+
+/// Which counters went up between two readings, and by how much.
+pub fn difference(before: &Counters, after: &Counters) -> Counters {
+    let grown = after.iter().map(|(path, n)| (path.clone(), n - before.get(path).unwrap_or(&0)));
+    grown.filter(|(_, n)| *n != 0).collect()
+}
+
+fn flatten(path: &str, value: &Value, counters: &mut Counters) {
+    match value {
+        Value::Number(n) => {
+            counters.insert(path.to_owned(), n.as_u64().expect("a count"));
+        }
+        Value::Object(object) => {
+            for (name, value) in object {
+                flatten(&format!("{path}/{name}"), value, counters);
+            }
+        }
+        Value::Array(items) => {
+            for item in items {
+                let name = ["name", "hook"].iter().find_map(|key| item[key].as_str());
+                flatten(&format!("{path}/{}", name.expect("a name")), item, counters);
+            }
+        }
+        _ => {}
+    }
+}
+
+/// `struct xdp_md` of a frame that came in by an interface: `data`, `data_end`, `data_meta`,
+/// `ingress_ifindex`, `rx_queue_index`, `egress_ifindex`.
+fn xdp_md(len: usize, ifindex: u32) -> Vec<u8> {
+    [0, len as u32, 0, ifindex, 0, 0].map(u32::to_ne_bytes).concat()
+}
+
+/// `struct __sk_buff` of a frame that came in by an interface.
+fn sk_buff(ifindex: u32) -> Vec<u8> {
+    const LEN: usize = 192;
+    const IFINDEX: usize = 40;
+    let mut bytes = vec![0; LEN];
+    bytes[IFINDEX..][..4].copy_from_slice(&ifindex.to_ne_bytes());
+    bytes
+}
+
+/// `enum xdp_action`.
+fn xdp_action(value: u32) -> Action {
+    match value {
+        1 => Action::Dropped,
+        2 => Action::Passed,
+        4 => Action::Redirected,
+        other => panic!("XDP action {other}"),
+    }
+}
+
+/// `TC_ACT_*`: unspecified (that is TCX's "next"), ok, shot, redirect.
+fn tc_action(value: u32) -> Action {
+    match value.cast_signed() {
+        -1 | 0 => Action::Passed,
+        2 => Action::Dropped,
+        7 => Action::Redirected,
+        other => panic!("TC action {other}"),
+    }
+}

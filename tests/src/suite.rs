@@ -1,0 +1,89 @@
+//! Test cases that say what they need. One that cannot run is reported as ignored, with the reason.
+
+use std::{fmt, process::ExitCode};
+
+use libtest_mimic::{Arguments, Trial};
+
+use crate::{command, host::xgre_binary, isolation::isolate, ovs::OpenVswitch};
+
+/// What a case needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Need {
+    /// A program in `PATH`.
+    Program(&'static str),
+    /// Open vSwitch.
+    OpenVswitch,
+}
+
+impl Need {
+    fn check(self) -> Result<(), String> {
+        match self {
+            Self::Program(name) if command::exists(name) => Ok(()),
+            Self::Program(name) => Err(format!("needs the program {name}")),
+            Self::OpenVswitch => OpenVswitch::available(),
+        }
+    }
+}
+
+/// What every case needs, besides root and xgre.
+const BASE: &[Need] = &[
+    Need::Program("ip"),
+    Need::Program("ethtool"),
+    Need::Program("ping"),
+    Need::Program("timeout"),
+];
+
+/// A test case: it panics when it fails.
+pub struct Case {
+    name: String,
+    needs: Vec<Need>,
+    run: Box<dyn FnOnce() + Send>,
+}
+
+impl Case {
+    /// A case without special needs.
+    pub fn new(name: impl Into<String>, run: impl FnOnce() + Send + 'static) -> Self {
+        Self { name: name.into(), needs: BASE.to_vec(), run: Box::new(run) }
+    }
+
+    /// With a need.
+    #[must_use]
+    pub fn needs(mut self, need: Need) -> Self {
+        self.needs.push(need);
+        self
+    }
+}
+
+impl fmt::Debug for Case {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {:?}", self.name, self.needs)
+    }
+}
+
+/// Runs the cases that the command line selects, in parallel, and says loudly which it skips and why.
+pub fn main(cases: Vec<Case>) -> ExitCode {
+    let arguments = Arguments::from_args();
+    let machine = isolate().and_then(|()| built());
+    let trials = cases
+        .into_iter()
+        .map(|Case { name, needs, run }| {
+            let checked =
+                machine.clone().and_then(|()| needs.iter().try_for_each(|need| need.check()));
+            if let (Err(reason), false) = (&checked, arguments.list) {
+                eprintln!("SKIPPED {name}: {reason}");
+            }
+            Trial::test(name, || {
+                run();
+                Ok(())
+            })
+            .with_ignored_flag(checked.is_err())
+        })
+        .collect();
+    libtest_mimic::run(&arguments, trials).exit_code()
+}
+
+fn built() -> Result<(), String> {
+    let binary = xgre_binary();
+    let missing = || format!("needs {}: `cargo xtask build` makes it", binary.display());
+    binary.exists().then_some(()).ok_or_else(missing)
+}
