@@ -37,8 +37,8 @@ use gre_common::{
 };
 
 use crate::{
-    maps::{Maps, PORT_DEVICES, cookie},
-    packet::{TcPacket, XdpPacket, read_handover},
+    maps::{Maps, PORT_DEVICES, cookie, is_generic},
+    packet::{TcPacket, XdpPacket, read_handover, restore_link_header},
 };
 
 /// Decapsulates in the driver.
@@ -61,6 +61,9 @@ pub fn uplink_tc(ctx: TcContext) -> i32 {
         && (handover.cookie, handover.uplink) == (cookie(), hook.ifindex)
     {
         return redirect(handover.port);
+    }
+    if is_generic() && restore_link_header(&ctx).is_none() {
+        return pass_tc(&ctx, hook, PassReason::NotIp);
     }
     match decap(&TcPacket::new(&ctx), &Maps) {
         Verdict::Pass(reason) => pass_tc(&ctx, hook, reason),
@@ -101,11 +104,10 @@ fn uplink_xdp_verdict(ctx: &XdpContext, verdict: Verdict<Decap>) -> u32 {
         Verdict::Pass(reason) => pass_xdp(ctx, hook, reason),
         Verdict::Drop(discard) => drop_xdp(ctx, hook, discard),
         Verdict::Forward(plan) => {
-            let redirected = plan.port.delivery == Delivery::REDIRECT;
-            if !redirected && rewrite::reserve_handover(ctx).is_err() {
+            let Some(way) = way_to_port(ctx, &plan) else {
                 return pass_xdp(ctx, hook, PassReason::LeftToTc);
-            }
-            match deliver_xdp(ctx, hook.ifindex, &plan, redirected) {
+            };
+            match deliver_xdp(ctx, hook.ifindex, &plan, way) {
                 Ok(action) => {
                     count::received(plan.tenant, plan.inner_len, plan.notice);
                     debug!(
@@ -120,15 +122,29 @@ fn uplink_xdp_verdict(ctx: &XdpContext, verdict: Verdict<Decap>) -> u32 {
     }
 }
 
+/// How XDP gets a packet to its port; `None`: it cannot. Nothing has changed then.
+#[inline(always)]
+fn way_to_port(ctx: &XdpContext, plan: &Decap) -> Option<Delivery> {
+    if is_generic() {
+        // Metadata does not survive the copies that generic XDP makes. Its redirect discards what is
+        // longer than the device's MTU: merged packets.
+        return rewrite::fits(ctx, plan).then_some(Delivery::REDIRECT);
+    }
+    match plan.port.delivery {
+        Delivery::REDIRECT => Some(Delivery::REDIRECT),
+        _ => rewrite::reserve_handover(ctx).is_ok().then_some(Delivery::PASS),
+    }
+}
+
 #[inline(always)]
 fn deliver_xdp(
     ctx: &XdpContext,
     uplink: IfIndex,
     plan: &Decap,
-    redirected: bool,
+    way: Delivery,
 ) -> Result<u32, DropReason> {
     rewrite::decap_xdp(ctx, plan).map_err(|rewrite::Refused| DropReason::RewriteFailed)?;
-    if redirected {
+    if way == Delivery::REDIRECT {
         let sent = PORT_DEVICES.redirect(plan.port.ifindex.0, u64::from(XDP_DROP));
         return sent.map_err(|_| DropReason::RedirectFailed);
     }

@@ -38,7 +38,7 @@ pub static TUNNELS: Array<Tunnel, TUNNELS_MAX> = Array::new();
 /// The tenant whose port a device is.
 #[btf_map]
 pub static PORT_TENANTS: HashMap<IfIndex, TenantId, TENANTS_MAX, ON_DEMAND> = HashMap::new();
-/// Devices that XDP redirects to, by their interface index.
+/// Ports' devices by their interface index, for XDP to redirect to.
 #[btf_map]
 pub static PORT_DEVICES: DevMapHash<TENANTS_MAX> = DevMapHash::new();
 
@@ -73,6 +73,16 @@ pub static UPLINKS: HashMap<IfIndex, Uplink, DEVICES_MAX, ON_DEMAND> = HashMap::
 /// 1: drop GRE packets to a local address that match no binding. Set at load.
 #[unsafe(no_mangle)]
 static STRICT: Global<u8> = Global::new(0);
+
+/// 1: XDP runs behind the driver, on socket buffers. Set at load.
+#[unsafe(no_mangle)]
+static GENERIC: Global<u8> = Global::new(0);
+
+/// Whether XDP runs behind the driver.
+#[inline(always)]
+pub fn is_generic() -> bool {
+    GENERIC.load() != 0
+}
 
 /// [`Meta::cookie`] of this state. Set at load.
 #[unsafe(no_mangle)]

@@ -5,12 +5,16 @@
 
 use aya_ebpf::{
     EbpfContext as _,
-    helpers::{bpf_skb_pull_data, bpf_xdp_get_buff_len},
+    bindings::bpf_hdr_start_off::BPF_HDR_START_MAC,
+    helpers::{
+        bpf_skb_change_head, bpf_skb_load_bytes_relative, bpf_skb_pull_data, bpf_xdp_get_buff_len,
+    },
     programs::{TcContext, XdpContext},
 };
 use gre_common::{
     packet::Packet,
     tables::{Handover, IfIndex},
+    wire::ethernet,
 };
 
 use crate::verifier::bounded;
@@ -188,6 +192,36 @@ impl Packet for TcPacket<'_> {
     fn has_stripped_vlan(&self) -> bool {
         stripped_vlan(self.ctx).is_some()
     }
+}
+
+/// Puts the Ethernet header back in front of a packet that came through generic XDP.
+///
+/// Where generic XDP copies a packet (Linux 6.9 and later), the copy forgets how long its Ethernet header
+/// is (`mac_len`), and TC programs see it begin at the network header. `bpf_skb_change_head` counts anew.
+/// None: the kernel refused, and the packet is as it was.
+#[inline(always)]
+pub fn restore_link_header(ctx: &TcContext) -> Option<()> {
+    let mut header = [0u8; ethernet::HEADER_LEN];
+    let len = header.len() as u32;
+    let skb = ctx.skb.skb;
+    // SAFETY: the helper writes `len` bytes into `header`.
+    let loaded = unsafe {
+        bpf_skb_load_bytes_relative(
+            skb.cast(),
+            0,
+            header.as_mut_ptr().cast(),
+            len,
+            BPF_HDR_START_MAC,
+        )
+    };
+    if loaded != 0 || TcPacket::new(ctx).read(0) == Some(header) {
+        return Some(());
+    }
+    // SAFETY: the context is the one the kernel gave us.
+    if unsafe { bpf_skb_change_head(skb, len, 0) } != 0 {
+        return None;
+    }
+    ctx.store(0, &header, 0).ok()
 }
 
 /// The four bytes of a VLAN tag that the device took out of the frame.

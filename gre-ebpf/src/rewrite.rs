@@ -3,14 +3,15 @@
 //! An error leaves a packet that must be dropped; it is half rewritten.
 
 use aya_ebpf::{
+    EbpfContext as _,
     bindings::{
         BPF_F_ADJ_ROOM_ENCAP_L2_ETH, BPF_F_ADJ_ROOM_ENCAP_L3_IPV4, BPF_F_ADJ_ROOM_ENCAP_L4_GRE,
         BPF_F_ADJ_ROOM_FIXED_GSO, BPF_F_RECOMPUTE_CSUM, bpf_adj_room_mode::BPF_ADJ_ROOM_MAC,
     },
     bpf_f_adj_room_encap_l2,
     helpers::{
-        bpf_skb_change_head, bpf_skb_change_tail, bpf_skb_vlan_pop, bpf_xdp_adjust_head,
-        bpf_xdp_adjust_meta, bpf_xdp_adjust_tail,
+        bpf_check_mtu, bpf_skb_change_head, bpf_skb_change_tail, bpf_skb_vlan_pop,
+        bpf_xdp_adjust_head, bpf_xdp_adjust_meta, bpf_xdp_adjust_tail,
     },
     programs::{TcContext, XdpContext},
 };
@@ -19,7 +20,10 @@ use gre_common::{
     encap::{self, Encap, Headers},
     packet::Packet as _,
     tables::{Handover, IfIndex, Port},
-    wire::{ethernet, ipv4},
+    wire::{
+        ethernet::{self, EtherType},
+        ipv4, ipv6,
+    },
 };
 
 use crate::{
@@ -46,6 +50,19 @@ const MIN_FRAME: usize = ethernet::HEADER_LEN + ipv4::HEADER_LEN;
 pub fn reserve_handover(ctx: &XdpContext) -> Result {
     // SAFETY: the context is the one the kernel gave us.
     accepted(unsafe { bpf_xdp_adjust_meta(ctx.ctx, -(size_of::<Handover>() as i32)) })
+}
+
+/// Whether the tenant's frame fits the port's device.
+#[inline(always)]
+pub fn fits(ctx: &XdpContext, plan: &Decap) -> bool {
+    let link_len = match plan.payload {
+        decap::Payload::Ethernet => 0,
+        decap::Payload::Ip(_) => ethernet::HEADER_LEN,
+    };
+    let removed = (plan.strip - link_len + plan.padding) as i32;
+    let mut mtu = 0;
+    // SAFETY: the helper writes the device's MTU to `mtu`.
+    unsafe { bpf_check_mtu(ctx.as_ptr(), plan.port.ifindex.0, &raw mut mtu, -removed, 0) == 0 }
 }
 
 /// Tells `uplink_tc` where a frame goes, in the room that [`reserve_handover`] made.
@@ -111,8 +128,22 @@ pub fn decap_tc(ctx: &TcContext, plan: &Decap) -> Result {
             plan.strip - ethernet::HEADER_LEN,
         ),
     };
+    let removed = removed + announce(ctx, plan.inner_ip.version)?;
     adjust_room(ctx, -(removed as i32), 0)?;
     store_link(ctx, &header)
+}
+
+/// Has the kernel know that an IPv6 packet comes out of an IPv4 one; it could not cut a merged packet
+/// otherwise. Returns the bytes that appear behind the Ethernet header by that.
+///
+/// `adjust_room` has a flag for this since Linux 6.3 only (`BPF_F_ADJ_ROOM_DECAP_L3_IPV6`).
+#[inline(always)]
+fn announce(ctx: &TcContext, inner: Version) -> Result<usize> {
+    if inner != Version::V6 {
+        return Ok(0);
+    }
+    ctx.change_proto(EtherType::IPV6.0.to_be(), 0).map_err(|_| Refused)?;
+    Ok(ipv6::HEADER_LEN - ipv4::HEADER_LEN)
 }
 
 /// Puts the outer headers in front of a tenant's packet.

@@ -40,7 +40,7 @@ pub enum Verb {
     },
     /// List all ports.
     List {
-        /// For machines.
+        /// Print JSON.
         #[arg(long)]
         json: bool,
     },
@@ -50,7 +50,7 @@ pub enum Verb {
         tenant: String,
         /// The interface.
         iface: String,
-        /// For machines.
+        /// Print JSON.
         #[arg(long)]
         json: bool,
     },
@@ -130,7 +130,7 @@ async fn create(
     let tunnel = state.tunnels()?.into_iter().find(|tunnel| tunnel.id == tenant.tenant.tunnel);
     let mtu = tunnel.map_or(ethernet_mtu(), |tunnel| inner_mtu(&tunnel.tunnel, &tenant.tenant));
     let is_l2 = tenant.tenant.service == Service::L2;
-    let other = format!("xgre-{}", tenant.id.0);
+    let other = datapath::port::created_name(tenant.id);
     let (stack, device) = netlink.create_veth(name, &other, mtu, is_l2).await?;
     // The device carries a tenant's packets only, none of the host's own. Without IPv6 there is nothing to turn off.
     let _ = fs::write(format!("/proc/sys/net/ipv6/conf/{other}/disable_ipv6"), "1");
@@ -146,7 +146,8 @@ async fn create(
     entered
 }
 
-/// Enters the port and attaches the program, or leaves things as they were.
+/// Enters the port and attaches the program, or leaves things as they were. Without a datapath the next
+/// `run` attaches it.
 fn enter(
     dir: &StateDir,
     state: &mut State,
@@ -157,12 +158,20 @@ fn enter(
     origin: Origin,
 ) -> anyhow::Result<()> {
     state.add_port(tenant, name, port, origin)?;
-    let attached = datapath::port::attach_pinned(dir, device);
-    if attached.is_err() {
-        let port = state.port(&tenant.name, name)?;
-        state.delete_port(&port)?;
+    match datapath::port::attach_pinned(dir, device) {
+        Ok(()) => Ok(()),
+        Err(datapath::Error::NotLoaded) => {
+            eprintln!(
+                "xgre: warning: {name} carries packets once `xgre run` attaches the datapath"
+            );
+            Ok(())
+        }
+        Err(error) => {
+            let port = state.port(&tenant.name, name)?;
+            state.delete_port(&port)?;
+            Err(error.into())
+        }
     }
-    Ok(attached?)
 }
 
 async fn run_del(

@@ -13,7 +13,8 @@ pub struct Args {
     /// Interfaces that carry the tunnels' packets.
     #[arg(long, required = true, num_args = 1.., value_name = "IFACE")]
     iface: Vec<String>,
-    /// auto: XDP in the driver, or TC where the driver cannot.
+    /// auto: native, or tc where the driver cannot; native: XDP in the driver; generic: XDP behind the
+    /// driver, for tests; tc: no XDP, the best choice on veth.
     #[arg(long, value_enum, default_value = "auto")]
     mode: Mode,
     /// Drop GRE packets to a tunnel's address that match no binding, instead of passing them on.
@@ -22,7 +23,7 @@ pub struct Args {
     /// Leave the programs attached at the end.
     #[arg(long)]
     keep: bool,
-    /// Room for this many tenants, ports and tunnels [default: 16384].
+    /// Room for this many tenants, ports and tunnels, when the state is made [default: 16384].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=16_777_216))]
     max_tenants: Option<u32>,
     /// Tell what becomes of every packet, on stderr. Slow.
@@ -57,6 +58,7 @@ pub async fn run(dir: &StateDir, args: Args) -> anyhow::Result<()> {
         load: Options {
             strict: args.strict,
             max_tenants: args.max_tenants,
+            generic: matches!(args.mode, Mode::Generic),
             debug: args.debug_datapath,
         },
     };

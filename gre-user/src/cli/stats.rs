@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use gre_common::tables::{Hook, UplinkMode};
+use gre_common::tables::{Hook, IfIndex, UplinkMode};
 use serde::Serialize;
 
 use super::output::{self, JSON_VERSION};
@@ -16,7 +16,7 @@ use crate::state::{
 pub struct Args {
     /// Only this tenant.
     tenant: Option<String>,
-    /// For machines.
+    /// Print JSON.
     #[arg(long)]
     json: bool,
     /// Again every second, until interrupted.
@@ -35,6 +35,9 @@ struct Document {
     ports: Option<Vec<PortRow>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     uplinks: Option<Vec<UplinkRow>>,
+    /// Hooks that met packets of an interface that is neither port nor uplink (any more).
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    unregistered: Vec<HookRow>,
 }
 
 #[derive(Serialize)]
@@ -98,12 +101,12 @@ fn read(state: &State, tenant: Option<&str>) -> anyhow::Result<Document> {
         None => state.tenants()?,
     };
     let rows = tenants.iter().map(|tenant| tenant_row(state, tenant));
-    let (ports, uplinks) = match tenant {
-        Some(_) => (None, None),
-        None => (Some(ports(state, &tenants)?), Some(uplinks(state)?)),
+    let (ports, uplinks, unregistered) = match tenant {
+        Some(_) => (None, None, Vec::new()),
+        None => (Some(ports(state, &tenants)?), Some(uplinks(state)?), unregistered(state)?),
     };
     let tenants = rows.collect::<anyhow::Result<_>>()?;
-    Ok(Document { version: JSON_VERSION, tenants, ports, uplinks })
+    Ok(Document { version: JSON_VERSION, tenants, ports, uplinks, unregistered })
 }
 
 fn tenant_row(state: &State, tenant: &tenant::Named) -> anyhow::Result<TenantRow> {
@@ -154,11 +157,7 @@ fn uplink_row(state: &State, uplink: &uplink::Named) -> anyhow::Result<UplinkRow
             *drops.entry(reason.label()).or_default() += count;
         }
     }
-    let hooks = hooks.iter().map(|(hook, totals)| HookRow {
-        hook: hook.name(),
-        passed: passed(totals),
-        drops: dropped(totals),
-    });
+    let hooks = hooks.iter().map(|(hook, totals)| hook_row(*hook, totals));
     Ok(UplinkRow {
         name: uplink.name.clone(),
         mode: mode_name(uplink.mode),
@@ -166,6 +165,21 @@ fn uplink_row(state: &State, uplink: &uplink::Named) -> anyhow::Result<UplinkRow
         drops,
         hooks: hooks.collect(),
     })
+}
+
+fn unregistered(state: &State) -> anyhow::Result<Vec<HookRow>> {
+    let mut rows = Vec::new();
+    for hook in Hook::ALL {
+        let row = hook_row(hook, &state.hook_totals(hook, IfIndex::NONE)?);
+        if !row.passed.is_empty() || !row.drops.is_empty() {
+            rows.push(row);
+        }
+    }
+    Ok(rows)
+}
+
+fn hook_row(hook: Hook, totals: &HookTotals) -> HookRow {
+    HookRow { hook: hook.name(), passed: passed(totals), drops: dropped(totals) }
 }
 
 fn passed(totals: &HookTotals) -> Reasons {
@@ -212,11 +226,13 @@ fn print(document: &Document) -> anyhow::Result<()> {
     }
     if let Some(uplinks) = &document.uplinks {
         output::print(&"")?;
-        let rows = uplinks.iter().flat_map(|uplink| {
-            uplink.hooks.iter().map(|hook| {
-                let (passed, drops) = (describe(&hook.passed), describe(&hook.drops));
-                [uplink.name.clone(), hook.hook.to_owned(), passed, drops]
-            })
+        let known = uplinks
+            .iter()
+            .flat_map(|uplink| uplink.hooks.iter().map(|hook| (uplink.name.as_str(), hook)));
+        let unknown = document.unregistered.iter().map(|hook| ("(others)", hook));
+        let rows = known.chain(unknown).map(|(uplink, hook)| {
+            let (passed, drops) = (describe(&hook.passed), describe(&hook.drops));
+            [uplink.to_owned(), hook.hook.to_owned(), passed, drops]
         });
         output::table(["UPLINK", "HOOK", "PASSED", "DROPS"], rows)?;
     }

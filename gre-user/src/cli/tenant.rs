@@ -30,7 +30,7 @@ pub enum Verb {
     },
     /// List all tenants.
     List {
-        /// For machines.
+        /// Print JSON.
         #[arg(long)]
         json: bool,
     },
@@ -38,7 +38,7 @@ pub enum Verb {
     Show {
         /// Its name.
         name: String,
-        /// For machines.
+        /// Print JSON.
         #[arg(long)]
         json: bool,
     },
@@ -49,13 +49,13 @@ pub enum Verb {
 pub struct Add {
     /// Its name.
     name: String,
-    /// Its key, in both directions.
+    /// Its key, in both directions: a number, 0x and hexadecimal digits, or a dotted quad.
     #[arg(long, group = "keys", value_parser = value::key, value_name = "K", conflicts_with_all = ["in_key", "out_key", "no_key"])]
     key: Option<GreKey>,
-    /// The key in packets received.
+    /// The key in packets received; goes with --out-key.
     #[arg(long, group = "keys", value_parser = value::key, value_name = "K", requires = "out_key", conflicts_with = "no_key")]
     in_key: Option<GreKey>,
-    /// The key in packets sent.
+    /// The key in packets sent; goes with --in-key.
     #[arg(long, group = "keys", value_parser = value::key, value_name = "K", requires = "in_key", conflicts_with = "no_key")]
     out_key: Option<GreKey>,
     /// Packets carry no key, which is not the same as key 0.

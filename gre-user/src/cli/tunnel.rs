@@ -28,7 +28,7 @@ pub enum Verb {
     },
     /// List all tunnels.
     List {
-        /// For machines.
+        /// Print JSON.
         #[arg(long)]
         json: bool,
     },
@@ -36,7 +36,7 @@ pub enum Verb {
     Show {
         /// Its name.
         name: String,
-        /// For machines.
+        /// Print JSON.
         #[arg(long)]
         json: bool,
     },

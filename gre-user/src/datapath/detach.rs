@@ -1,8 +1,6 @@
 //! Takes the datapath down.
 
-use std::fs;
-
-use gre_common::tables::{Hook, IfIndex};
+use gre_common::tables::Hook;
 
 use super::{Result, load::remove_pin, port, uplink};
 use crate::{
@@ -42,20 +40,23 @@ pub async fn everything(dir: &StateDir, netlink: &Netlink) -> Result<()> {
                 netlink.delete_link(port.record.ifindex).await?;
             }
         }
+    } else {
+        unreadable(dir, netlink).await?;
     }
-    remove_links(dir)?;
     Ok(dir.remove()?)
 }
 
-/// Removes the links of a state that cannot be read, XDP first.
-fn remove_links(dir: &StateDir) -> Result<()> {
-    let Ok(entries) = fs::read_dir(dir.links()) else { return Ok(()) };
-    let mut links: Vec<_> = entries.flatten().map(|entry| entry.path()).collect();
-    let xdp = dir.link(Hook::UPLINK_XDP, IfIndex::NONE);
-    let xdp = xdp.file_name().map(|name| name.to_string_lossy().trim_end_matches('0').to_owned());
-    links.sort_by_key(|path| {
-        let name = path.file_name().map(|name| name.to_string_lossy().into_owned());
-        !name.unwrap_or_default().starts_with(xdp.as_deref().unwrap_or_default())
-    });
-    links.iter().try_for_each(|path| remove_pin(path))
+/// Takes down a datapath whose maps another version made: what the pinned links tell is enough.
+async fn unreadable(dir: &StateDir, netlink: &Netlink) -> Result<()> {
+    // XDP first, for what it decapsulates needs TC.
+    for hook in [Hook::UPLINK_XDP, Hook::UPLINK_TC, Hook::PORT_TC] {
+        for ifindex in dir.linked(hook) {
+            remove_pin(&dir.link(hook, ifindex))?;
+            let device = netlink.link_by_index(ifindex).await?;
+            if hook == Hook::PORT_TC && device.is_some_and(|device| port::is_created(&device)) {
+                netlink.delete_link(ifindex).await?;
+            }
+        }
+    }
+    Ok(())
 }

@@ -54,8 +54,10 @@ pub enum Error {
     /// The programs are not loaded.
     #[error("the datapath is not loaded; start `xgre run --iface IFACE` first")]
     NotLoaded,
-    /// A port's device has no Ethernet header.
-    #[error("{0} has no Ethernet header; a port needs one: use a tap, veth or Ethernet device")]
+    /// A device has no Ethernet header.
+    #[error(
+        "{0} has no Ethernet header; ports and uplinks need one: use a tap, veth or Ethernet device"
+    )]
     NotEthernet(String),
     /// Nobody knows the MAC address behind an l3 port.
     #[error(

@@ -58,6 +58,8 @@ pub struct Options {
     pub strict: bool,
     /// Room for this many tenants, ports and tunnels; `None`: the default, or what there is.
     pub max_tenants: Option<u32>,
+    /// XDP is to run behind the driver.
+    pub generic: bool,
     /// Have the programs tell about every packet.
     pub debug: bool,
 }
@@ -77,11 +79,13 @@ impl Programs {
     pub fn load(dir: &StateDir, options: Options) -> Result<Self> {
         let adopted = dir.map("META").exists();
         let cookie = if adopted { state::check_schema(dir)?.cookie } else { random() };
+        if adopted {
+            check_size(dir, options.max_tenants)?;
+        }
         let mut ebpf = open_object(dir, options, cookie)?;
         if !adopted {
             State::initialize(dir, cookie)?;
         }
-        check_size(&ebpf, options.max_tenants)?;
         let xdp = load_programs(&mut ebpf)?;
         let mut programs = Self { ebpf, xdp };
         programs.pin(dir)?;
@@ -131,10 +135,12 @@ fn random() -> [u8; 4] {
 fn open_object(dir: &StateDir, options: Options, cookie: [u8; 4]) -> Result<Ebpf> {
     let level = if options.debug { aya_log::Level::Debug as u8 } else { 0 };
     let strict = u8::from(options.strict);
+    let generic = u8::from(options.generic);
     let mut loader = EbpfLoader::new();
     loader
         .override_global(aya_log::LEVEL, &level, true)
         .override_global("STRICT", &strict, true)
+        .override_global("GENERIC", &generic, true)
         .override_global("COOKIE", &cookie, true);
     for name in MAPS {
         loader.map_pin_path(name, dir.map(name));
@@ -147,12 +153,10 @@ fn open_object(dir: &StateDir, options: Options, cookie: [u8; 4]) -> Result<Ebpf
     Ok(loader.load(OBJECT)?)
 }
 
-/// Maps that were there keep their size, whatever was asked for.
-fn check_size(ebpf: &Ebpf, asked: Option<u32>) -> Result<()> {
+/// Maps that were there keep their size, whatever is asked for.
+fn check_size(dir: &StateDir, asked: Option<u32>) -> Result<()> {
     let Some(asked) = asked else { return Ok(()) };
-    let tenants: aya::maps::Array<_, gre_common::tables::Tenant> =
-        ebpf.map("TENANTS").ok_or(Error::NotLoaded)?.try_into().map_err(state::Error::Map)?;
-    let found = tenants.len();
+    let found = State::open(dir)?.max_tenants();
     if found == asked { Ok(()) } else { Err(Error::Size { found, asked }) }
 }
 

@@ -2,7 +2,7 @@
 
 use aya::programs::SchedClassifier;
 use gre_common::{
-    tables::{Delivery, Hook, IfIndex, Port, Service},
+    tables::{Delivery, Hook, IfIndex, Port, Service, TenantId},
     wire::ethernet::MacAddr,
 };
 
@@ -11,6 +11,8 @@ use crate::{
     netlink::{Netlink, link::Link},
     state::StateDir,
 };
+
+const CREATED_PREFIX: &str = "xgre-";
 
 /// Attaches the program that is pinned, without a daemon.
 ///
@@ -36,6 +38,16 @@ pub fn attach(programs: &mut Programs, dir: &StateDir, link: &Link) -> Result<()
 /// The pin cannot be removed.
 pub fn detach(dir: &StateDir, name: &str, ifindex: IfIndex) -> Result<()> {
     tc::detach(name, &dir.link(Hook::PORT_TC, ifindex))
+}
+
+/// The name of the device that xgre makes to carry the program, beside the one it makes for the host.
+pub fn created_name(tenant: TenantId) -> String {
+    format!("{CREATED_PREFIX}{}", tenant.0)
+}
+
+/// Whether xgre made a device, as far as its name tells.
+pub fn is_created(link: &Link) -> bool {
+    link.kind.as_deref() == Some("veth") && link.name.starts_with(CREATED_PREFIX)
 }
 
 /// The port that an interface makes. `station` is the MAC address behind it, if the user gave one.

@@ -31,11 +31,14 @@ pub struct Attached {
     pub fallback: Option<String>,
 }
 
-/// Refuses an interface that has somebody else's XDP program where ours would go.
+/// Refuses an interface without Ethernet header, or with somebody else's XDP program where ours would go.
 ///
 /// # Errors
-/// It has.
+/// It is such an interface.
 pub fn check(dir: &StateDir, link: &Link, mode: Mode) -> Result<()> {
+    if link.mac.is_none() {
+        return Err(Error::NotEthernet(link.name.clone()));
+    }
     if mode == Mode::Tc {
         return Ok(());
     }

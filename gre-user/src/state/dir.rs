@@ -52,8 +52,17 @@ impl StateDir {
         self.links().join(format!("{}-{}", hook.name(), ifindex.0))
     }
 
-    /// The folder of the links.
-    pub fn links(&self) -> PathBuf {
+    /// The interfaces to which a program is linked by a pin.
+    pub fn linked(&self, hook: Hook) -> Vec<IfIndex> {
+        let Ok(entries) = fs::read_dir(self.links()) else { return Vec::new() };
+        let ifindex = |name: &str| {
+            let number = name.strip_prefix(hook.name())?.strip_prefix('-')?;
+            number.parse().ok().map(IfIndex)
+        };
+        entries.flatten().filter_map(|entry| ifindex(entry.file_name().to_str()?)).collect()
+    }
+
+    fn links(&self) -> PathBuf {
         self.0.join("links")
     }
 

@@ -6,7 +6,7 @@ use aya::{
     util::nr_cpus,
 };
 use gre_common::tables::{
-    Delivery, Hook, HookCounters, HookKey, IfIndex, Port, PortRecord, Tenant, TenantId,
+    Hook, HookCounters, HookKey, IfIndex, Port, PortRecord, Tenant, TenantId,
 };
 
 use super::{Error, Result, State, name, optional, tenant};
@@ -135,10 +135,8 @@ impl State {
         let full = || Error::inserting("ports", max);
         self.maps.ports.insert(name::parse_interface(name)?, record, 0).map_err(full())?;
         self.maps.port_tenants.insert(ifindex, record.tenant, 0).map_err(full())?;
-        if port.delivery == Delivery::REDIRECT {
-            let entered = self.maps.port_devices.insert(ifindex.0, ifindex.0, None, 0);
-            entered.map_err(map_error).map_err(full())?;
-        }
+        let entered = self.maps.port_devices.insert(ifindex.0, ifindex.0, None, 0);
+        entered.map_err(map_error).map_err(full())?;
         self.register_hook(Hook::PORT_TC, ifindex)?;
         let tenant = self.tenant_at(record.tenant)?;
         self.set_tenant(record.tenant, Tenant { port, ..tenant })

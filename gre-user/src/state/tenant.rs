@@ -30,6 +30,11 @@ pub struct New {
 }
 
 impl State {
+    /// How many tenants there is room for.
+    pub fn max_tenants(&self) -> u32 {
+        self.maps.tenants.len()
+    }
+
     /// Adds a tenant on a tunnel.
     ///
     /// # Errors
