@@ -94,12 +94,27 @@ impl Session<'_> {
     }
 
     fn dependencies(&mut self) {
-        let what = "dependencies (cargo-deny)";
-        if self.has_subcommand("deny") {
-            self.check(what, self.workspace.cargo().args(["deny", "check"]));
-        } else {
+        let (what, advisories) = ("licences, bans and sources", "advisories");
+        if !self.has_subcommand("deny") {
             let why = "cargo-deny is not installed; type `cargo install cargo-deny --locked`";
             self.skip(what, why);
+            return self.skip(advisories, why);
+        }
+        let deny = |arguments: &[&str]| {
+            let mut cargo = self.workspace.cargo();
+            cargo.arg("deny").args(arguments);
+            cargo
+        };
+        let [mut rest, mut fetch, mut check] = [
+            deny(&["check", "licenses", "bans", "sources"]),
+            deny(&["--log-level", "off", "fetch", "db"]),
+            deny(&["check", "--disable-fetch", "advisories"]),
+        ];
+        self.check(what, &mut rest);
+        if fetch.status().is_ok_and(|status| status.success()) {
+            self.check(advisories, &mut check);
+        } else {
+            self.skip(advisories, "the database of advisories is out of reach");
         }
     }
 
