@@ -1,6 +1,8 @@
 //! Whole hosts in network namespaces: xgre against itself, Open vSwitch, the kernel and its users.
 
 mod bad_input;
+mod containers;
+mod documents;
 mod isolation;
 mod lifetime;
 mod next_hop;
@@ -22,6 +24,8 @@ fn main() -> ExitCode {
         next_hop::cases(),
         statistics::cases(),
         bad_input::cases(),
+        containers::cases(),
+        documents::cases(),
     ];
     testbed::suite::main(rooms.into_iter().flatten().collect())
 }

@@ -10,6 +10,7 @@ pub fn cases() -> Vec<Case> {
         Case::new("a route comes, goes and moves", route_changes),
         Case::new("the uplink's MTU changes", mtu_changes),
         Case::new("a port's device is deleted", port_deleted),
+        Case::new("the uplink is deleted and comes back", uplink_returns),
     ]
 }
 
@@ -100,4 +101,18 @@ fn port_deleted() {
     one.xgre("port add blue blue0 --create").ok();
     inner_addresses(&one.ns, "blue0", 1);
     Ping::to("10.9.0.1").all_answered(&two.ns);
+}
+
+fn uplink_returns() {
+    let Pair { one, two, daemons: _daemons } = Pair::blue(Service::L3, Mode::Native);
+    Ping::to("10.9.0.2").all_answered(&one.ns);
+    one.ns.ip("link del eth0");
+    Ping::to("10.9.0.2").unanswered(&one.ns);
+    veth((&one.ns, "eth0"), (&two.ns, "eth0"));
+    one.ns.ip("addr add 192.0.2.1/24 dev eth0");
+    two.ns.ip("addr add 192.0.2.2/24 dev eth0");
+    eventually("an answer by the new device", || answered(&one, "10.9.0.2"));
+    for host in [&one, &two] {
+        assert_eq!(host.uplink_stats("eth0")["mode"], "native");
+    }
 }
