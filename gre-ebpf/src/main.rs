@@ -6,10 +6,15 @@
 //! - [`count`] has the counters.
 //! - [`verifier`] tells the verifier what it does not see.
 #![cfg_attr(target_arch = "bpf", no_std, no_main, feature(asm_experimental_arch))]
-#![cfg_attr(not(target_arch = "bpf"), allow(dead_code))]
-// Checked for the host by clippy only.
-// The macros of aya-ebpf make functions of their own without documentation, and take contexts by value.
-#![allow(missing_docs, clippy::needless_pass_by_value)]
+#![cfg_attr(
+    not(target_arch = "bpf"),
+    allow(dead_code, reason = "for the host this crate is only linted")
+)]
+#![allow(
+    missing_docs,
+    clippy::needless_pass_by_value,
+    reason = "aya's macros make functions without documentation, and take contexts by value"
+)]
 
 mod count;
 mod maps;
@@ -33,7 +38,7 @@ use gre_common::{
     decap::{Decap, decap},
     encap::{Encap, encap},
     tables::{Delivery, Hook, HookKey, HopState, IfIndex, NextHop},
-    verdict::{DropReason, PassReason, Verdict},
+    verdict::{Discard, DropReason, PassReason, Verdict},
 };
 
 use crate::{
@@ -161,7 +166,7 @@ fn pass_xdp(ctx: &XdpContext, hook: HookKey, reason: PassReason) -> u32 {
 }
 
 #[inline(always)]
-fn drop_xdp(ctx: &XdpContext, hook: HookKey, discard: gre_common::verdict::Discard) -> u32 {
+fn drop_xdp(ctx: &XdpContext, hook: HookKey, discard: Discard) -> u32 {
     count::dropped(hook, discard);
     debug!(ctx, "uplink_xdp: drop, {}", discard.reason.label());
     XDP_DROP
@@ -175,7 +180,7 @@ fn pass_tc(ctx: &TcContext, hook: HookKey, reason: PassReason) -> i32 {
 }
 
 #[inline(always)]
-fn drop_tc(ctx: &TcContext, hook: HookKey, discard: gre_common::verdict::Discard) -> i32 {
+fn drop_tc(ctx: &TcContext, hook: HookKey, discard: Discard) -> i32 {
     count::dropped(hook, discard);
     debug!(ctx, "tc: drop, {}", discard.reason.label());
     TC_ACT_SHOT

@@ -89,7 +89,9 @@ impl Session<'_> {
 
     fn docs(&mut self) {
         let mut cargo = build::with_object(self.workspace);
-        cargo.args(["doc", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "--deny warnings");
+        cargo
+            .args(["doc", "--workspace", "--no-deps", "--document-private-items"])
+            .env("RUSTDOCFLAGS", "--deny warnings");
         self.check("documentation", &mut cargo);
     }
 
