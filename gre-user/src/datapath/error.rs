@@ -28,6 +28,12 @@ pub enum Error {
         /// The program's name and id.
         program: String,
     },
+    /// Another filter stands where ours would, below TCX.
+    #[error(
+        "interface {0} already has a TC filter with priority 1 at its ingress; xgre needs the first place and never \
+         replaces another's: see `tc filter show dev {0} ingress`, and give that one a higher number"
+    )]
+    ForeignFilter(String),
     /// The driver cannot do what was asked for by name.
     #[error("{interface} cannot run {what}: {cause}; use --mode auto")]
     Mode {

@@ -67,7 +67,7 @@ fn has_no_tcx(error: &ProgramError) -> bool {
 
 fn attach_clsact(program: &mut SchedClassifier, interface: &str) -> Result<()> {
     if let Err(source) = qdisc_add_clsact(interface)
-        && !is_present(&source)
+        && errno(&source) != Some(libc::EEXIST)
     {
         return Err(Error::Tc { interface: interface.to_owned(), source });
     }
@@ -80,23 +80,23 @@ fn attach_clsact(program: &mut SchedClassifier, interface: &str) -> Result<()> {
     } else {
         let options = NlOptions { priority: PRIORITY, handle: HANDLE, classid: None };
         let options = TcAttachOptions::Netlink(options);
-        program.attach_with_options(interface, TcAttachType::Ingress, options).map_err(failed)?
+        match program.attach_with_options(interface, TcAttachType::Ingress, options) {
+            // One priority holds filters of one kind and protocol.
+            Err(error) if errno(&error) == Some(libc::EINVAL) => {
+                return Err(Error::ForeignFilter(interface.to_owned()));
+            }
+            attached => attached.map_err(failed)?,
+        }
     };
     // Dropping the link would delete the filter.
     std::mem::forget(program.take_link(id).map_err(failed)?);
     Ok(())
 }
 
-/// Whether the classifier was there before.
-fn is_present(error: &aya::programs::tc::TcError) -> bool {
-    let mut source = std::error::Error::source(error);
-    while let Some(cause) = source {
-        if let Some(io) = cause.downcast_ref::<std::io::Error>() {
-            return io.raw_os_error() == Some(libc::EEXIST);
-        }
-        source = cause.source();
-    }
-    false
+/// The kernel's word for it.
+fn errno(error: &(dyn std::error::Error + 'static)) -> Option<i32> {
+    let cause = error.downcast_ref::<std::io::Error>();
+    cause.and_then(std::io::Error::raw_os_error).or_else(|| errno(error.source()?))
 }
 
 fn pinned(pin: &Path) -> Option<SchedClassifierLink> {
