@@ -26,7 +26,7 @@ use core::ptr;
 
 use aya_ebpf::{
     bindings::{
-        TC_ACT_OK, TC_ACT_SHOT, bpf_redir_neigh, bpf_redir_neigh__bindgen_ty_1,
+        TC_ACT_SHOT, TC_ACT_UNSPEC, bpf_redir_neigh, bpf_redir_neigh__bindgen_ty_1,
         xdp_action::{XDP_DROP, XDP_PASS},
     },
     helpers::{bpf_redirect, bpf_redirect_neigh},
@@ -176,7 +176,8 @@ fn drop_xdp(ctx: &XdpContext, hook: HookKey, discard: Discard) -> u32 {
 fn pass_tc(ctx: &TcContext, hook: HookKey, reason: PassReason) -> i32 {
     count::passed(hook, reason);
     debug!(ctx, "tc: pass, {}", reason.label());
-    TC_ACT_OK
+    // On to the programs and filters behind this one, then to the stack; TC_ACT_OK would skip them.
+    TC_ACT_UNSPEC
 }
 
 #[inline(always)]

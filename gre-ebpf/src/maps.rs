@@ -16,7 +16,9 @@ use gre_common::tables::{
 
 const TENANTS_MAX: usize = 16_384;
 const TUNNELS_MAX: usize = 16_384;
-const DEVICES_MAX: usize = 1_024;
+const UPLINKS_MAX: usize = 256;
+/// Every port has one hook, every uplink two.
+const HOOKS_MAX: usize = TENANTS_MAX + 1_024;
 /// Entries are allocated as they are made, so that a large maximum costs little.
 const ON_DEMAND: usize = BPF_F_NO_PREALLOC as usize;
 
@@ -51,7 +53,7 @@ pub static TENANT_EVENTS: PerCpuHashMap<TenantEvent, u64, TENANTS_MAX, ON_DEMAND
     PerCpuHashMap::new();
 /// Packets passed, and dropped without a tenant.
 #[btf_map]
-pub static HOOK_COUNTERS: PerCpuHashMap<HookKey, HookCounters, DEVICES_MAX, ON_DEMAND> =
+pub static HOOK_COUNTERS: PerCpuHashMap<HookKey, HookCounters, HOOKS_MAX, ON_DEMAND> =
     PerCpuHashMap::new();
 
 /// Schema version and the like; only userspace uses it and the maps below.
@@ -68,7 +70,7 @@ pub static TENANT_NAMES: HashMap<Name, TenantId, TENANTS_MAX, ON_DEMAND> = HashM
 pub static PORTS: HashMap<IfName, PortRecord, TENANTS_MAX, ON_DEMAND> = HashMap::new();
 /// Uplinks by interface index.
 #[btf_map]
-pub static UPLINKS: HashMap<IfIndex, Uplink, DEVICES_MAX, ON_DEMAND> = HashMap::new();
+pub static UPLINKS: HashMap<IfIndex, Uplink, UPLINKS_MAX, ON_DEMAND> = HashMap::new();
 
 /// 1: drop GRE packets to a local address that match no binding. Set at load.
 #[unsafe(no_mangle)]

@@ -96,10 +96,19 @@ impl<'a> Daemon<'a> {
 
         let mut state = State::open(dir)?;
         state.register_unknown_interface()?;
-        daemon.attach_ports(&mut state).await?;
-        daemon.attach_uplinks(&mut state).await?;
-        resolver::resolve_all(&mut state, &daemon.netlink).await?;
-        Ok(daemon)
+        let attached = daemon.attach(&mut state).await;
+        if attached.is_err() && state.uplinks()?.is_empty() {
+            // No earlier run's either: the ports' programs would send packets that no one answers to.
+            detach::programs(dir, &mut state, &daemon.netlink).await?;
+        }
+        attached.map(|()| daemon)
+    }
+
+    async fn attach(&mut self, state: &mut State) -> Result<()> {
+        self.attach_ports(state).await?;
+        self.attach_uplinks(state).await?;
+        resolver::resolve_all(state, &self.netlink).await?;
+        Ok(())
     }
 
     /// Follows the kernel's stack until interrupted.

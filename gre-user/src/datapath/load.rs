@@ -51,6 +51,9 @@ const SCALED: [(&str, u32); 12] = [
     ("PORTS", 1),
 ];
 
+/// Room for hooks besides one for every port.
+const UPLINK_HOOKS: u32 = 1024;
+
 /// How to load.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Options {
@@ -149,6 +152,7 @@ fn open_object(dir: &StateDir, options: Options, cookie: [u8; 4]) -> Result<Ebpf
         for (name, entries) in SCALED {
             loader.map_max_entries(name, tenants.saturating_mul(entries));
         }
+        loader.map_max_entries("HOOK_COUNTERS", tenants.saturating_add(UPLINK_HOOKS));
     }
     Ok(loader.load(OBJECT)?)
 }

@@ -1,5 +1,7 @@
 //! Ports: where tenants' packets enter and leave.
 
+use std::{thread, time::Duration};
+
 use aya::{
     Pod,
     maps::{MapError, PerCpuValues, xdp::XdpMapError},
@@ -9,7 +11,12 @@ use gre_common::tables::{
     Hook, HookCounters, HookKey, IfIndex, Port, PortRecord, Tenant, TenantId,
 };
 
-use super::{Error, Result, State, name, optional, tenant};
+use nix::errno::Errno;
+
+use super::{Error, Result, State, error::errno, name, optional, tenant};
+
+const MEMORY_RETRIES: u32 = 10;
+const MEMORY_PAUSE: Duration = Duration::from_millis(10);
 
 /// A port with its names.
 #[derive(Clone, Debug)]
@@ -159,8 +166,18 @@ impl State {
             return Ok(());
         }
         let max = self.maps.tenants.len();
-        let inserted = self.maps.hook_counters.insert(key, per_cpu(HookCounters::ZERO)?, 0);
-        inserted.map_err(Error::inserting("hooks", max))
+        let mut retries = MEMORY_RETRIES;
+        loop {
+            let inserted = self.maps.hook_counters.insert(key, per_cpu(HookCounters::ZERO)?, 0);
+            match inserted {
+                // The kernel takes this memory without sleeping (Linux 6.1), and may have none for a moment.
+                Err(error) if errno(&error) == Some(Errno::ENOMEM) && retries > 0 => {
+                    retries -= 1;
+                    thread::sleep(MEMORY_PAUSE);
+                }
+                inserted => return inserted.map_err(Error::inserting("hooks", max)),
+            }
+        }
     }
 
     /// Removes the counters of a hook.
