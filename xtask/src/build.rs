@@ -2,9 +2,10 @@
 
 use std::process::{Command, ExitCode};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 
 use crate::{
+    process::run,
     say,
     toolchain::{Install, Toolchain},
     workspace::Workspace,
@@ -39,14 +40,6 @@ pub fn with_object(workspace: &Workspace) -> Command {
     let mut cargo = workspace.cargo();
     cargo.env("XGRE_EBPF_OBJECT", workspace.ebpf_object());
     cargo
-}
-
-/// Runs a command whose output is for the reader; its failure is an error.
-pub fn run(command: &mut Command) -> Result<()> {
-    let program = command.get_program().to_owned();
-    let status = command.status().with_context(|| format!("cannot run {}", program.display()))?;
-    ensure!(status.success(), "{} ended with {status}", program.display());
-    Ok(())
 }
 
 fn ebpf(workspace: &Workspace, toolchain: &Toolchain) -> Result<()> {

@@ -1,21 +1,27 @@
-//! What a person does to the project: `cargo xtask build | run | test`.
+//! What a person does to the project: `cargo xtask build | run | test | bench | vm`.
 //!
 //! - `workspace`: where the project is and which toolchain it asks for
 //! - `toolchain/`: finds that toolchain, or installs it
 //! - `build`, `run`, `test`: one file per verb
+//! - `bench/`: how fast it is
+//! - `vm/`: any of it inside another kernel
 //! - `demo/`: two hosts and a ping, for `run --demo`
 //! - `tools`: what the system must have for demo and tests
+//! - `process`: runs other programs
 //! - `tally`: adds up what the test runners report
 //! - `say`: how xtask speaks to the terminal
 
+mod bench;
 mod build;
 mod demo;
+mod process;
 mod run;
 mod say;
 mod tally;
 mod test;
 mod toolchain;
 mod tools;
+mod vm;
 mod workspace;
 
 use std::process::ExitCode;
@@ -41,6 +47,10 @@ enum Verb {
     Run(run::Args),
     /// Run every check and test; with FILTER only the integration tests whose name contains it
     Test(test::Args),
+    /// Measure how fast it is; with CASE only those cases
+    Bench(bench::Args),
+    /// Boot a Debian kernel and run one of these verbs, or any command, inside
+    Vm(vm::Args),
 }
 
 fn main() -> ExitCode {
@@ -59,5 +69,7 @@ fn dispatch(verb: Verb) -> Result<ExitCode> {
         Verb::Build(args) => build::verb(&workspace, &args),
         Verb::Run(args) => run::verb(&workspace, &args),
         Verb::Test(args) => test::verb(&workspace, &args),
+        Verb::Bench(args) => bench::verb(&workspace, &args),
+        Verb::Vm(args) => vm::verb(&workspace, &args),
     }
 }

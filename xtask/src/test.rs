@@ -8,7 +8,7 @@ use std::{
 use anyhow::{Context, Result};
 
 use crate::{
-    build, say,
+    build, process, say,
     tally::Tally,
     toolchain::{Install, debian, rustup},
     tools::{self, Tool},
@@ -173,7 +173,7 @@ impl Session<'_> {
 
     fn check(&mut self, what: &'static str, command: &mut Command) {
         say::step(what);
-        let result = build::run(command);
+        let result = process::run(command);
         self.count(what, Tally::of(result.is_ok()));
     }
 

@@ -11,7 +11,7 @@ use semver::Version;
 
 use super::{Install, answer, debian};
 use crate::{
-    build::run,
+    process::run,
     say,
     workspace::{Wanted, cargo},
 };

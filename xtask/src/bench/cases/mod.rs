@@ -1,0 +1,91 @@
+//! What is measured.
+
+mod cli;
+mod decap;
+mod encap;
+mod latency;
+mod load;
+mod memory;
+mod ovs;
+mod tcp;
+mod verifier;
+
+use anyhow::Result;
+use clap::ValueEnum;
+use testbed::Host;
+
+use super::{
+    Bench,
+    peers::{self, Peer, Way},
+    rounds::{Series, interleave},
+    row::Row,
+};
+use crate::say;
+
+/// A case by its name on the command line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Case {
+    /// Decapsulation in XDP, packets per second against the number of tenants
+    Decap,
+    /// Encapsulation in TC, packets per second
+    Encap,
+    /// One TCP connection, beside plain veth and kernel VXLAN
+    Tcp,
+    /// UDP round trips, beside plain veth and kernel VXLAN
+    Latency,
+    /// The smallest UDP packets and TCP, beside Open vSwitch's userspace datapath
+    Ovs,
+    /// Entering all tenants at once
+    Load,
+    /// `xgre tenant add` among many tenants
+    Cli,
+    /// Kernel memory of a tenant
+    Memory,
+    /// What the verifier and the compiler in the kernel make of the programs
+    Verifier,
+}
+
+impl Case {
+    /// Measures.
+    pub fn run(self, bench: &Bench<'_>) -> Result<Vec<Row>> {
+        match self {
+            Self::Decap => decap::run(bench),
+            Self::Encap => encap::run(bench),
+            Self::Tcp => tcp::run(bench),
+            Self::Latency => latency::run(bench),
+            Self::Ovs => ovs::run(bench),
+            Self::Load => load::run(bench),
+            Self::Cli => cli::run(bench),
+            Self::Memory => memory::run(bench),
+            Self::Verifier => verifier::run(bench),
+        }
+    }
+}
+
+/// Measures several ways in turns.
+fn compare(
+    bench: &Bench<'_>,
+    peers: &[Peer],
+    measure: impl Fn(&Way<'_>) -> Result<f64>,
+) -> Result<Vec<(Peer, Series)>> {
+    let mut present = Vec::new();
+    for &peer in peers {
+        match peer.missing() {
+            Some(why) => bench.progress.suspend(|| say::skipped(peer.name(), &why)),
+            None => present.push(peer),
+        }
+    }
+    let hosts: Vec<(Host, Host)> = present.iter().map(|_| peers::hosts()).collect();
+    let ways: Vec<_> =
+        present.iter().zip(&hosts).map(|(&peer, hosts)| Way::new(peer, hosts)).collect();
+    let series = interleave(&ways, bench.args.runs, |way| {
+        bench.doing(way.peer.name());
+        measure(way)
+    })?;
+    Ok(present.into_iter().zip(series).collect())
+}
+
+/// The figures of one of several ways, if it was there.
+fn of(peer: Peer, measured: &[(Peer, Series)]) -> Option<&Series> {
+    measured.iter().find(|(other, _)| *other == peer).map(|(_, series)| series)
+}

@@ -1,0 +1,260 @@
+//! Makes packets in the kernel: live frames (`BPF_PROG_TEST_RUN`), redirected into a device.
+//!
+//! One CPU makes, receives and discards them, so a rate is what all of it costs.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+use aya::{
+    Ebpf, EbpfLoader,
+    maps::{
+        Array, Map, PerCpuArray,
+        xdp::{DevMap, DevMapHash},
+    },
+    programs::{Program, ProgramFd, SchedClassifier, TestRun, TestRunAttrs, TestRunOptions, Xdp},
+};
+use clap::ValueEnum;
+use nix::{
+    sched::{CpuSet, sched_getaffinity, sched_setaffinity},
+    unistd::Pid,
+};
+use testbed::{
+    Netns,
+    packet::{Gre, IPV4, Udp},
+};
+
+use super::{Bench, batch, pktgen::Pktgen, tenants};
+
+/// Frames before a measurement.
+const WARM_UP: u32 = 1 << 12;
+/// System calls in a measurement.
+const CALLS: u128 = 3;
+/// Frames between two looks at the receiver: what the receiver's poll takes (`NAPI_POLL_WEIGHT`).
+const BATCH: u32 = 64;
+/// Words of the map `TEMPLATE`.
+const WORDS: usize = 9;
+
+/// Who makes the packets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Kind {
+    /// Kernel pktgen where it is loaded and can make the packets, else the built-in one
+    Auto,
+    /// Live XDP frames
+    Builtin,
+    /// Kernel pktgen
+    Pktgen,
+}
+
+/// The frames to be made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Frames {
+    /// Keyed GRE from the tunnel's remote end, UDP inside.
+    Gre,
+    /// What is inside.
+    Plain,
+}
+
+impl Frames {
+    fn program(self) -> &'static str {
+        match self {
+            Self::Gre => "generate_gre",
+            Self::Plain => "generate_plain",
+        }
+    }
+
+    /// A frame whose tenant's part is `size` bytes long, as Ethernet counts: with 14 bytes of header and 4 of
+    /// checksum.
+    fn template(self, size: u16, station: [u8; 6]) -> Vec<u8> {
+        let payload = vec![0; usize::from(size) - 4 - 14 - 20 - 8];
+        let udp = Udp::new("10.9.0.0", "10.8.255.255", &payload);
+        let mut inner = udp.ip();
+        // No UDP checksum: the generator changes the addresses.
+        inner[26..28].fill(0);
+        match self {
+            Self::Gre => {
+                let text = |address: [u8; 4]| std::net::Ipv4Addr::from(address).to_string();
+                Gre::new(&text(tenants::REMOTE), &text(tenants::LOCAL), IPV4, inner)
+                    .key(0)
+                    .to_mac(station)
+                    .build()
+            }
+            Self::Plain => {
+                [&station[..], &testbed::packet::PEER_MAC, &IPV4.to_be_bytes(), &inner].concat()
+            }
+        }
+    }
+}
+
+/// The benchmark's own programs.
+pub struct Generator<'n> {
+    ebpf: Ebpf,
+    /// In place of live frames.
+    pktgen: Option<Pktgen<'n>>,
+    frames: Frames,
+    frame: Vec<u8>,
+    _cpu: OneCpu,
+}
+
+impl<'n> Generator<'n> {
+    /// A generator that sends through `eth0` of a namespace, for these tenants.
+    pub fn load(bench: &Bench<'_>, wire: &'n Netns, frames: Frames, draws: &[u32]) -> Result<Self> {
+        let cpu = OneCpu::new()?;
+        let pktgen = match (bench.args.generator, frames) {
+            (Kind::Pktgen, Frames::Gre) => bail!("pktgen makes no GRE; use --generator builtin"),
+            (Kind::Pktgen, Frames::Plain) => Some(Pktgen::new(wire, cpu.number)?),
+            (Kind::Auto, Frames::Plain) if Pktgen::is_there() => {
+                Some(Pktgen::new(wire, cpu.number)?)
+            }
+            _ => None,
+        };
+        ensure!(draws.len().is_power_of_two(), "{} draws are no power of two", draws.len());
+        let mask = draws.len() as u32 - 1;
+        let object = bench.workspace.ebpf_object().with_file_name("gre-bench");
+        let mut ebpf = EbpfLoader::new()
+            .override_global("KEYS_MASK", &mask, true)
+            .map_max_entries("KEYS", draws.len() as u32)
+            .load_file(&object)
+            .with_context(|| format!("cannot load {}", object.display()))?;
+        for (name, program) in ebpf.programs_mut() {
+            let loaded = match program {
+                Program::Xdp(program) => program.load(),
+                Program::SchedClassifier(program) => program.load(),
+                _ => bail!("{name} is of a kind that nobody expects"),
+            };
+            loaded.with_context(|| format!("cannot load {name}"))?;
+        }
+        let keys: Vec<u32> = draws.iter().map(|&tenant| tenants::key(tenant).to_be()).collect();
+        let slots: Vec<u32> = (0..=mask).collect();
+        let Some(Map::Array(map)) = ebpf.map("KEYS") else { bail!("no map KEYS") };
+        batch::update(map, &slots, &keys)?;
+        let eth0 = wire.ifindex("eth0");
+        let mut devices: DevMap<_> = ebpf.map_mut("WIRE").context("no map WIRE")?.try_into()?;
+        wire.run_in(|| devices.set(0, eth0, None, 0))?;
+        Ok(Self { ebpf, pktgen, frames, frame: Vec::new(), _cpu: cpu })
+    }
+
+    /// Makes tenants' frames of this size from now on, for a station on the other side of the wire.
+    pub fn set_size(&mut self, size: u16, station: [u8; 6]) -> Result<()> {
+        self.frame = self.frames.template(size, station);
+        let mut words = [0u64; WORDS];
+        for (word, bytes) in words.iter_mut().zip(self.frame.chunks_exact(size_of::<u64>())) {
+            *word = u64::from_ne_bytes(bytes.try_into()?);
+        }
+        let mut template: Array<_, [u64; WORDS]> =
+            self.ebpf.map_mut("TEMPLATE").context("no map TEMPLATE")?.try_into()?;
+        template.set(0, words, 0)?;
+        match &self.pktgen {
+            Some(pktgen) => pktgen.set_len(self.frame.len(), station),
+            None => Ok(()),
+        }
+    }
+
+    /// What makes the frames.
+    pub fn name(&self) -> &'static str {
+        if self.pktgen.is_some() { "pktgen" } else { "builtin" }
+    }
+
+    /// Makes frames for a while, and tells how many a second `arrived` tells of, in millions.
+    pub fn rate(&self, span: Duration, arrived: impl Fn(&Self) -> Result<u64>) -> Result<f64> {
+        // Caches and page pools fill, and a frame's time tells how many are made in one go.
+        let frame = self.send(WARM_UP)? / WARM_UP;
+        let call = (span.as_nanos() / frame.as_nanos().max(1) / CALLS).clamp(1 << 10, 1 << 20);
+        let before = arrived(self)?;
+        let mut spent = Duration::ZERO;
+        while spent < span {
+            spent += self.send(call as u32)?;
+        }
+        let count = arrived(self)? - before;
+        ensure!(count > 0, "no frame arrived");
+        Ok(count as f64 / spent.as_secs_f64() / 1e6)
+    }
+
+    /// Makes frames; the time it took, as the kernel has it: without setting up, and without what others did on
+    /// this CPU meanwhile.
+    fn send(&self, count: u32) -> Result<Duration> {
+        if let Some(pktgen) = &self.pktgen {
+            return pktgen.send(count);
+        }
+        let program = self.ebpf.program(self.frames.program()).context("no generator")?;
+        let program: &Xdp = program.try_into()?;
+        let mut options = TestRunOptions::new();
+        options.data_in = Some(&self.frame);
+        options.repeat = count;
+        options.attrs = TestRunAttrs::new().xdp_live_frames(BATCH);
+        let ran = program.test_run(options).context("cannot make live frames (Linux 5.18)")?;
+        // The kernel tells the time of one frame.
+        Ok(ran.duration * count)
+    }
+
+    /// Packets and bytes that the counting programs have seen.
+    pub fn arrived(&self) -> Result<[u64; 2]> {
+        let map: PerCpuArray<_, [u64; 2]> =
+            self.ebpf.map("ARRIVED").context("no map ARRIVED")?.try_into()?;
+        let cpus = map.get(&0, 0)?;
+        Ok(cpus.iter().fold([0; 2], |[packets, bytes], cpu| [packets + cpu[0], bytes + cpu[1]]))
+    }
+
+    /// One of the counting programs.
+    pub fn program(&mut self, name: &str) -> Result<&mut Xdp> {
+        let program = self.ebpf.program_mut(name).with_context(|| format!("no program {name}"))?;
+        Ok(program.try_into()?)
+    }
+
+    /// The program that redirects in TC, to a device.
+    pub fn redirect_tc(&mut self, ifindex: u32) -> Result<&mut SchedClassifier> {
+        let mut map: Array<_, u32> =
+            self.ebpf.map_mut("EGRESS").context("no map EGRESS")?.try_into()?;
+        map.set(0, ifindex, 0)?;
+        let program = self.ebpf.program_mut("redirect_tc").context("no program redirect_tc")?;
+        Ok(program.try_into()?)
+    }
+
+    /// Lets the program `redirect` send to a device, which counts and discards.
+    pub fn set_sink(&mut self, ns: &Netns, ifindex: u32) -> Result<()> {
+        let sink = self.sink()?;
+        let mut map: DevMapHash<_> =
+            self.ebpf.map_mut("SINK").context("no map SINK")?.try_into()?;
+        ns.run_in(|| map.insert(0, ifindex, Some(&sink), 0))?;
+        Ok(())
+    }
+
+    /// The program that stands where a device would transmit.
+    pub fn sink(&self) -> Result<ProgramFd> {
+        let program: &Xdp = self.ebpf.program("count_sink").context("no count_sink")?.try_into()?;
+        Ok(program.fd()?.try_clone()?)
+    }
+}
+
+/// Keeps this thread on the last CPU, ahead of others, as long as it lives.
+struct OneCpu {
+    number: usize,
+    before: CpuSet,
+}
+
+const THIS_THREAD: Pid = Pid::from_raw(0);
+
+impl OneCpu {
+    fn new() -> Result<Self> {
+        let before = sched_getaffinity(THIS_THREAD)?;
+        let is_set = |&cpu: &usize| before.is_set(cpu).unwrap_or(false);
+        let last = (0..CpuSet::count()).rev().find(is_set).context("no CPU")?;
+        let mut one = CpuSet::new();
+        one.set(last)?;
+        sched_setaffinity(THIS_THREAD, &one).context("cannot stay on one CPU")?;
+        set_niceness(-20);
+        Ok(Self { number: last, before })
+    }
+}
+
+impl Drop for OneCpu {
+    fn drop(&mut self) {
+        let _ = sched_setaffinity(THIS_THREAD, &self.before);
+        set_niceness(0);
+    }
+}
+
+/// Of this thread. A refusal only makes the figures noisier.
+fn set_niceness(niceness: libc::c_int) {
+    // SAFETY: a system call with integers.
+    unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, niceness) };
+}

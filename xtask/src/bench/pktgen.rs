@@ -1,0 +1,81 @@
+//! The kernel's own packet generator, in a namespace. It makes UDP packets, not GRE.
+
+use std::{fs, path::Path, process::Command, time::Duration};
+
+use anyhow::{Context, Result, ensure};
+use testbed::Netns;
+
+/// Where it is controlled, for the namespace of the thread that looks.
+const FOLDER: &str = "/proc/thread-self/net/pktgen";
+const DEVICE: &str = "eth0";
+
+/// pktgen on `eth0` of a namespace.
+pub struct Pktgen<'n> {
+    ns: &'n Netns,
+}
+
+impl<'n> Pktgen<'n> {
+    /// Whether the kernel has it.
+    pub fn is_there() -> bool {
+        Path::new(FOLDER).exists()
+    }
+
+    /// Takes the thread of a CPU.
+    pub fn new(ns: &'n Netns, cpu: usize) -> Result<Self> {
+        if !Self::is_there() {
+            let _ = Command::new("modprobe").arg("pktgen").status();
+        }
+        ensure!(Self::is_there(), "this kernel has no pktgen; use --generator builtin");
+        let this = Self { ns };
+        this.write(
+            &format!("kpktgend_{cpu}"),
+            &["rem_device_all", &format!("add_device {DEVICE}")],
+        )?;
+        Ok(this)
+    }
+
+    /// Makes frames of this length, without checksum, from now on: flows vary.
+    pub fn set_len(&self, len: usize, station: [u8; 6]) -> Result<()> {
+        let station = station.map(|byte| format!("{byte:02x}")).join(":");
+        self.write(
+            DEVICE,
+            &[
+                &format!("pkt_size {len}"),
+                &format!("dst_mac {station}"),
+                "delay 0",
+                "src_min 10.9.0.1",
+                "src_max 10.9.255.254",
+                "dst_min 10.8.0.1",
+                "dst_max 10.8.255.254",
+                "udp_src_min 1024",
+                "udp_src_max 65535",
+                "flag IPSRC_RND",
+                "flag IPDST_RND",
+                "flag UDPSRC_RND",
+            ],
+        )
+    }
+
+    /// Makes that many; the time it took.
+    pub fn send(&self, count: u32) -> Result<Duration> {
+        self.write(DEVICE, &[&format!("count {count}")])?;
+        self.write("pgctrl", &["start"])?;
+        let path = format!("{FOLDER}/{DEVICE}");
+        let told = self.ns.run_in(|| fs::read_to_string(&path))?;
+        // "Result: OK: 1234(c1200+d34) usec, 1000 (60byte,0frags)"
+        let micros = told
+            .split_once("Result: OK: ")
+            .and_then(|(_, rest)| rest.split_once('(')?.0.parse().ok())
+            .with_context(|| format!("pktgen says:\n{told}"))?;
+        Ok(Duration::from_micros(micros))
+    }
+
+    fn write(&self, file: &str, commands: &[&str]) -> Result<()> {
+        let path = format!("{FOLDER}/{file}");
+        self.ns.run_in(|| {
+            commands.iter().try_for_each(|command| {
+                fs::write(&path, command).with_context(|| format!("{path}: {command}"))
+            })
+        })
+    }
+}
