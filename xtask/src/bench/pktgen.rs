@@ -74,7 +74,9 @@ impl<'n> Pktgen<'n> {
         let path = format!("{FOLDER}/{file}");
         self.ns.run_in(|| {
             commands.iter().try_for_each(|command| {
-                fs::write(&path, command).with_context(|| format!("{path}: {command}"))
+                // It takes the last byte for the end of the line.
+                fs::write(&path, format!("{command}\n"))
+                    .with_context(|| format!("{path}: {command}"))
             })
         })
     }

@@ -1,8 +1,8 @@
 //! Encapsulation in TC: `port_tc` on a veth device, fed with live frames that become socket buffers there, or by
 //! pktgen.
 //!
-//! A program that only redirects takes turns with it on the same link. The uplink is a tap device that nobody
-//! reads, which counts what it should transmit and frees it.
+//! A program that only redirects takes turns with it on the same link. The uplink is a dummy device or, in kernels
+//! without, a tap device that nobody reads: it counts what it should transmit and frees it.
 
 use anyhow::{Context, Result, ensure};
 use aya::programs::{
@@ -37,7 +37,9 @@ pub fn run(bench: &Bench<'_>) -> Result<Vec<Row>> {
     let (host, wire) = topology::sensor();
     // Without GRO a veth device without XDP takes no redirected frames.
     host.ns.offload("eth0", "gro on");
-    host.ns.ip("tuntap add uplink0 mode tap");
+    if !host.ns.exec("ip link add uplink0 type dummy").status.success() {
+        host.ns.ip("tuntap add uplink0 mode tap");
+    }
     host.ns.ip("link set uplink0 up");
     // The wire's end is a port here; the tunnel leaves on the other side.
     host.ns.ip("addr flush dev eth0");
@@ -114,8 +116,10 @@ fn attach(program: &mut SchedClassifier, host: &Host) -> Result<()> {
     Ok(())
 }
 
-/// Packets that the uplink was to transmit: without a reader it discards them.
+/// Packets that the uplink was to transmit: a tap device without a reader discards them.
 fn transmitted(host: &Host) -> Result<u64> {
     let link = host.ns.json("-statistics link show dev uplink0");
-    link[0]["stats64"]["tx"]["dropped"].as_u64().context("no statistics of the uplink")
+    let count =
+        |what| link[0]["stats64"]["tx"][what].as_u64().context("no statistics of the uplink");
+    Ok(count("packets")? + count("dropped")?)
 }

@@ -19,7 +19,7 @@ const NOTES: &[(&str, &str)] = &[
     (
         "encap",
         "`port_tc` fed with live XDP frames over veth, which become socket buffers there; the baseline is a program that \
-         only redirects, on the same link. The uplink is a tap device that nobody reads: it counts and frees. Encapsulation in XDP (P2) is not there yet.",
+         only redirects, on the same link. The uplink is a device that counts and frees. Encapsulation in XDP (P2) is not there yet.",
     ),
     ("tcp", "One connection between two namespaces. xgre in TC at both ends, an l3 tenant."),
     (
