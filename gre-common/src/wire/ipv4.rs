@@ -12,8 +12,6 @@ pub const CHECKSUM_OFFSET: usize = 10;
 pub const PROTO_GRE: u8 = 47;
 /// Protocol number of TCP.
 pub const PROTO_TCP: u8 = 6;
-/// Protocol number of UDP.
-pub const PROTO_UDP: u8 = 17;
 
 /// "Don't fragment", in the 16 bits of flags and fragment offset.
 const DONT_FRAGMENT: u16 = 0x4000;

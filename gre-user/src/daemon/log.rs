@@ -16,8 +16,6 @@ pub(super) type Logger = EbpfLogger<&'static dyn Log>;
 /// Begins to read, and prints on stderr.
 pub(super) fn start(programs: &mut Programs) -> Result<Logger> {
     env_logger::Builder::new().filter_level(LevelFilter::Debug).format_target(false).init();
-    // The libraries have nothing to say to someone who looks at packets.
-    log::set_max_level(LevelFilter::Debug);
     EbpfLogger::init(programs.object()).map_err(Error::Log)
 }
 

@@ -16,43 +16,27 @@ use crate::state::{self, State, StateDir};
 
 static OBJECT: &[u8] = include_bytes_aligned!(concat!(env!("OUT_DIR"), "/gre-ebpf"));
 
-/// The maps that are pinned, which is all but the logger's ring.
-const MAPS: [&str; 15] = [
-    "BINDINGS",
-    "LOCAL_KEYS",
-    "LOCALS",
-    "TENANTS",
-    "TUNNELS",
-    "PORT_TENANTS",
-    "PORT_DEVICES",
-    "TENANT_COUNTERS",
-    "TENANT_EVENTS",
-    "HOOK_COUNTERS",
-    "META",
-    "TUNNEL_NAMES",
-    "TENANT_NAMES",
-    "PORTS",
-    "UPLINKS",
-];
-/// The maps that grow with the number of tenants, each with its entries per tenant.
-const SCALED: [(&str, u32); 12] = [
-    ("BINDINGS", 1),
-    ("LOCAL_KEYS", 1),
-    ("LOCALS", 1),
-    ("TENANTS", 1),
-    ("TUNNELS", 1),
-    ("PORT_TENANTS", 1),
-    ("PORT_DEVICES", 1),
-    ("TENANT_COUNTERS", 1),
+/// The maps that are pinned, which is all but the logger's ring, and how each grows with the number of
+/// tenants: entries for every tenant, and entries besides. Without either its size is fixed.
+const MAPS: [(&str, u32, u32); 15] = [
+    ("BINDINGS", 1, 0),
+    ("LOCAL_KEYS", 1, 0),
+    ("LOCALS", 1, 0),
+    ("TENANTS", 1, 0),
+    ("TUNNELS", 1, 0),
+    ("PORT_TENANTS", 1, 0),
+    ("PORT_DEVICES", 1, 0),
+    ("TENANT_COUNTERS", 1, 0),
     // A tenant in trouble meets a few different reasons.
-    ("TENANT_EVENTS", 4),
-    ("TUNNEL_NAMES", 1),
-    ("TENANT_NAMES", 1),
-    ("PORTS", 1),
+    ("TENANT_EVENTS", 4, 0),
+    // Every port has a hook; the rest is for uplinks.
+    ("HOOK_COUNTERS", 1, 1024),
+    ("META", 0, 0),
+    ("TUNNEL_NAMES", 1, 0),
+    ("TENANT_NAMES", 1, 0),
+    ("PORTS", 1, 0),
+    ("UPLINKS", 0, 0),
 ];
-
-/// Room for hooks besides one for every port.
-const UPLINK_HOOKS: u32 = 1024;
 
 /// How to load.
 #[derive(Clone, Copy, Debug, Default)]
@@ -145,14 +129,14 @@ fn open_object(dir: &StateDir, options: Options, cookie: [u8; 4]) -> Result<Ebpf
         .override_global("STRICT", &strict, true)
         .override_global("GENERIC", &generic, true)
         .override_global("COOKIE", &cookie, true);
-    for name in MAPS {
+    for (name, per_tenant, besides) in MAPS {
         loader.map_pin_path(name, dir.map(name));
-    }
-    if let Some(tenants) = options.max_tenants {
-        for (name, entries) in SCALED {
-            loader.map_max_entries(name, tenants.saturating_mul(entries));
+        if let Some(tenants) = options.max_tenants
+            && per_tenant > 0
+        {
+            let entries = tenants.saturating_mul(per_tenant).saturating_add(besides);
+            loader.map_max_entries(name, entries);
         }
-        loader.map_max_entries("HOOK_COUNTERS", tenants.saturating_add(UPLINK_HOOKS));
     }
     Ok(loader.load(OBJECT)?)
 }

@@ -1,7 +1,5 @@
 //! Tunnels.
 
-use std::net::Ipv4Addr;
-
 use gre_common::tables::{NextHop, Tunnel, TunnelId};
 
 use super::{Error, Result, State, free_slot, name, optional};
@@ -128,9 +126,4 @@ impl State {
             }
         }
     }
-}
-
-/// The two ends of a tunnel, for people.
-pub fn ends(tunnel: &Tunnel) -> (Ipv4Addr, Ipv4Addr) {
-    (tunnel.local.into(), tunnel.remote.into())
 }
