@@ -6,9 +6,10 @@
 
 use crate::{
     packet::Packet,
-    tables::{BindingKey, LocalKey, Port, Service, Tables, Tenant, TenantId},
+    tables::{BindingId, BindingKey, IfIndex, LocalKey, Port, Service, Tables, TenantId},
     verdict::{DropReason, End, Notice, PassReason, Verdict},
     wire::{
+        be32::Be32,
         checksum,
         ecn::{self, Ecn},
         ethernet::{self, EtherType},
@@ -23,6 +24,8 @@ use crate::{
 pub struct Decap {
     /// Whose it is.
     pub tenant: TenantId,
+    /// Where it is counted.
+    pub binding: BindingId,
     /// Where it goes.
     pub port: Port,
     /// Bytes before the inner packet: Ethernet, VLAN tags, IP, GRE.
@@ -131,12 +134,15 @@ pub fn decap<P: Packet + ?Sized, T: Tables>(packet: &P, tables: &T) -> Verdict<D
 fn plan<P: Packet + ?Sized, T: Tables>(packet: &P, tables: &T) -> Result<Decap, End> {
     let outer = Outer::find(packet)?;
     let header = &outer.header;
+    let (local, remote) = (header.dst_addr.into(), header.src_addr.into());
     if ipv4::is_fragment(header) {
-        return Err(if_local(tables, header, PassReason::Fragment.into()));
+        return Err(if_local(tables, local, PassReason::Fragment.into()));
     }
-    outer.check(packet).map_err(|reason| if_local(tables, header, reason.unattributed().into()))?;
+    let padding = outer
+        .check(packet)
+        .map_err(|reason| if_local(tables, local, reason.unattributed().into()))?;
 
-    let gre_offset = outer.offset + ipv4::header_len(header);
+    let gre_offset = packet.settle(outer.offset + ipv4::header_len(header));
     let gre = gre::parse(packet, gre_offset, outer.end - gre_offset).map_err(|malformed| {
         let end = match malformed {
             Malformed::Pptp => PassReason::Pptp.into(),
@@ -144,15 +150,14 @@ fn plan<P: Packet + ?Sized, T: Tables>(packet: &P, tables: &T) -> Result<Decap, 
             Malformed::Version => DropReason::UnknownVersion.unattributed().into(),
             Malformed::ReservedBits => DropReason::ReservedBits.unattributed().into(),
         };
-        if_local(tables, header, end)
+        if_local(tables, local, end)
     })?;
 
-    let key = BindingKey { local: header.dst_addr, remote: header.src_addr, key: gre.key.into() };
-    let Some(id) = tables.binding(&key) else {
+    let key = BindingKey { local, remote, key: gre.key.into() };
+    let Some((place, binding)) = tables.binding(&key) else {
         return Err(unbound(tables, &key));
     };
-    // The slot is empty for the moment in which its tenant is deleted.
-    let tenant = tables.tenant(id).ok_or(PassReason::NoBinding)?;
+    let id = binding.tenant;
     if gre.checksum {
         return Err(PassReason::Checksum.into());
     }
@@ -160,30 +165,31 @@ fn plan<P: Packet + ?Sized, T: Tables>(packet: &P, tables: &T) -> Result<Decap, 
         return Err(PassReason::Sequence.into());
     }
 
-    let payload = payload_of(tenant, gre.protocol).map_err(|end| match end {
+    let payload = payload_of(binding.service, gre.protocol).map_err(|end| match end {
         PayloadError::Control => End::from(PassReason::ControlPayload),
         PayloadError::WrongService => DropReason::WrongService.of(id).into(),
         PayloadError::Unknown => DropReason::UnknownPayload.of(id).into(),
     })?;
-    let strip = gre_offset + gre.len;
+    let strip = packet.settle(gre_offset + gre.len);
     let inner = Inner { offset: strip, end: outer.end };
     let inner_ip = match payload {
         Payload::Ethernet => inner.ip_in_ethernet(packet),
-        Payload::Ip(ether_type) => inner.ip(packet, ether_type, header.src_addr),
+        Payload::Ip(ether_type) => inner.ip(packet, ether_type, remote),
     }
     .map_err(|reason| End::from(reason.of(id)))?;
     let (ecn, notice) =
         congestion(inner_ip, header.tos).map_err(|reason| End::from(reason.of(id)))?;
 
-    if tenant.port == Port::NONE {
+    if binding.port.ifindex == IfIndex::NONE {
         return Err(DropReason::NoPort.of(id).into());
     }
     Ok(Decap {
         tenant: id,
-        port: tenant.port,
+        binding: place,
+        port: binding.port,
         strip,
         inner_len: outer.end - strip,
-        padding: packet.len() - outer.end,
+        padding,
         payload,
         ecn,
         inner_ip,
@@ -193,6 +199,7 @@ fn plan<P: Packet + ?Sized, T: Tables>(packet: &P, tables: &T) -> Result<Decap, 
 
 /// The outer IPv4 header and where it stands.
 struct Outer {
+    words: [Be32; ipv4::HEADER_WORDS],
     header: Ipv4Hdr,
     /// Where the header begins.
     offset: usize,
@@ -210,7 +217,9 @@ impl Outer {
             EtherType::IPV6 => return Err(ipv6_reason(packet, frame.offset)),
             _ => return Err(PassReason::NotIp),
         }
-        let header = ipv4::parse(packet.read(frame.offset).ok_or(PassReason::NotIp)?);
+        let offset = packet.settle(frame.offset);
+        let words = packet.words(offset).ok_or(PassReason::NotIp)?;
+        let header = ipv4::parse(words);
         if !ipv4::is_sane(&header) {
             return Err(PassReason::NotIp);
         }
@@ -220,32 +229,29 @@ impl Outer {
         let end = match ipv4::total_len(&header) {
             // A merged packet longer than the field can say (BIG TCP, Linux 6.3) leaves it 0.
             0 if packet.segment_payload() > 0 => packet.len(),
-            total_len => frame.offset + total_len,
+            total_len => offset + total_len,
         };
-        Ok(Self { header, offset: frame.offset, end })
+        Ok(Self { words, header, offset, end })
     }
 
-    /// Length and checksum of the header.
+    /// Checks length and checksum of the header. Returns the bytes of padding behind the IP packet.
     #[inline(always)]
-    fn check<P: Packet + ?Sized>(&self, packet: &P) -> Result<(), DropReason> {
+    fn check<P: Packet + ?Sized>(&self, packet: &P) -> Result<usize, DropReason> {
         let header_len = ipv4::header_len(&self.header);
-        if self.end > packet.len() || self.end < self.offset + header_len {
+        let padding = packet.behind(self.end).ok_or(DropReason::Truncated)?;
+        if self.end < self.offset + header_len {
             return Err(DropReason::Truncated);
         }
-        let fixed: [u8; ipv4::HEADER_LEN] =
-            packet.read(self.offset).ok_or(DropReason::Truncated)?;
-        let mut sum = checksum::add(0, &fixed);
-        if header_len > ipv4::HEADER_LEN {
-            // At most ten words: the header length has four bits (RFC 791 section 3.1).
-            for word in 5..15 {
-                if word * 4 < header_len {
-                    let options: [u8; 4] =
-                        packet.read(self.offset + word * 4).ok_or(DropReason::Truncated)?;
-                    sum = checksum::add(sum, &options);
-                }
+        let mut sum = checksum::add_words(0, &self.words);
+        for offset in (ipv4::HEADER_LEN..ipv4::MAX_HEADER_LEN).step_by(4) {
+            if offset >= header_len {
+                break;
             }
+            let options: [_; 1] =
+                packet.words(self.offset + offset).ok_or(DropReason::Truncated)?;
+            sum = checksum::add_words(sum, &options);
         }
-        if checksum::fold(sum) == 0xffff { Ok(()) } else { Err(DropReason::BadIpChecksum) }
+        if checksum::fold(sum) == 0xffff { Ok(padding) } else { Err(DropReason::BadIpChecksum) }
     }
 }
 
@@ -268,8 +274,8 @@ fn ipv6_reason<P: Packet + ?Sized>(packet: &P, offset: usize) -> PassReason {
 
 /// `end`, if the packet is addressed to a tunnel of ours; else it is none of our business.
 #[inline(always)]
-fn if_local<T: Tables>(tables: &T, header: &Ipv4Hdr, end: End) -> End {
-    if tables.is_local(header.dst_addr) { end } else { PassReason::NotLocal.into() }
+fn if_local<T: Tables>(tables: &T, address: Be32, end: End) -> End {
+    if tables.is_local(address) { end } else { PassReason::NotLocal.into() }
 }
 
 /// What to do with a well-formed packet that matches no binding.
@@ -295,14 +301,14 @@ enum PayloadError {
 
 /// What a GRE payload type means to a tenant.
 #[inline(always)]
-fn payload_of(tenant: &Tenant, protocol: EtherType) -> Result<Payload, PayloadError> {
-    let (payload, service) = match protocol {
+fn payload_of(service: Service, protocol: EtherType) -> Result<Payload, PayloadError> {
+    let (payload, needed) = match protocol {
         EtherType::ETHERNET => (Payload::Ethernet, Service::L2),
         EtherType::IPV4 | EtherType::IPV6 => (Payload::Ip(protocol), Service::L3),
         other if gre::is_control(other) => return Err(PayloadError::Control),
         _ => return Err(PayloadError::Unknown),
     };
-    if tenant.service == service { Ok(payload) } else { Err(PayloadError::WrongService) }
+    if service == needed { Ok(payload) } else { Err(PayloadError::WrongService) }
 }
 
 /// The bytes of the inner packet, in the frame.
@@ -318,7 +324,7 @@ impl Inner {
         &self,
         packet: &P,
         ether_type: EtherType,
-        outer_src: [u8; 4],
+        outer_src: Be32,
     ) -> Result<InnerIp, DropReason> {
         let room = self.end - self.offset;
         if ether_type == EtherType::IPV6 {
@@ -337,7 +343,7 @@ impl Inner {
         if room < ipv4::HEADER_LEN {
             return Err(DropReason::InnerLength);
         }
-        let header = ipv4::parse(packet.read(self.offset).ok_or(DropReason::InnerLength)?);
+        let header = ipv4::parse(packet.words(self.offset).ok_or(DropReason::InnerLength)?);
         if header.version() != 4 {
             return Err(DropReason::InnerVersion);
         }
@@ -346,7 +352,7 @@ impl Inner {
         if total_len > room || header_len > total_len || header_len < ipv4::HEADER_LEN {
             return Err(DropReason::InnerLength);
         }
-        if header.dst_addr == outer_src {
+        if Be32::from(header.dst_addr) == outer_src {
             return Err(DropReason::Loop);
         }
         Ok(InnerIp::v4(self.offset, &header))
@@ -361,8 +367,8 @@ impl Inner {
         }
         let frame = ethernet::payload(packet, self.offset);
         if frame.ether_type == EtherType::IPV4 && frame.offset + ipv4::HEADER_LEN <= self.end {
-            if let Some(bytes) = packet.read(frame.offset) {
-                let header = ipv4::parse(bytes);
+            if let Some(words) = packet.words(frame.offset) {
+                let header = ipv4::parse(words);
                 if ipv4::is_sane(&header) {
                     return Ok(InnerIp::v4(frame.offset, &header));
                 }

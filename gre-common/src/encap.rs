@@ -165,8 +165,8 @@ impl InnerIp {
 
     #[inline(always)]
     fn read_v4<P: Packet + ?Sized>(packet: &P, offset: usize) -> Self {
-        let Some(bytes) = packet.read(offset) else { return Self::ABSENT };
-        let header = ipv4::parse(bytes);
+        let Some(words) = packet.words(offset) else { return Self::ABSENT };
+        let header = ipv4::parse(words);
         if !ipv4::is_sane(&header) {
             return Self::ABSENT;
         }

@@ -1,5 +1,7 @@
 //! Bounded reads of a frame.
 
+use crate::wire::be32::Be32;
+
 /// A frame that begins with its Ethernet header.
 ///
 /// On the host a byte slice; in the kernel an XDP or TC context.
@@ -9,6 +11,26 @@ pub trait Packet {
 
     /// The `N` bytes at `offset`, or `None` where the frame ends before them.
     fn read<const N: usize>(&self, offset: usize) -> Option<[u8; N]>;
+
+    /// The `N` words at `offset`, or `None` where the frame ends before them.
+    fn words<const N: usize>(&self, offset: usize) -> Option<[Be32; N]> {
+        let mut words = [Be32::default(); N];
+        for (number, word) in words.iter_mut().enumerate() {
+            *word = self.read(offset + number * size_of::<Be32>())?.into();
+        }
+        Some(words)
+    }
+
+    /// Number of bytes behind the first `len`, or `None` where the frame is shorter than that.
+    fn behind(&self, len: usize) -> Option<usize> {
+        self.len().checked_sub(len)
+    }
+
+    /// `offset`, of a byte near the start of the frame. Whoever verifies the code that reads there forgets which
+    /// way the number came about, and goes through what follows once instead of once for every way.
+    fn settle(&self, offset: usize) -> usize {
+        offset
+    }
 
     /// Payload bytes of each packet that this merged (GSO) packet stands for; 0 when it stands for itself.
     fn segment_payload(&self) -> usize {

@@ -5,9 +5,10 @@
 )]
 
 use crate::tables::{
-    BindingKey, HookCounters, HookKey, IfIndex, LocalKey, LocalKeyUse, Meta, PortRecord, Tenant,
-    TenantCounters, TenantEvent, TenantId, Tunnel, TunnelId, Uplink,
+    Binding, Counters, HookCounters, HookKey, IfIndex, LocalKeyUse, Meta, Named, Port, PortRecord,
+    Tenant, TenantEvent, TenantId, Tunnel, Uplink,
 };
+use crate::wire::be32::Be32;
 
 macro_rules! pod {
     ($($name:ty),+ $(,)?) => {
@@ -20,19 +21,20 @@ macro_rules! pod {
 }
 
 pod!(
-    BindingKey,
+    Be32,
+    Binding,
+    Counters,
     HookCounters,
     HookKey,
     IfIndex,
-    LocalKey,
     LocalKeyUse,
     Meta,
+    Named,
+    Port,
     PortRecord,
     Tenant,
-    TenantCounters,
     TenantEvent,
     TenantId,
     Tunnel,
-    TunnelId,
     Uplink,
 );

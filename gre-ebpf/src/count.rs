@@ -2,23 +2,23 @@
 
 use aya_ebpf::bindings::BPF_NOEXIST;
 use gre_common::{
-    tables::{HookCounters, HookKey, IfIndex, REASONS, TenantEvent, TenantId},
+    tables::{BindingId, Counters, HookCounters, HookKey, IfIndex, REASONS, TenantEvent, TenantId},
     verdict::{Discard, Notice, PassReason},
 };
 
 use crate::{
-    maps::{HOOK_COUNTERS, TENANT_COUNTERS, TENANT_EVENTS},
+    maps::{BINDINGS, HOOK_COUNTERS, SENT, TENANT_EVENTS},
     verifier::bounded,
 };
 
 /// A decapsulated packet of `bytes` inner bytes.
 #[inline(always)]
-pub fn received(tenant: TenantId, bytes: usize, notice: Option<Notice>) {
-    if let Some(counters) = TENANT_COUNTERS.get_ptr_mut(tenant.0) {
-        // SAFETY: the slot belongs to this CPU, and no other program of ours interrupts this one on it.
+pub fn received(tenant: TenantId, binding: BindingId, bytes: usize, notice: Option<Notice>) {
+    if let Some(binding) = BINDINGS.get_ptr_mut(binding.0) {
+        // SAFETY: the entry is part of the map; programs reach its counters only here.
         unsafe {
-            (*counters).rx_packets += 1;
-            (*counters).rx_bytes += bytes as u64;
+            add(&raw mut (*binding).received.packets, 1);
+            add(&raw mut (*binding).received.bytes, bytes as u64);
         }
     }
     if let Some(notice) = notice {
@@ -29,12 +29,31 @@ pub fn received(tenant: TenantId, bytes: usize, notice: Option<Notice>) {
 /// An encapsulated packet of `bytes` inner bytes.
 #[inline(always)]
 pub fn sent(tenant: TenantId, bytes: usize) {
-    if let Some(counters) = TENANT_COUNTERS.get_ptr_mut(tenant.0) {
-        // SAFETY: as in `received`.
-        unsafe {
-            (*counters).tx_packets += 1;
-            (*counters).tx_bytes += bytes as u64;
-        }
+    if let Some(counters) = SENT.get_ptr_mut(tenant.0) {
+        // SAFETY: the slot belongs to this CPU, and no other program of ours interrupts this one on it.
+        unsafe { *counters += Counters { packets: 1, bytes: bytes as u64 } };
+    }
+}
+
+/// Adds to a counter that several CPUs may have.
+///
+/// An instruction of the kernel's since Linux 3.18; the compiler has no name for it that does not also
+/// ask for the old value, which Linux 5.12 learned.
+///
+/// # Safety
+/// `counter` points into a map's value, and is aligned.
+#[inline(always)]
+unsafe fn add(counter: *mut u64, value: u64) {
+    #[cfg(target_arch = "bpf")]
+    // SAFETY: the caller's promise.
+    unsafe {
+        core::arch::asm!("lock *(u64 *)({0} + 0) += {1}", in(reg) counter, in(reg) value, options(nostack));
+    }
+    #[cfg(not(target_arch = "bpf"))]
+    // SAFETY: the caller's promise.
+    unsafe {
+        core::sync::atomic::AtomicU64::from_ptr(counter)
+            .fetch_add(value, core::sync::atomic::Ordering::Relaxed);
     }
 }
 
@@ -42,7 +61,7 @@ pub fn sent(tenant: TenantId, bytes: usize) {
 #[inline(always)]
 pub fn passed(hook: HookKey, reason: PassReason) {
     if let Some(counters) = hook_counters(hook) {
-        // SAFETY: as in `received`.
+        // SAFETY: as in `sent`.
         increment(unsafe { &mut (*counters).passed }, reason.index());
     }
 }
@@ -56,7 +75,7 @@ pub fn dropped(hook: HookKey, discard: Discard) {
         }
     }
     if let Some(counters) = hook_counters(hook) {
-        // SAFETY: as in `received`.
+        // SAFETY: as in `sent`.
         increment(unsafe { &mut (*counters).dropped }, discard.reason.index());
     }
 }
@@ -76,7 +95,7 @@ fn add_to_event(key: &TenantEvent) -> bool {
     let Some(count) = TENANT_EVENTS.get_ptr_mut(key) else {
         return false;
     };
-    // SAFETY: as in `received`.
+    // SAFETY: as in `sent`.
     unsafe { *count += 1 };
     true
 }

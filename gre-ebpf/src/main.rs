@@ -75,7 +75,7 @@ pub fn uplink_tc(ctx: TcContext) -> i32 {
         Verdict::Drop(discard) => drop_tc(&ctx, hook, discard),
         Verdict::Forward(plan) => match rewrite::decap_tc(&ctx, &plan) {
             Ok(()) => {
-                count::received(plan.tenant, plan.inner_len, plan.notice);
+                count::received(plan.tenant, plan.binding, plan.inner_len, plan.notice);
                 debug!(&ctx, "uplink_tc: tenant {} gets {} bytes", plan.tenant.0, plan.inner_len);
                 redirect(plan.port.ifindex)
             }
@@ -114,7 +114,7 @@ fn uplink_xdp_verdict(ctx: &XdpContext, verdict: Verdict<Decap>) -> u32 {
             };
             match deliver_xdp(ctx, hook.ifindex, &plan, way) {
                 Ok(action) => {
-                    count::received(plan.tenant, plan.inner_len, plan.notice);
+                    count::received(plan.tenant, plan.binding, plan.inner_len, plan.notice);
                     debug!(
                         ctx,
                         "uplink_xdp: tenant {} gets {} bytes", plan.tenant.0, plan.inner_len

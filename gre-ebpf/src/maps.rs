@@ -4,39 +4,47 @@
 
 use aya_ebpf::{
     Global,
-    bindings::BPF_F_NO_PREALLOC,
+    bindings::{BPF_F_MMAPABLE, BPF_F_NO_PREALLOC},
     btf_maps::{Array, DevMapHash, HashMap, PerCpuArray, PerCpuHashMap},
     helpers::bpf_get_prandom_u32,
     macros::btf_map,
 };
-use gre_common::tables::{
-    BindingKey, HookCounters, HookKey, IfIndex, IfName, LocalKey, LocalKeyUse, Meta, Name,
-    PortRecord, Tables, Tenant, TenantCounters, TenantEvent, TenantId, Tunnel, TunnelId, Uplink,
+use gre_common::{
+    tables::{
+        Binding, BindingId, BindingKey, Counters, DEFAULT_TENANTS, HookCounters, HookKey, IfIndex,
+        IfName, LocalKey, LocalKeyUse, Meta, Named, PortRecord, Slot, Tables, Tenant, TenantEvent,
+        TenantId, Tunnel, TunnelId, Uplink, table,
+    },
+    wire::be32::Be32,
 };
 
-const TENANTS_MAX: usize = 16_384;
-const TUNNELS_MAX: usize = 16_384;
+const TENANTS_MAX: usize = DEFAULT_TENANTS as usize;
+const TUNNELS_MAX: usize = TENANTS_MAX;
+const TABLE_PLACES: usize = table::places_for(DEFAULT_TENANTS) as usize;
 const UPLINKS_MAX: usize = 256;
 /// Every port has one hook, every uplink two.
 const HOOKS_MAX: usize = TENANTS_MAX + 1_024;
 /// Entries are allocated as they are made, so that a large maximum costs little.
 const ON_DEMAND: usize = BPF_F_NO_PREALLOC as usize;
+/// Userspace reads and writes the memory itself. It begins at a page, so that lines of the table are lines
+/// of the cache.
+const SHARED: usize = BPF_F_MMAPABLE as usize;
 
-/// Who owns a received packet.
+/// Who owns a received packet: a [`table`].
 #[btf_map]
-pub static BINDINGS: HashMap<BindingKey, TenantId, TENANTS_MAX, ON_DEMAND> = HashMap::new();
-/// Who is bound to a key at a local address.
+pub static BINDINGS: Array<Binding, TABLE_PLACES, SHARED> = Array::new();
+/// Who is bound to a key at a local address: a [`table`].
 #[btf_map]
-pub static LOCAL_KEYS: HashMap<LocalKey, LocalKeyUse, TENANTS_MAX, ON_DEMAND> = HashMap::new();
+pub static LOCAL_KEYS: Array<LocalKeyUse, TABLE_PLACES, SHARED> = Array::new();
 /// Local addresses, and the number of tunnels that end there.
 #[btf_map]
-pub static LOCALS: HashMap<[u8; 4], u32, TUNNELS_MAX, ON_DEMAND> = HashMap::new();
+pub static LOCALS: HashMap<Be32, u32, TUNNELS_MAX, ON_DEMAND> = HashMap::new();
 /// Tenants by [`TenantId`].
 #[btf_map]
-pub static TENANTS: Array<Tenant, TENANTS_MAX> = Array::new();
+pub static TENANTS: Array<Tenant, TENANTS_MAX, SHARED> = Array::new();
 /// Tunnels by [`TunnelId`].
 #[btf_map]
-pub static TUNNELS: Array<Tunnel, TUNNELS_MAX> = Array::new();
+pub static TUNNELS: Array<Tunnel, TUNNELS_MAX, SHARED> = Array::new();
 /// The tenant whose port a device is.
 #[btf_map]
 pub static PORT_TENANTS: HashMap<IfIndex, TenantId, TENANTS_MAX, ON_DEMAND> = HashMap::new();
@@ -44,9 +52,9 @@ pub static PORT_TENANTS: HashMap<IfIndex, TenantId, TENANTS_MAX, ON_DEMAND> = Ha
 #[btf_map]
 pub static PORT_DEVICES: DevMapHash<TENANTS_MAX> = DevMapHash::new();
 
-/// Packets and bytes by [`TenantId`].
+/// Packets and bytes sent, by [`TenantId`]. Those received stand in [`BINDINGS`].
 #[btf_map]
-pub static TENANT_COUNTERS: PerCpuArray<TenantCounters, TENANTS_MAX> = PerCpuArray::new();
+pub static SENT: PerCpuArray<Counters, TENANTS_MAX> = PerCpuArray::new();
 /// Drops and notices of tenants.
 #[btf_map]
 pub static TENANT_EVENTS: PerCpuHashMap<TenantEvent, u64, TENANTS_MAX, ON_DEMAND> =
@@ -59,12 +67,12 @@ pub static HOOK_COUNTERS: PerCpuHashMap<HookKey, HookCounters, HOOKS_MAX, ON_DEM
 /// Schema version and the like; only userspace uses it and the maps below.
 #[btf_map]
 pub static META: Array<Meta, 1> = Array::new();
-/// Tunnels by name.
+/// Tunnels by name: a [`table`].
 #[btf_map]
-pub static TUNNEL_NAMES: HashMap<Name, TunnelId, TUNNELS_MAX, ON_DEMAND> = HashMap::new();
-/// Tenants by name.
+pub static TUNNEL_NAMES: Array<Named, TABLE_PLACES, SHARED> = Array::new();
+/// Tenants by name: a [`table`].
 #[btf_map]
-pub static TENANT_NAMES: HashMap<Name, TenantId, TENANTS_MAX, ON_DEMAND> = HashMap::new();
+pub static TENANT_NAMES: Array<Named, TABLE_PLACES, SHARED> = Array::new();
 /// Ports by the name users know them by.
 #[btf_map]
 pub static PORTS: HashMap<IfName, PortRecord, TENANTS_MAX, ON_DEMAND> = HashMap::new();
@@ -75,6 +83,10 @@ pub static UPLINKS: HashMap<IfIndex, Uplink, UPLINKS_MAX, ON_DEMAND> = HashMap::
 /// 1: drop GRE packets to a local address that match no binding. Set at load.
 #[unsafe(no_mangle)]
 static STRICT: Global<u8> = Global::new(0);
+
+/// One less than the places in [`BINDINGS`] and [`LOCAL_KEYS`]. Set at load.
+#[unsafe(no_mangle)]
+static PLACES_MASK: Global<u32> = Global::new(TABLE_PLACES as u32 - 1);
 
 /// 1: XDP runs behind the driver, on socket buffers. Set at load.
 #[unsafe(no_mangle)]
@@ -88,11 +100,11 @@ pub fn is_generic() -> bool {
 
 /// [`Meta::cookie`] of this state. Set at load.
 #[unsafe(no_mangle)]
-static COOKIE: Global<[u8; 4]> = Global::new([0; 4]);
+static COOKIE: Global<u32> = Global::new(0);
 
 /// What tells this state's handovers from others.
 #[inline(always)]
-pub fn cookie() -> [u8; 4] {
+pub fn cookie() -> u32 {
     COOKIE.load()
 }
 
@@ -101,32 +113,32 @@ pub struct Maps;
 
 impl Tables for Maps {
     #[inline(always)]
-    fn binding(&self, key: &BindingKey) -> Option<TenantId> {
-        // SAFETY: programs never insert here or remove; userspace frees entries after an RCU grace
-        // period, which cannot pass while this program runs. The same holds below.
-        unsafe { BINDINGS.get(key) }.copied()
+    fn binding(&self, key: &BindingKey) -> Option<(BindingId, &Binding)> {
+        let found = table::find(key, PLACES_MASK.load(), |place| BINDINGS.get(place));
+        found.map(|(place, binding)| (BindingId(place), binding))
     }
 
     #[inline(always)]
     fn local_key(&self, key: &LocalKey) -> Option<TenantId> {
-        // SAFETY: as above.
-        unsafe { LOCAL_KEYS.get(key) }.map(|entry| entry.tenant)
+        let found = table::find(key, PLACES_MASK.load(), |place| LOCAL_KEYS.get(place));
+        found.map(|(_, entry)| entry.tenant)
     }
 
     #[inline(always)]
-    fn is_local(&self, address: [u8; 4]) -> bool {
-        // SAFETY: as above.
+    fn is_local(&self, address: Be32) -> bool {
+        // SAFETY: programs never insert here or remove; userspace frees entries after an RCU grace
+        // period, which cannot pass while this program runs. The same holds below.
         unsafe { LOCALS.get(address) }.is_some()
     }
 
     #[inline(always)]
     fn tenant(&self, id: TenantId) -> Option<&Tenant> {
-        TENANTS.get(id.0).filter(|tenant| tenant.in_use != 0)
+        TENANTS.get(id.0).filter(|tenant| tenant.slot == Slot::IN_USE)
     }
 
     #[inline(always)]
     fn tunnel(&self, id: TunnelId) -> Option<&Tunnel> {
-        TUNNELS.get(id.0).filter(|tunnel| tunnel.in_use != 0)
+        TUNNELS.get(id.0).filter(|tunnel| tunnel.slot == Slot::IN_USE)
     }
 
     #[inline(always)]

@@ -14,10 +14,13 @@ use aya_ebpf::{
 use gre_common::{
     packet::Packet,
     tables::{Handover, IfIndex},
-    wire::ethernet,
+    wire::{
+        be32::Be32,
+        ethernet::{self, Ends, EtherType},
+    },
 };
 
-use crate::verifier::bounded;
+use crate::verifier::{bounded, forgotten};
 
 /// Furthest byte a header may begin at; the verifier needs a bound. Outer headers with all options and
 /// tags, and inner ones up to the transport header, end well before it.
@@ -47,6 +50,27 @@ unsafe fn load_u32(address: usize) -> u32 {
     // SAFETY: the caller's promise.
     unsafe {
         (address as *const u32).read_unaligned()
+    }
+}
+
+/// Stores the low half of a word, or all of it; see [`load_u32`].
+///
+/// # Safety
+/// As [`load_u32`]; and the program may write there.
+#[inline(always)]
+unsafe fn store<const BITS: u32>(address: usize, value: u32) {
+    #[cfg(target_arch = "bpf")]
+    // SAFETY: the caller's promise.
+    unsafe {
+        core::arch::asm!("*(u{bits} *)({0} + 0) = {1}", in(reg) address, in(reg) u64::from(value), options(nostack), bits = const BITS);
+    }
+    #[cfg(not(target_arch = "bpf"))]
+    // SAFETY: the caller's promise.
+    unsafe {
+        match BITS {
+            16 => (address as *mut u16).write_unaligned(value as u16),
+            _ => (address as *mut u32).write_unaligned(value),
+        }
     }
 }
 
@@ -93,6 +117,20 @@ impl Span {
     }
 
     #[inline(always)]
+    fn words<const N: usize>(self, offset: usize) -> Option<[Be32; N]> {
+        let mut words = [Be32::default(); N];
+        let address = self.at(offset, N * size_of::<Be32>());
+        if let Some(mut address) = address {
+            for word in &mut words {
+                // SAFETY: as in `read`.
+                *word = Be32::from_read(unsafe { load_u32(address) });
+                address += size_of::<Be32>();
+            }
+        }
+        address.map(|_| words)
+    }
+
+    #[inline(always)]
     fn write<T: Copy>(self, offset: usize, value: T) -> Option<()> {
         let address = self.at(offset, size_of::<T>())?;
         // SAFETY: as in `read`; the kernel lets XDP and TC programs write to the packet they own.
@@ -104,22 +142,20 @@ impl Span {
 /// A frame in the driver.
 pub struct XdpPacket<'a> {
     ctx: &'a XdpContext,
-    len: usize,
+    may_have_frags: bool,
 }
 
 impl<'a> XdpPacket<'a> {
     /// A frame that may continue in fragments.
     #[inline(always)]
     pub fn with_frags(ctx: &'a XdpContext) -> Self {
-        // SAFETY: the context is the one the kernel gave us.
-        let len = unsafe { bpf_xdp_get_buff_len(ctx.ctx) } as usize;
-        Self { ctx, len }
+        Self { ctx, may_have_frags: true }
     }
 
     /// A frame that is all in one buffer.
     #[inline(always)]
     pub fn linear(ctx: &'a XdpContext) -> Self {
-        Self { ctx, len: ctx.data_end() - ctx.data() }
+        Self { ctx, may_have_frags: false }
     }
 
     #[inline(always)]
@@ -131,12 +167,37 @@ impl<'a> XdpPacket<'a> {
 impl Packet for XdpPacket<'_> {
     #[inline(always)]
     fn len(&self) -> usize {
-        self.len
+        if self.may_have_frags {
+            // SAFETY: the context is the one the kernel gave us.
+            return unsafe { bpf_xdp_get_buff_len(self.ctx.ctx) } as usize;
+        }
+        self.ctx.data_end() - self.ctx.data()
     }
 
     #[inline(always)]
     fn read<const N: usize>(&self, offset: usize) -> Option<[u8; N]> {
         Self::span(self.ctx).read(offset)
+    }
+
+    #[inline(always)]
+    fn words<const N: usize>(&self, offset: usize) -> Option<[Be32; N]> {
+        Self::span(self.ctx).words(offset)
+    }
+
+    /// A packet that ends with the first buffer is taken to be all of the frame: nobody pads frames that
+    /// need a second one. It spares most packets a call into the kernel.
+    #[inline(always)]
+    fn settle(&self, offset: usize) -> usize {
+        forgotten::<MAX_OFFSET>(offset, self.ctx.data_end() - self.ctx.data())
+    }
+
+    #[inline(always)]
+    fn behind(&self, len: usize) -> Option<usize> {
+        if self.ctx.data_end() - self.ctx.data() == len {
+            Some(0)
+        } else {
+            self.len().checked_sub(len)
+        }
     }
 }
 
@@ -146,10 +207,33 @@ pub fn write_xdp<const N: usize>(ctx: &XdpContext, offset: usize, bytes: [u8; N]
     XdpPacket::span(ctx).write(offset, bytes)
 }
 
+/// Writes the Ethernet header of a frame in the driver.
+#[inline(always)]
+pub fn write_link_header(ctx: &XdpContext, ends: Ends, ether_type: EtherType) -> Option<()> {
+    let address = XdpPacket::span(ctx).at(0, ethernet::HEADER_LEN)?;
+    let [first, second, third] = ends.words();
+    // SAFETY: the range was compared with the end of the frame, which the program owns.
+    unsafe {
+        store::<32>(address, first.as_read());
+        store::<32>(address + 4, second.as_read());
+        store::<32>(address + 8, third.as_read());
+        store::<16>(address + 12, ether_type.0.to_be().into());
+    }
+    Some(())
+}
+
 /// Writes the metadata in front of a frame, which must have room for it.
 #[inline(always)]
 pub fn write_handover(ctx: &XdpContext, handover: Handover) -> Option<()> {
-    Span { start: ctx.metadata(), end: ctx.metadata_end() }.write(0, handover)
+    let metadata = Span { start: ctx.metadata(), end: ctx.metadata_end() };
+    let address = metadata.at(0, size_of::<Handover>())?;
+    // SAFETY: the range was compared with the end of the metadata, which is the program's.
+    unsafe {
+        store::<32>(address, handover.cookie);
+        store::<32>(address + 4, handover.uplink.0);
+        store::<32>(address + 8, handover.port.0);
+    }
+    Some(())
 }
 
 /// A socket buffer.
@@ -169,6 +253,11 @@ impl<'a> TcPacket<'a> {
         }
         Self { ctx }
     }
+
+    #[inline(always)]
+    fn span(ctx: &TcContext) -> Span {
+        Span { start: ctx.data(), end: ctx.data_end() }
+    }
 }
 
 impl Packet for TcPacket<'_> {
@@ -179,7 +268,17 @@ impl Packet for TcPacket<'_> {
 
     #[inline(always)]
     fn read<const N: usize>(&self, offset: usize) -> Option<[u8; N]> {
-        Span { start: self.ctx.data(), end: self.ctx.data_end() }.read(offset)
+        Self::span(self.ctx).read(offset)
+    }
+
+    #[inline(always)]
+    fn words<const N: usize>(&self, offset: usize) -> Option<[Be32; N]> {
+        Self::span(self.ctx).words(offset)
+    }
+
+    #[inline(always)]
+    fn settle(&self, offset: usize) -> usize {
+        forgotten::<MAX_OFFSET>(offset, self.ctx.len() as usize)
     }
 
     #[inline(always)]
@@ -247,10 +346,6 @@ pub fn read_handover(ctx: &TcContext) -> Option<Handover> {
     // SAFETY: the kernel rewrites this access to the socket buffer's own field.
     let start = unsafe { (*ctx.skb.skb).data_meta } as usize;
     let metadata = Span { start, end: ctx.data() };
-    let [c0, c1, c2, c3, u0, u1, u2, u3, p0, p1, p2, p3] = metadata.read(0)?;
-    Some(Handover {
-        cookie: [c0, c1, c2, c3],
-        uplink: IfIndex(u32::from_ne_bytes([u0, u1, u2, u3])),
-        port: IfIndex(u32::from_ne_bytes([p0, p1, p2, p3])),
-    })
+    let [cookie, uplink, port] = metadata.words(0)?.map(Be32::as_read);
+    Some(Handover { cookie, uplink: IfIndex(uplink), port: IfIndex(port) })
 }

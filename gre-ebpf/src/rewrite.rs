@@ -28,7 +28,7 @@ use gre_common::{
 
 use crate::{
     maps::cookie,
-    packet::{TcPacket, stripped_vlan, write_handover, write_xdp},
+    packet::{TcPacket, stripped_vlan, write_handover, write_link_header, write_xdp},
 };
 
 /// The kernel refused a change.
@@ -96,8 +96,7 @@ pub fn decap_xdp(ctx: &XdpContext, plan: &Decap) -> Result {
             let delta = plan.strip - ethernet::HEADER_LEN;
             // SAFETY: as above.
             accepted(unsafe { bpf_xdp_adjust_head(ctx.ctx, delta as i32) })?;
-            let header = ethernet::header(plan.port.station, plan.port.own, ether_type);
-            write_xdp(ctx, 0, header).ok_or(Refused)
+            write_link_header(ctx, plan.port.ends, ether_type).ok_or(Refused)
         }
     }
 }
@@ -123,10 +122,9 @@ pub fn decap_tc(ctx: &TcContext, plan: &Decap) -> Result {
         decap::Payload::Ethernet => {
             (TcPacket::new(ctx).read(plan.strip).ok_or(Refused)?, plan.strip)
         }
-        decap::Payload::Ip(ether_type) => (
-            ethernet::header(plan.port.station, plan.port.own, ether_type),
-            plan.strip - ethernet::HEADER_LEN,
-        ),
+        decap::Payload::Ip(ether_type) => {
+            (plan.port.ends.header(ether_type), plan.strip - ethernet::HEADER_LEN)
+        }
     };
     let removed = removed + announce(ctx, plan.inner_ip.version)?;
     adjust_room(ctx, -(removed as i32), 0)?;

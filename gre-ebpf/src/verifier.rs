@@ -19,3 +19,35 @@ pub fn bounded<const MASK: usize>(value: usize) -> usize {
     #[cfg(not(target_arch = "bpf"))]
     value
 }
+
+/// `value`, which is at most `MASK`, in a way that the verifier sees no more of it than that. `unknown` is
+/// any number that it knows nothing of.
+///
+/// Where ways through a program meet that differ in a number, the verifier goes through the rest once for
+/// each of them; where the number is unknown to it, once.
+#[inline(always)]
+pub fn forgotten<const MASK: usize>(value: usize, unknown: usize) -> usize {
+    const { assert!((MASK + 1).is_power_of_two()) }
+    #[cfg(target_arch = "bpf")]
+    {
+        let mut value = value;
+        // SAFETY: instructions on two registers. What is changed twice is as it was.
+        unsafe {
+            core::arch::asm!(
+                "{0} ^= {1}",
+                "{0} ^= {1}",
+                "{0} &= {2}",
+                inout(reg) value,
+                in(reg) unknown,
+                const MASK,
+                options(pure, nomem),
+            );
+        }
+        value
+    }
+    #[cfg(not(target_arch = "bpf"))]
+    {
+        let _ = unknown;
+        value
+    }
+}

@@ -17,10 +17,10 @@ use crate::{
 pub async fn resolve_all(state: &mut State, netlink: &Netlink) -> Result<Vec<tunnel::Named>> {
     let own: Vec<IfIndex> = state.ports()?.iter().map(|port| port.record.ifindex).collect();
     let mut changed = Vec::new();
-    for tunnel in state.tunnels()? {
+    for tunnel in state.tunnels() {
         let next_hop = resolve(&tunnel.tunnel, netlink, &own).await?;
         if next_hop != tunnel.tunnel.next_hop {
-            state.set_next_hop(tunnel.id, next_hop)?;
+            state.set_next_hop(tunnel.id, next_hop);
             changed.push(tunnel::Named { tunnel: Tunnel { next_hop, ..tunnel.tunnel }, ..tunnel });
         }
     }
@@ -50,7 +50,7 @@ pub async fn confirm(state: &State, netlink: &Netlink, change: &Change) -> Resul
         return Ok(());
     };
     let uses = |hop: &NextHop| hop.ifindex == ifindex && Ipv4Addr::from(hop.address) == address;
-    for tunnel in state.tunnels()? {
+    for tunnel in state.tunnels() {
         if uses(&tunnel.tunnel.next_hop) {
             netlink.probe(&tunnel.tunnel.next_hop).await?;
             break;

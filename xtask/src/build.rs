@@ -35,6 +35,13 @@ pub fn all(workspace: &Workspace, install: Install) -> Result<()> {
         .context("xgre did not build")
 }
 
+/// Builds [`Workspace::tenants_tool`].
+pub fn tenants_tool(workspace: &Workspace) -> Result<()> {
+    let mut cargo = with_object(workspace);
+    cargo.args(["build", "--release", "--package", "gre-user", "--example", "tenants"]);
+    run(&mut cargo).context("the example `tenants` did not build")
+}
+
 /// A cargo whose builds of gre-user carry the object that [`all`] made.
 pub fn with_object(workspace: &Workspace) -> Command {
     let mut cargo = workspace.cargo();

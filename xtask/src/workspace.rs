@@ -78,6 +78,11 @@ impl Workspace {
         self.target.join("release/xgre")
     }
 
+    /// The example that enters many tenants.
+    pub fn tenants_tool(&self) -> PathBuf {
+        self.target.join("release/examples/tenants")
+    }
+
     /// The built eBPF programs.
     pub fn ebpf_object(&self) -> PathBuf {
         self.target.join("bpfel-unknown-none/ebpf/gre-ebpf")

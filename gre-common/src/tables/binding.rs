@@ -1,28 +1,42 @@
-//! What identifies a tenant's packet on the wire.
+//! What identifies a tenant's packet on the wire, and what becomes of it.
 
-use super::TenantId;
-use crate::wire::gre::GreKey;
+use core::mem::offset_of;
+
+use super::{
+    Counters, Port, Service, TenantId,
+    table::{Entry, Key, mix},
+};
+use crate::wire::{be32::Be32, gre::GreKey};
 
 /// An optional GRE key as it stands in a map.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct KeyField {
-    /// 1 where the packet carries a key, else 0.
-    present: u32,
+    /// Whether packets carry a key; never 0, which is [`VACANT`](super::table::VACANT).
+    kind: u32,
     /// The key in network byte order; 0 where there is none.
-    key: [u8; 4],
+    key: Be32,
 }
 
 impl KeyField {
     /// No key.
-    pub const NONE: Self = Self { present: 0, key: [0; 4] };
+    pub const NONE: Self = Self { kind: Self::ABSENT, key: Be32::from_read(0) };
+
+    const ABSENT: u32 = 1;
+    const PRESENT: u32 = 2;
+    const DELETED: u32 = 3;
+
+    #[inline(always)]
+    fn as_u64(self) -> u64 {
+        u64::from(self.kind) << 32 | u64::from(self.key.as_read())
+    }
 }
 
 impl From<Option<GreKey>> for KeyField {
     #[inline(always)]
     fn from(key: Option<GreKey>) -> Self {
         match key {
-            Some(GreKey(key)) => Self { present: 1, key: key.to_be_bytes() },
+            Some(GreKey(key)) => Self { kind: Self::PRESENT, key: key.to_be_bytes().into() },
             None => Self::NONE,
         }
     }
@@ -31,44 +45,122 @@ impl From<Option<GreKey>> for KeyField {
 impl From<KeyField> for Option<GreKey> {
     #[inline(always)]
     fn from(field: KeyField) -> Self {
-        (field.present != 0).then(|| GreKey(u32::from_be_bytes(field.key)))
+        (field.kind == KeyField::PRESENT).then(|| GreKey(u32::from_be_bytes(field.key.bytes())))
     }
 }
 
-/// Key of the map `BINDINGS`: what identifies a tenant's packet on the wire.
+/// What identifies a tenant's packet on the wire.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct BindingKey {
     /// The tunnel's local address: the packet's destination.
-    pub local: [u8; 4],
+    pub local: Be32,
     /// The tunnel's remote address: the packet's source.
-    pub remote: [u8; 4],
+    pub remote: Be32,
     /// The key in packets received.
     pub key: KeyField,
 }
 
-/// Key of the map `LOCAL_KEYS`: a binding without its remote address.
+impl Key for BindingKey {
+    const DELETED: u32 = KeyField::DELETED;
+
+    #[inline(always)]
+    fn decisive(&self) -> u32 {
+        self.key.kind
+    }
+
+    #[inline(always)]
+    fn hash(&self) -> u32 {
+        let ends = u64::from(self.local.as_read()) << 32 | u64::from(self.remote.as_read());
+        // Multiplied by an odd number, so that no address is taken for a key.
+        mix(ends.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ self.key.as_u64()) as u32
+    }
+}
+
+/// Entry of the table `BINDINGS`: all that a packet's receipt takes, point to point, in one cache line.
+#[repr(C, align(64))]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Binding {
+    /// What identifies the tenant's packets.
+    pub key: BindingKey,
+    /// Whose they are.
+    pub tenant: TenantId,
+    /// What they are: the tenant's service.
+    pub service: Service,
+    /// What was received. A tunnel's packets carry one pair of addresses, so a NIC leads them to one queue
+    /// and CPU, and this line is its own. Where others take part each still adds atomically.
+    pub received: Counters,
+    /// Where they go: the tenant's port.
+    pub port: Port,
+    reserved: u32,
+}
+
+impl Binding {
+    /// A binding that has received nothing.
+    pub const fn new(key: BindingKey, tenant: TenantId, service: Service, port: Port) -> Self {
+        Self { key, tenant, service, received: Counters::ZERO, port, reserved: 0 }
+    }
+}
+
+impl Entry for Binding {
+    type Key = BindingKey;
+    const DECISIVE: usize = offset_of!(Self, key.key.kind);
+
+    #[inline(always)]
+    fn key(&self) -> &BindingKey {
+        &self.key
+    }
+}
+
+/// A binding without its remote address.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct LocalKey {
     /// The tunnel's local address.
-    pub local: [u8; 4],
+    pub local: Be32,
     /// The key in packets received.
     pub key: KeyField,
 }
 
-/// Value of the map `LOCAL_KEYS`: who is bound to a key at a local address, whatever the remote.
+impl Key for LocalKey {
+    const DELETED: u32 = KeyField::DELETED;
+
+    #[inline(always)]
+    fn decisive(&self) -> u32 {
+        self.key.kind
+    }
+
+    #[inline(always)]
+    fn hash(&self) -> u32 {
+        let local = u64::from(self.local.as_read());
+        mix(local.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ self.key.as_u64()) as u32
+    }
+}
+
+/// Entry of the table `LOCAL_KEYS`: who is bound to a key at a local address, whatever the remote.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LocalKeyUse {
+    /// Address and key.
+    pub key: LocalKey,
     /// Number of bindings.
     pub bindings: u32,
     /// The tenant of the oldest of them.
     pub tenant: TenantId,
 }
 
+impl Entry for LocalKeyUse {
+    type Key = LocalKey;
+    const DECISIVE: usize = offset_of!(Self, key.key.kind);
+
+    #[inline(always)]
+    fn key(&self) -> &LocalKey {
+        &self.key
+    }
+}
+
 const _: () = {
     assert!(size_of::<BindingKey>() == 16);
-    assert!(size_of::<LocalKey>() == 12);
-    assert!(size_of::<LocalKeyUse>() == 8);
+    assert!(size_of::<Binding>() == 64);
+    assert!(size_of::<LocalKeyUse>() == 20);
 };

@@ -1,19 +1,27 @@
-//! Counters, all of them per CPU.
+//! Counters.
 
 use super::{IfIndex, TenantId};
 
-/// Value of the per-CPU map `TENANT_COUNTERS`. Bytes are inner bytes.
+/// What a tenant received or sent. The value of the per-CPU map `SENT`, whose packets come from any CPU.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct TenantCounters {
-    /// Packets decapsulated.
-    pub rx_packets: u64,
-    /// Bytes decapsulated.
-    pub rx_bytes: u64,
-    /// Packets encapsulated. A merged (GSO) packet counts as one.
-    pub tx_packets: u64,
-    /// Bytes encapsulated.
-    pub tx_bytes: u64,
+pub struct Counters {
+    /// Packets. A merged (GSO) packet counts as one.
+    pub packets: u64,
+    /// Inner bytes.
+    pub bytes: u64,
+}
+
+impl Counters {
+    /// Nothing.
+    pub const ZERO: Self = Self { packets: 0, bytes: 0 };
+}
+
+impl core::ops::AddAssign for Counters {
+    fn add_assign(&mut self, other: Self) {
+        self.packets += other.packets;
+        self.bytes += other.bytes;
+    }
 }
 
 /// Key of the per-CPU map `TENANT_EVENTS`, which holds only what ever happened.
@@ -87,7 +95,7 @@ impl HookCounters {
 }
 
 const _: () = {
-    assert!(size_of::<TenantCounters>() == 32);
+    assert!(size_of::<Counters>() == 16);
     assert!(size_of::<TenantEvent>() == 8);
     assert!(size_of::<HookKey>() == 8);
     assert!(size_of::<HookCounters>() == 512);

@@ -1,5 +1,9 @@
 //! Indices and names.
 
+use core::mem::offset_of;
+
+use super::table::{Entry, Key, mix};
+
 /// A tenant's index in the map `TENANTS`.
 #[repr(transparent)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -9,6 +13,11 @@ impl TenantId {
     /// No tenant; no map is that large.
     pub const NONE: Self = Self(u32::MAX);
 }
+
+/// A binding's place in the table `BINDINGS`.
+#[repr(transparent)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct BindingId(pub u32);
 
 /// A tunnel's index in the map `TUNNELS`.
 #[repr(transparent)]
@@ -27,6 +36,42 @@ impl IfIndex {
 
 /// A tunnel's or tenant's name: ASCII, filled with zeros.
 pub type Name = [u8; 32];
+
+impl Key for Name {
+    /// No name: these are not ASCII.
+    const DELETED: u32 = u32::MAX;
+
+    fn decisive(&self) -> u32 {
+        let [a, b, c, d, ..] = *self;
+        u32::from_ne_bytes([a, b, c, d])
+    }
+
+    fn hash(&self) -> u32 {
+        let word = |bytes: &[u8]| bytes.iter().fold(0, |word, &byte| word << 8 | u64::from(byte));
+        self.chunks_exact(size_of::<u64>()).fold(0, |hash, bytes| mix(hash ^ word(bytes))) as u32
+    }
+}
+
+/// Entry of the tables `TUNNEL_NAMES` and `TENANT_NAMES`, which only userspace reads.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Named {
+    /// The name.
+    pub name: Name,
+    /// Whose it is: index in `TUNNELS` or `TENANTS`.
+    pub index: u32,
+}
+
+impl Entry for Named {
+    type Key = Name;
+    const DECISIVE: usize = offset_of!(Self, name);
+
+    fn key(&self) -> &Name {
+        &self.name
+    }
+}
+
+const _: () = assert!(size_of::<Named>() == 36);
 
 /// An interface's name as the kernel has it, filled with zeros.
 pub type IfName = [u8; 16];

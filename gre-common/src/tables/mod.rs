@@ -8,21 +8,27 @@
 mod binding;
 mod counters;
 mod id;
+pub mod table;
 mod tenant;
 mod tunnel;
 mod uplink;
 
 pub use self::{
-    binding::{BindingKey, KeyField, LocalKey, LocalKeyUse},
-    counters::{Hook, HookCounters, HookKey, REASONS, TenantCounters, TenantEvent},
-    id::{IfIndex, IfName, Name, TenantId, TunnelId},
-    tenant::{Delivery, Port, PortRecord, Service, Tenant},
+    binding::{Binding, BindingKey, KeyField, LocalKey, LocalKeyUse},
+    counters::{Counters, Hook, HookCounters, HookKey, REASONS, TenantEvent},
+    id::{BindingId, IfIndex, IfName, Name, Named, TenantId, TunnelId},
+    tenant::{Delivery, Port, PortRecord, Service, Slot, Tenant},
     tunnel::{DfPolicy, FieldPolicy, HopState, NextHop, Tunnel},
     uplink::{Handover, Uplink, UplinkMode},
 };
 
+use crate::wire::be32::Be32;
+
 /// Version of everything in this room. A pinned state of another version is refused.
-pub const SCHEMA_VERSION: u32 = 1;
+pub const SCHEMA_VERSION: u32 = 2;
+
+/// Tenants, and tunnels, that a state has room for unless its maker asks for another number.
+pub const DEFAULT_TENANTS: u32 = 16_384;
 
 /// The one value of the map `META`.
 #[repr(C)]
@@ -30,25 +36,20 @@ pub const SCHEMA_VERSION: u32 = 1;
 pub struct Meta {
     /// [`SCHEMA_VERSION`] of whoever made the state.
     pub schema: u32,
-    /// Where the search for a free tunnel slot begins. Slots are taken in turn, so that a packet under way
-    /// cannot meet another tunnel in the slot it looked up.
-    pub next_tunnel: u32,
-    /// The same for tenants.
-    pub next_tenant: u32,
     /// A random number that tells this state's [`Handover`] from others.
-    pub cookie: [u8; 4],
+    pub cookie: u32,
 }
 
-const _: () = assert!(size_of::<Meta>() == 16);
+const _: () = assert!(size_of::<Meta>() == 8);
 
 /// What the decisions look up.
 pub trait Tables {
-    /// The tenant a received packet belongs to.
-    fn binding(&self, key: &BindingKey) -> Option<TenantId>;
+    /// What a received packet is bound to, and its place.
+    fn binding(&self, key: &BindingKey) -> Option<(BindingId, &Binding)>;
     /// Who is bound to a key at a local address.
     fn local_key(&self, key: &LocalKey) -> Option<TenantId>;
     /// Whether a tunnel ends at this address.
-    fn is_local(&self, address: [u8; 4]) -> bool;
+    fn is_local(&self, address: Be32) -> bool;
     /// A tenant.
     fn tenant(&self, id: TenantId) -> Option<&Tenant>;
     /// A tunnel.

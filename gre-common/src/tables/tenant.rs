@@ -1,7 +1,7 @@
 //! Tenants and their ports.
 
 use super::{IfIndex, KeyField, TenantId, TunnelId};
-use crate::wire::ethernet::MacAddr;
+use crate::wire::ethernet::Ends;
 
 /// What a tenant's packets are.
 #[repr(transparent)]
@@ -13,6 +13,20 @@ impl Service {
     pub const L2: Self = Self(2);
     /// IPv4 and IPv6 packets.
     pub const L3: Self = Self(3);
+}
+
+/// What a slot of `TENANTS` or `TUNNELS` holds.
+#[repr(transparent)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Slot(u32);
+
+impl Slot {
+    /// Nothing.
+    pub const FREE: Self = Self(0);
+    /// A tenant or tunnel.
+    pub const IN_USE: Self = Self(1);
+    /// What was deleted and may still have counters.
+    pub const RETIRED: Self = Self(2);
 }
 
 /// How decapsulated packets reach a port.
@@ -35,24 +49,22 @@ pub struct Port {
     pub ifindex: IfIndex,
     /// How packets reach it.
     pub delivery: Delivery,
-    /// l3: the MAC address behind the port, destination of delivered frames.
-    pub station: MacAddr,
-    /// l3: the port's own MAC address, source of delivered frames.
-    pub own: MacAddr,
+    /// l3: addresses of delivered frames. The destination is the station behind the port, the source the port's own.
+    pub ends: Ends,
 }
 
 impl Port {
     /// No port.
     pub const NONE: Self =
-        Self { ifindex: IfIndex::NONE, delivery: Delivery::PASS, station: [0; 6], own: [0; 6] };
+        Self { ifindex: IfIndex::NONE, delivery: Delivery::PASS, ends: Ends::NONE };
 }
 
 /// Value of the map `TENANTS`.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Tenant {
-    /// 1 where the slot holds a tenant, else 0.
-    pub in_use: u32,
+    /// What the slot holds.
+    pub slot: Slot,
     /// What its packets are.
     pub service: Service,
     /// Its tunnel.
@@ -68,7 +80,7 @@ pub struct Tenant {
 impl Tenant {
     /// An empty slot.
     pub const EMPTY: Self = Self {
-        in_use: 0,
+        slot: Slot::FREE,
         service: Service::L3,
         tunnel: TunnelId(0),
         in_key: KeyField::NONE,

@@ -1,6 +1,6 @@
 //! Tunnels and the way to their remote ends.
 
-use super::IfIndex;
+use super::{IfIndex, Slot};
 use crate::wire::ethernet;
 
 /// An outer header field that is fixed, or copied from the inner packet.
@@ -98,8 +98,8 @@ impl NextHop {
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Tunnel {
-    /// 1 where the slot holds a tunnel, else 0.
-    pub in_use: u32,
+    /// What the slot holds.
+    pub slot: Slot,
     /// Local address: source of packets sent.
     pub local: [u8; 4],
     /// Remote address: destination of packets sent.
@@ -121,7 +121,7 @@ pub struct Tunnel {
 impl Tunnel {
     /// An empty slot.
     pub const EMPTY: Self = Self {
-        in_use: 0,
+        slot: Slot::FREE,
         local: [0; 4],
         remote: [0; 4],
         ttl: FieldPolicy::fixed(0),

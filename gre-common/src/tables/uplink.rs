@@ -34,7 +34,7 @@ impl UplinkMode {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Handover {
     /// [`Meta::cookie`](super::Meta::cookie) of the state.
-    pub cookie: [u8; 4],
+    pub cookie: u32,
     /// The uplink.
     pub uplink: IfIndex,
     /// The port's device.

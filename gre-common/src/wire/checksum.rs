@@ -1,21 +1,32 @@
 //! The Internet checksum (RFC 1071), and its incremental update (RFC 1624).
 
+use super::be32::Be32;
+
 /// Adds the 16-bit words of `bytes` to a running sum. An odd last byte counts as the high half of a word.
 #[inline(always)]
-pub fn add(mut sum: u32, bytes: &[u8]) -> u32 {
+pub fn add(mut sum: u64, bytes: &[u8]) -> u64 {
     let mut words = bytes.chunks_exact(2);
     for word in &mut words {
-        sum += u32::from(u16::from_be_bytes([word[0], word[1]]));
+        sum += u64::from(u16::from_be_bytes([word[0], word[1]]));
     }
     if let [last] = words.remainder() {
-        sum += u32::from(*last) << 8;
+        sum += u64::from(*last) << 8;
     }
     sum
 }
 
-/// Folds a running sum of at most 65,536 words into 16 bits.
+/// Adds words to a running sum as this machine reads them: good to see whether data that has its checksum in
+/// it is sound, for which the order of bytes does not matter (RFC 1071 section 2 (B)).
 #[inline(always)]
-pub const fn fold(sum: u32) -> u16 {
+pub fn add_words(sum: u64, words: &[Be32]) -> u64 {
+    words.iter().fold(sum, |sum, word| sum + u64::from(word.as_read()))
+}
+
+/// Folds a running sum of 16-bit or 32-bit words, 65,536 of them at most, into 16 bits.
+#[inline(always)]
+pub const fn fold(sum: u64) -> u16 {
+    let sum = (sum & 0xffff_ffff) + (sum >> 32);
+    let sum = (sum & 0xffff) + (sum >> 16);
     let sum = (sum & 0xffff) + (sum >> 16);
     (sum + (sum >> 16)) as u16
 }
@@ -23,5 +34,5 @@ pub const fn fold(sum: u32) -> u16 {
 /// The checksum after one 16-bit word of the data changed from `old` to `new` (RFC 1624, equation 3).
 #[inline(always)]
 pub const fn update(checksum: u16, old: u16, new: u16) -> u16 {
-    !fold(!checksum as u32 + !old as u32 + new as u32)
+    !fold(!checksum as u64 + !old as u64 + new as u64)
 }

@@ -2,6 +2,7 @@
 
 use network_types::{eth::EthHdr, vlan::VlanHdr};
 
+use super::be32::Be32;
 use crate::packet::Packet;
 
 /// Length of an Ethernet header in bytes.
@@ -53,13 +54,53 @@ impl EtherType {
 /// A MAC address, in the order it is written.
 pub type MacAddr = [u8; 6];
 
-/// An Ethernet header of a frame without VLAN tag.
-#[inline(always)]
-pub const fn header(dst: MacAddr, src: MacAddr, ether_type: EtherType) -> [u8; HEADER_LEN] {
-    let [d0, d1, d2, d3, d4, d5] = dst;
-    let [s0, s1, s2, s3, s4, s5] = src;
-    let [t0, t1] = ether_type.to_be_bytes();
-    [d0, d1, d2, d3, d4, d5, s0, s1, s2, s3, s4, s5, t0, t1]
+/// The addresses that a frame begins with: destination, source.
+#[repr(transparent)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ends([Be32; 3]);
+
+impl Ends {
+    /// No addresses.
+    pub const NONE: Self = Self([Be32::from_read(0); 3]);
+
+    /// From a station to another.
+    pub fn new(dst: MacAddr, src: MacAddr) -> Self {
+        let [d0, d1, d2, d3, d4, d5] = dst;
+        let [s0, s1, s2, s3, s4, s5] = src;
+        Self([[d0, d1, d2, d3], [d4, d5, s0, s1], [s2, s3, s4, s5]].map(Be32::from))
+    }
+
+    /// Destination.
+    pub const fn dst(self) -> MacAddr {
+        let [[d0, d1, d2, d3], [d4, d5, ..], _] = self.bytes();
+        [d0, d1, d2, d3, d4, d5]
+    }
+
+    /// Source.
+    pub const fn src(self) -> MacAddr {
+        let [_, [.., s0, s1], [s2, s3, s4, s5]] = self.bytes();
+        [s0, s1, s2, s3, s4, s5]
+    }
+
+    /// As they stand in a frame.
+    #[inline(always)]
+    pub const fn words(self) -> [Be32; 3] {
+        self.0
+    }
+
+    /// The header of a frame without VLAN tag.
+    #[inline(always)]
+    pub const fn header(self, ether_type: EtherType) -> [u8; HEADER_LEN] {
+        let [[d0, d1, d2, d3], [d4, d5, s0, s1], [s2, s3, s4, s5]] = self.bytes();
+        let [t0, t1] = ether_type.to_be_bytes();
+        [d0, d1, d2, d3, d4, d5, s0, s1, s2, s3, s4, s5, t0, t1]
+    }
+
+    #[inline(always)]
+    const fn bytes(self) -> [[u8; 4]; 3] {
+        let Self([first, second, third]) = self;
+        [first.bytes(), second.bytes(), third.bytes()]
+    }
 }
 
 /// What a frame carries, and where.

@@ -2,10 +2,14 @@
 
 pub use network_types::ip::Ipv4Hdr;
 
-use super::checksum;
+use super::{be32::Be32, checksum};
 
 /// Length of a header without options, in bytes.
 pub const HEADER_LEN: usize = Ipv4Hdr::LEN;
+/// The same in words of 32 bits.
+pub const HEADER_WORDS: usize = HEADER_LEN / 4;
+/// Length of a header with as many options as its length field can tell of, in bytes.
+pub const MAX_HEADER_LEN: usize = 15 * 4;
 /// Where the header checksum stands.
 pub const CHECKSUM_OFFSET: usize = 10;
 /// Protocol number of GRE.
@@ -20,9 +24,10 @@ const FRAGMENT: u16 = 0x3fff;
 
 /// Reads a header as it stands on the wire.
 #[inline(always)]
-pub const fn parse(bytes: [u8; HEADER_LEN]) -> Ipv4Hdr {
-    let [vihl, tos, l0, l1, i0, i1, f0, f1, ttl, proto, c0, c1, s0, s1, s2, s3, d0, d1, d2, d3] =
-        bytes;
+pub const fn parse([first, second, third, src, dst]: [Be32; HEADER_WORDS]) -> Ipv4Hdr {
+    let [vihl, tos, l0, l1] = first.bytes();
+    let [i0, i1, f0, f1] = second.bytes();
+    let [ttl, proto, c0, c1] = third.bytes();
     Ipv4Hdr {
         vihl,
         tos,
@@ -32,8 +37,8 @@ pub const fn parse(bytes: [u8; HEADER_LEN]) -> Ipv4Hdr {
         ttl,
         proto,
         check: [c0, c1],
-        src_addr: [s0, s1, s2, s3],
-        dst_addr: [d0, d1, d2, d3],
+        src_addr: src.bytes(),
+        dst_addr: dst.bytes(),
     }
 }
 

@@ -26,7 +26,7 @@ impl Apply for Decap {
             decap::Payload::Ethernet => inner,
             decap::Payload::Ip(ether_type) => {
                 let port = &self.port;
-                [&port.station[..], &port.own, &ether_type.0.to_be_bytes(), &inner].concat()
+                [&port.ends.header(ether_type)[..], &inner].concat()
             }
         }
     }

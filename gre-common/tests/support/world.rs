@@ -4,10 +4,15 @@ use std::collections::HashMap;
 
 use gre_common::{
     tables::{
-        BindingKey, Delivery, DfPolicy, FieldPolicy, HopState, IfIndex, KeyField, LocalKey,
-        NextHop, Port, Service, Tables, Tenant, TenantId, Tunnel, TunnelId,
+        Binding, BindingId, BindingKey, Delivery, DfPolicy, FieldPolicy, HopState, IfIndex,
+        KeyField, LocalKey, NextHop, Port, Service, Slot, Tables, Tenant, TenantId, Tunnel,
+        TunnelId,
     },
-    wire::{ethernet::MacAddr, gre::GreKey},
+    wire::{
+        be32::Be32,
+        ethernet::{Ends, MacAddr},
+        gre::GreKey,
+    },
 };
 
 /// Where the tunnels end here.
@@ -48,7 +53,7 @@ pub const IP_ID: u16 = 0xbeef;
 /// The tables.
 #[derive(Debug, Default)]
 pub struct World {
-    bindings: HashMap<BindingKey, TenantId>,
+    bindings: HashMap<BindingKey, (BindingId, Binding)>,
     local_keys: HashMap<LocalKey, TenantId>,
     tenants: Vec<Tenant>,
     tunnels: Vec<Tunnel>,
@@ -73,6 +78,8 @@ impl World {
         ];
         assert_eq!(ids, [BLUE, GREEN, ZERO, KEYLESS, SPLIT, PORTLESS, TWIN, WHITE]);
         world.tenants[PORTLESS.0 as usize].port = Port::NONE;
+        world.bindings.values_mut().find(|(_, b)| b.tenant == PORTLESS).expect("bound").1.port =
+            Port::NONE;
         world
     }
 
@@ -110,15 +117,25 @@ impl World {
     ) -> TenantId {
         let id = TenantId(self.tenants.len() as u32);
         let Tunnel { local, remote, .. } = self.tunnels[tunnel.0 as usize];
-        assert_eq!(
-            self.bindings.insert(BindingKey { local, remote, key }, id),
-            None,
-            "bound twice"
-        );
+        let port = Port {
+            ifindex: port_of(id),
+            delivery: Delivery::REDIRECT,
+            ends: Ends::new(STATION, OWN),
+        };
+        let local = local.into();
+        let binding_key = BindingKey { local, remote: remote.into(), key };
+        let place = BindingId(self.bindings.len() as u32);
+        let binding = Binding::new(binding_key, id, service, port);
+        assert_eq!(self.bindings.insert(binding_key, (place, binding)), None, "bound twice");
         self.local_keys.entry(LocalKey { local, key }).or_insert(id);
-        let port =
-            Port { ifindex: port_of(id), delivery: Delivery::REDIRECT, station: STATION, own: OWN };
-        self.tenants.push(Tenant { in_use: 1, service, tunnel, in_key: key, out_key, port });
+        self.tenants.push(Tenant {
+            slot: Slot::IN_USE,
+            service,
+            tunnel,
+            in_key: key,
+            out_key,
+            port,
+        });
         id
     }
 
@@ -136,7 +153,9 @@ impl World {
 
     /// Whose packet this is, by the tables alone.
     pub fn bound(&self, local: [u8; 4], remote: [u8; 4], key: Option<u32>) -> Option<TenantId> {
-        self.binding(&BindingKey { local, remote, key: key_field(key) })
+        let (local, remote) = (local.into(), remote.into());
+        let bound = self.binding(&BindingKey { local, remote, key: key_field(key) });
+        bound.map(|(_, binding)| binding.tenant)
     }
 }
 
@@ -148,7 +167,7 @@ pub fn port_of(id: TenantId) -> IfIndex {
 /// A tunnel with the defaults, over a path of 1500 bytes.
 pub fn tunnel(local: [u8; 4], remote: [u8; 4]) -> Tunnel {
     Tunnel {
-        in_use: 1,
+        slot: Slot::IN_USE,
         local,
         remote,
         ttl: FieldPolicy::fixed(64),
@@ -170,16 +189,16 @@ fn key_field(key: Option<u32>) -> KeyField {
 }
 
 impl Tables for World {
-    fn binding(&self, key: &BindingKey) -> Option<TenantId> {
-        self.bindings.get(key).copied()
+    fn binding(&self, key: &BindingKey) -> Option<(BindingId, &Binding)> {
+        self.bindings.get(key).map(|(place, binding)| (*place, binding))
     }
 
     fn local_key(&self, key: &LocalKey) -> Option<TenantId> {
         self.local_keys.get(key).copied()
     }
 
-    fn is_local(&self, address: [u8; 4]) -> bool {
-        self.tunnels.iter().any(|tunnel| tunnel.local == address)
+    fn is_local(&self, address: Be32) -> bool {
+        self.tunnels.iter().any(|tunnel| Be32::from(tunnel.local) == address)
     }
 
     fn tenant(&self, id: TenantId) -> Option<&Tenant> {

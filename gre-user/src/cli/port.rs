@@ -127,7 +127,7 @@ async fn create(
     tenant: &tenant::Named,
     name: &str,
 ) -> anyhow::Result<()> {
-    let tunnel = state.tunnels()?.into_iter().find(|tunnel| tunnel.id == tenant.tenant.tunnel);
+    let tunnel = state.tunnels().into_iter().find(|tunnel| tunnel.id == tenant.tenant.tunnel);
     let mtu = tunnel.map_or(ethernet_mtu(), |tunnel| inner_mtu(&tunnel.tunnel, &tenant.tenant));
     let is_l2 = tenant.tenant.service == Service::L2;
     let other = datapath::port::created_name(tenant.id);
@@ -208,7 +208,7 @@ fn inner_mtu(tunnel: &Tunnel, tenant: &Tenant) -> u16 {
 
 fn print(state: &State, ports: Vec<Named>, json: bool) -> anyhow::Result<()> {
     let tenants: HashMap<TenantId, tenant::Named> =
-        state.tenants()?.into_iter().map(|tenant| (tenant.id, tenant)).collect();
+        state.tenants().into_iter().map(|tenant| (tenant.id, tenant)).collect();
     let row = |named: Named| {
         let tenant = tenants.get(&named.record.tenant);
         let port = tenant.map_or(Port::NONE, |tenant| tenant.tenant.port);
@@ -220,7 +220,7 @@ fn print(state: &State, ports: Vec<Named>, json: bool) -> anyhow::Result<()> {
             ifindex,
             created: named.record.created != 0,
             delivery: if port.delivery == Delivery::REDIRECT { "redirect" } else { "pass" },
-            station: is_l3.then(|| output::mac(&port.station)),
+            station: is_l3.then(|| output::mac(&port.ends.dst())),
         }
     };
     let rows = ports.into_iter().map(row);

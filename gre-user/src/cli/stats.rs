@@ -2,13 +2,13 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use gre_common::tables::{Hook, IfIndex, UplinkMode};
+use gre_common::tables::{Counters, Hook, IfIndex, UplinkMode};
 use serde::Serialize;
 
 use super::output::{self, JSON_VERSION};
 use crate::state::{
     State, StateDir,
-    counters::{HookTotals, TenantTotals},
+    counters::{Events, HookTotals, TenantTotals},
     tenant, uplink,
 };
 
@@ -55,6 +55,12 @@ struct Traffic {
     bytes: u64,
 }
 
+impl From<Counters> for Traffic {
+    fn from(Counters { packets, bytes }: Counters) -> Self {
+        Self { packets, bytes }
+    }
+}
+
 #[derive(Serialize)]
 struct PortRow {
     name: String,
@@ -98,9 +104,10 @@ pub async fn run(dir: &StateDir, args: Args) -> anyhow::Result<()> {
 fn read(state: &State, tenant: Option<&str>) -> anyhow::Result<Document> {
     let tenants = match tenant {
         Some(name) => vec![state.tenant(name)?],
-        None => state.tenants()?,
+        None => state.tenants(),
     };
-    let rows = tenants.iter().map(|tenant| tenant_row(state, tenant));
+    let events = state.events()?;
+    let rows = tenants.iter().map(|tenant| tenant_row(state, tenant, &events));
     let (ports, uplinks, unregistered) = match tenant {
         Some(_) => (None, None, Vec::new()),
         None => (Some(ports(state, &tenants)?), Some(uplinks(state)?), unregistered(state)?),
@@ -109,12 +116,12 @@ fn read(state: &State, tenant: Option<&str>) -> anyhow::Result<Document> {
     Ok(Document { version: JSON_VERSION, tenants, ports, uplinks, unregistered })
 }
 
-fn tenant_row(state: &State, tenant: &tenant::Named) -> anyhow::Result<TenantRow> {
-    let TenantTotals { traffic, drops, notices } = state.tenant_totals(tenant.id)?;
+fn tenant_row(state: &State, tenant: &tenant::Named, events: &Events) -> anyhow::Result<TenantRow> {
+    let TenantTotals { received, sent, drops, notices } = state.tenant_totals(tenant.id, events)?;
     Ok(TenantRow {
         name: tenant.name.clone(),
-        rx: Traffic { packets: traffic.rx_packets, bytes: traffic.rx_bytes },
-        tx: Traffic { packets: traffic.tx_packets, bytes: traffic.tx_bytes },
+        rx: received.into(),
+        tx: sent.into(),
         drops: drops.iter().map(|(reason, count)| (reason.label(), *count)).collect(),
         notices: notices.iter().map(|(notice, count)| (notice.label(), *count)).collect(),
     })

@@ -96,7 +96,7 @@ pub fn run(dir: &StateDir, verb: Verb) -> anyhow::Result<()> {
     match verb {
         Verb::Add(add) => run_add(&mut state, &add),
         Verb::Del { name } => Ok(state.delete_tenant(&name)?),
-        Verb::List { json } => print(&state, state.tenants()?, json),
+        Verb::List { json } => print(&state, state.tenants(), json),
         Verb::Show { name, json } => print(&state, vec![state.tenant(&name)?], json),
     }
 }
@@ -119,7 +119,7 @@ fn run_add(state: &mut State, add: &Add) -> anyhow::Result<()> {
 
 fn print(state: &State, tenants: Vec<Named>, json: bool) -> anyhow::Result<()> {
     let tunnels: HashMap<TunnelId, String> =
-        state.tunnels()?.into_iter().map(|tunnel| (tunnel.id, tunnel.name)).collect();
+        state.tunnels().into_iter().map(|tunnel| (tunnel.id, tunnel.name)).collect();
     let ports = state.ports()?;
     let row = |tenant: Named| {
         let key = |field| Option::<GreKey>::from(field).map(|GreKey(key)| key);

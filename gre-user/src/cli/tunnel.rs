@@ -122,7 +122,7 @@ pub async fn run(dir: &StateDir, verb: Verb) -> anyhow::Result<()> {
     match verb {
         Verb::Add(add) => run_add(dir, &add).await,
         Verb::Del { name } => Ok(State::open(dir)?.delete_tunnel(&name)?),
-        Verb::List { json } => print(State::open(dir)?.tunnels()?, json),
+        Verb::List { json } => print(State::open(dir)?.tunnels(), json),
         Verb::Show { name, json } => print(vec![State::open(dir)?.tunnel(&name)?], json),
     }
 }

@@ -42,13 +42,13 @@ impl Daemon<'_> {
             let Some(device) = self.netlink.link_by_index(named.record.ifindex).await? else {
                 continue;
             };
-            let before = state.tenant_at(named.record.tenant)?;
+            let before = state.tenant_at(named.record.tenant);
             let described = port::describe(&self.netlink, &device, before.service, None).await;
             // A peer that has moved to where it cannot be seen keeps the address it had.
-            let Ok(Port { station, own, .. }) = described else { continue };
-            let after = Port { station, own, ..before.port };
+            let Ok(Port { ends, .. }) = described else { continue };
+            let after = Port { ends, ..before.port };
             if after != before.port {
-                state.set_port(named.record.tenant, after)?;
+                state.set_port(named.record.tenant, after);
             }
         }
         Ok(())

@@ -9,34 +9,57 @@ use aya::{
     Ebpf, EbpfLoader, include_bytes_aligned,
     programs::{ProgramError, SchedClassifier, Xdp},
 };
-use gre_common::tables::Hook;
+use gre_common::tables::{DEFAULT_TENANTS, Hook, table};
 
 use super::{Error, Result};
 use crate::state::{self, State, StateDir};
 
 static OBJECT: &[u8] = include_bytes_aligned!(concat!(env!("OUT_DIR"), "/gre-ebpf"));
 
-/// The maps that are pinned, which is all but the logger's ring, and how each grows with the number of
-/// tenants: entries for every tenant, and entries besides. Without either its size is fixed.
-const MAPS: [(&str, u32, u32); 15] = [
-    ("BINDINGS", 1, 0),
-    ("LOCAL_KEYS", 1, 0),
-    ("LOCALS", 1, 0),
-    ("TENANTS", 1, 0),
-    ("TUNNELS", 1, 0),
-    ("PORT_TENANTS", 1, 0),
-    ("PORT_DEVICES", 1, 0),
-    ("TENANT_COUNTERS", 1, 0),
+/// How a map's size follows from the number of tenants.
+#[derive(Clone, Copy)]
+enum Size {
+    /// It does not.
+    Fixed,
+    /// So many entries for each, and so many besides.
+    PerTenant(u32, u32),
+    /// That of a [`table`].
+    Table,
+}
+
+/// The maps that are pinned, which is all but the logger's ring.
+const MAPS: [(&str, Size); 15] = [
+    ("BINDINGS", Size::Table),
+    ("LOCAL_KEYS", Size::Table),
+    ("LOCALS", Size::PerTenant(1, 0)),
+    ("TENANTS", Size::PerTenant(1, 0)),
+    ("TUNNELS", Size::PerTenant(1, 0)),
+    ("PORT_TENANTS", Size::PerTenant(1, 0)),
+    ("PORT_DEVICES", Size::PerTenant(1, 0)),
+    ("SENT", Size::PerTenant(1, 0)),
     // A tenant in trouble meets a few different reasons.
-    ("TENANT_EVENTS", 4, 0),
+    ("TENANT_EVENTS", Size::PerTenant(4, 0)),
     // Every port has a hook; the rest is for uplinks.
-    ("HOOK_COUNTERS", 1, 1024),
-    ("META", 0, 0),
-    ("TUNNEL_NAMES", 1, 0),
-    ("TENANT_NAMES", 1, 0),
-    ("PORTS", 1, 0),
-    ("UPLINKS", 0, 0),
+    ("HOOK_COUNTERS", Size::PerTenant(1, 1024)),
+    ("META", Size::Fixed),
+    ("TUNNEL_NAMES", Size::Table),
+    ("TENANT_NAMES", Size::Table),
+    ("PORTS", Size::PerTenant(1, 0)),
+    ("UPLINKS", Size::Fixed),
 ];
+
+impl Size {
+    /// Entries for that many tenants; `None`: as many as the object says.
+    fn entries(self, tenants: u32) -> Option<u32> {
+        match self {
+            Self::Fixed => None,
+            Self::PerTenant(each, besides) => {
+                Some(tenants.saturating_mul(each).saturating_add(besides))
+            }
+            Self::Table => Some(table::places_for(tenants)),
+        }
+    }
+}
 
 /// How to load.
 #[derive(Clone, Copy, Debug, Default)]
@@ -66,10 +89,12 @@ impl Programs {
     pub fn load(dir: &StateDir, options: Options) -> Result<Self> {
         let adopted = dir.map("META").exists();
         let cookie = if adopted { state::check_schema(dir)?.cookie } else { random() };
-        if adopted {
-            check_size(dir, options.max_tenants)?;
-        }
-        let mut ebpf = open_object(dir, options, cookie)?;
+        let tenants = if adopted {
+            adopted_size(dir, options.max_tenants)?
+        } else {
+            options.max_tenants.unwrap_or(DEFAULT_TENANTS)
+        };
+        let mut ebpf = open_object(dir, options, tenants, cookie)?;
         if !adopted {
             State::initialize(dir, cookie)?;
         }
@@ -115,11 +140,11 @@ impl Programs {
 }
 
 /// The standard library's own random numbers, from the kernel.
-fn random() -> [u8; 4] {
-    (RandomState::new().build_hasher().finish() as u32).to_ne_bytes()
+fn random() -> u32 {
+    RandomState::new().build_hasher().finish() as u32
 }
 
-fn open_object(dir: &StateDir, options: Options, cookie: [u8; 4]) -> Result<Ebpf> {
+fn open_object(dir: &StateDir, options: Options, tenants: u32, cookie: u32) -> Result<Ebpf> {
     let level = if options.debug { aya_log::Level::Debug as u8 } else { 0 };
     let strict = u8::from(options.strict);
     let generic = u8::from(options.generic);
@@ -129,23 +154,24 @@ fn open_object(dir: &StateDir, options: Options, cookie: [u8; 4]) -> Result<Ebpf
         .override_global("STRICT", &strict, true)
         .override_global("GENERIC", &generic, true)
         .override_global("COOKIE", &cookie, true);
-    for (name, per_tenant, besides) in MAPS {
+    let mask = table::places_for(tenants) - 1;
+    loader.override_global("PLACES_MASK", &mask, true);
+    for (name, size) in MAPS {
         loader.map_pin_path(name, dir.map(name));
-        if let Some(tenants) = options.max_tenants
-            && per_tenant > 0
-        {
-            let entries = tenants.saturating_mul(per_tenant).saturating_add(besides);
+        if let Some(entries) = size.entries(tenants) {
             loader.map_max_entries(name, entries);
         }
     }
     Ok(loader.load(OBJECT)?)
 }
 
-/// Maps that were there keep their size, whatever is asked for.
-fn check_size(dir: &StateDir, asked: Option<u32>) -> Result<()> {
-    let Some(asked) = asked else { return Ok(()) };
+/// How many tenants the maps that are there have room for; they keep their size.
+fn adopted_size(dir: &StateDir, asked: Option<u32>) -> Result<u32> {
     let found = State::open(dir)?.max_tenants();
-    if found == asked { Ok(()) } else { Err(Error::Size { found, asked }) }
+    match asked {
+        Some(asked) if asked != found => Err(Error::Size { found, asked }),
+        _ => Ok(found),
+    }
 }
 
 /// Loads every program, and tells which of the XDP programs the kernel took: before Linux 5.18 it knows

@@ -3,7 +3,7 @@
 use aya::programs::SchedClassifier;
 use gre_common::{
     tables::{Delivery, Hook, IfIndex, Port, Service, TenantId},
-    wire::ethernet::MacAddr,
+    wire::ethernet::{Ends, MacAddr},
 };
 
 use super::{Error, Result, load::Programs, tc};
@@ -68,7 +68,7 @@ pub async fn describe(
             netlink.peer_mac(link).await?.ok_or_else(|| Error::NoStation(link.name.clone()))?
         }
     };
-    Ok(Port { ifindex: link.ifindex, delivery: delivery(link), station, own })
+    Ok(Port { ifindex: link.ifindex, delivery: delivery(link), ends: Ends::new(station, own) })
 }
 
 /// XDP redirects only to what certainly transmits the frames: into a tap. A veth device discards them

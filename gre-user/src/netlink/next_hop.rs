@@ -5,7 +5,7 @@ use std::{net::Ipv4Addr, pin::pin};
 use futures_util::{StreamExt, TryStreamExt};
 use gre_common::{
     tables::{HopState, IfIndex, NextHop},
-    wire::ethernet::{self, EtherType, MacAddr},
+    wire::ethernet::{Ends, EtherType, MacAddr},
 };
 use nix::errno::Errno;
 use rtnetlink::{
@@ -65,7 +65,7 @@ impl Netlink {
         let (Some(src), Some(dst)) = (link.mac, self.station(&link, route.next).await?) else {
             return Ok(hop);
         };
-        let ethernet = ethernet::header(dst, src, EtherType::IPV4);
+        let ethernet = Ends::new(dst, src).header(EtherType::IPV4);
         Ok(NextHop { state: HopState::RESOLVED, ethernet, ..hop })
     }
 

@@ -1,10 +1,10 @@
 //! Counters, summed over all CPUs.
 
+use std::collections::HashMap;
+
 use aya::maps::PerCpuValues;
 use gre_common::{
-    tables::{
-        Hook, HookCounters, HookKey, IfIndex, REASONS, TenantCounters, TenantEvent, TenantId,
-    },
+    tables::{Counters, Hook, HookCounters, HookKey, IfIndex, REASONS, TenantEvent, TenantId},
     verdict::{DropReason, Notice, PassReason},
 };
 
@@ -13,13 +13,19 @@ use super::{Result, State, optional, port::per_cpu};
 /// What happened to a tenant's packets.
 #[derive(Clone, Debug, Default)]
 pub struct TenantTotals {
-    /// Packets and bytes.
-    pub traffic: TenantCounters,
+    /// What was decapsulated.
+    pub received: Counters,
+    /// What was encapsulated.
+    pub sent: Counters,
     /// Drops that happened, by reason.
     pub drops: Vec<(DropReason, u64)>,
     /// Notices that happened.
     pub notices: Vec<(Notice, u64)>,
 }
+
+/// Drops and notices of every tenant that has any.
+#[derive(Debug, Default)]
+pub struct Events(HashMap<TenantId, HashMap<u32, u64>>);
 
 /// What happened at a hook to packets that no tenant was charged with.
 #[derive(Clone, Debug, Default)]
@@ -38,25 +44,38 @@ impl HookTotals {
 }
 
 impl State {
+    /// The drops and notices of all tenants.
+    ///
+    /// # Errors
+    /// The kernel refuses.
+    pub fn events(&self) -> Result<Events> {
+        let mut events = Events::default();
+        for entry in &self.maps.tenant_events {
+            let (TenantEvent { tenant, event }, cpus) = entry?;
+            events.0.entry(tenant).or_default().insert(event, cpus.iter().sum());
+        }
+        Ok(events)
+    }
+
     /// A tenant's counters.
     ///
     /// # Errors
     /// The kernel refuses.
-    pub fn tenant_totals(&self, id: TenantId) -> Result<TenantTotals> {
-        let mut traffic = TenantCounters::default();
-        for cpu in self.maps.tenant_counters.get(&id.0, 0)?.iter() {
-            traffic.rx_packets += cpu.rx_packets;
-            traffic.rx_bytes += cpu.rx_bytes;
-            traffic.tx_packets += cpu.tx_packets;
-            traffic.tx_bytes += cpu.tx_bytes;
+    pub fn tenant_totals(&self, id: TenantId, events: &Events) -> Result<TenantTotals> {
+        let binding = self.binding_of(&self.tenant_at(id));
+        let mut totals = TenantTotals {
+            received: binding.map_or(Counters::ZERO, |binding| binding.received),
+            ..TenantTotals::default()
+        };
+        for cpu in self.maps.sent.get(&id.0, 0)?.iter() {
+            totals.sent += *cpu;
         }
-        let mut totals = TenantTotals { traffic, ..TenantTotals::default() };
+        let count = |event| *events.0.get(&id).and_then(|counts| counts.get(&event)).unwrap_or(&0);
         for &reason in DropReason::ALL {
-            push(&mut totals.drops, reason, self.event_total(id, reason as u32)?);
+            push(&mut totals.drops, reason, count(reason as u32));
         }
         for &notice in Notice::ALL {
-            let count = self.event_total(id, TenantEvent::NOTICE + notice as u32)?;
-            push(&mut totals.notices, notice, count);
+            push(&mut totals.notices, notice, count(TenantEvent::NOTICE + notice as u32));
         }
         Ok(totals)
     }
@@ -80,20 +99,15 @@ impl State {
         Ok(totals)
     }
 
-    /// Sets a tenant's counters to zero, before its slot is given away.
+    /// Sets what is counted of a tenant outside its binding to zero.
     pub(super) fn forget_counters(&mut self, id: TenantId) -> Result<()> {
-        self.maps.tenant_counters.set(id.0, per_cpu(TenantCounters::default())?, 0)?;
+        self.maps.sent.set(id.0, per_cpu(Counters::ZERO)?, 0)?;
         let drops = DropReason::ALL.iter().map(|&reason| reason as u32);
         let notices = Notice::ALL.iter().map(|&notice| TenantEvent::NOTICE + notice as u32);
         for event in drops.chain(notices) {
             optional(self.maps.tenant_events.remove(&TenantEvent { tenant: id, event }))?;
         }
         Ok(())
-    }
-
-    fn event_total(&self, tenant: TenantId, event: u32) -> Result<u64> {
-        let cpus = optional(self.maps.tenant_events.get(&TenantEvent { tenant, event }, 0))?;
-        Ok(cpus.map_or(0, |cpus| cpus.iter().sum()))
     }
 }
 

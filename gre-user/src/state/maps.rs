@@ -1,33 +1,36 @@
 //! The pinned maps, with their types.
 
-use aya::maps::{
-    Array, HashMap, Map, MapData, MapError, PerCpuArray, PerCpuHashMap, xdp::DevMapHash,
+use aya::{
+    Pod,
+    maps::{Array, HashMap, Map, MapData, MapError, PerCpuArray, PerCpuHashMap, xdp::DevMapHash},
 };
-use gre_common::tables::{
-    BindingKey, HookCounters, HookKey, IfIndex, IfName, LocalKey, LocalKeyUse, Meta, Name,
-    PortRecord, Tenant, TenantCounters, TenantEvent, TenantId, Tunnel, TunnelId, Uplink,
+use gre_common::{
+    tables::{
+        Binding, Counters, HookCounters, HookKey, IfIndex, IfName, LocalKeyUse, Meta, Named,
+        PortRecord, Tenant, TenantEvent, TenantId, Tunnel, Uplink, table::Entry,
+    },
+    wire::be32::Be32,
 };
 use nix::errno::Errno;
 
-use super::{Error, Result, StateDir, error::errno};
+use super::{Error, Result, StateDir, error::errno, memory::Memory, table::Table};
 
 type Hash<K, V> = HashMap<MapData, K, V>;
 
 /// Every map but the logger's.
 pub(super) struct Maps {
-    pub bindings: Hash<BindingKey, TenantId>,
-    pub local_keys: Hash<LocalKey, LocalKeyUse>,
-    pub locals: Hash<[u8; 4], u32>,
-    pub tenants: Array<MapData, Tenant>,
-    pub tunnels: Array<MapData, Tunnel>,
+    pub bindings: Table<Binding>,
+    pub local_keys: Table<LocalKeyUse>,
+    pub locals: Hash<Be32, u32>,
+    pub tenants: Memory<Tenant>,
+    pub tunnels: Memory<Tunnel>,
     pub port_tenants: Hash<IfIndex, TenantId>,
     pub port_devices: DevMapHash<MapData>,
-    pub tenant_counters: PerCpuArray<MapData, TenantCounters>,
+    pub sent: PerCpuArray<MapData, Counters>,
     pub tenant_events: PerCpuHashMap<MapData, TenantEvent, u64>,
     pub hook_counters: PerCpuHashMap<MapData, HookKey, HookCounters>,
-    pub meta: Array<MapData, Meta>,
-    pub tunnel_names: Hash<Name, TunnelId>,
-    pub tenant_names: Hash<Name, TenantId>,
+    pub tunnel_names: Table<Named>,
+    pub tenant_names: Table<Named>,
     pub ports: Hash<IfName, PortRecord>,
     pub uplinks: Hash<IfIndex, Uplink>,
 }
@@ -35,36 +38,46 @@ pub(super) struct Maps {
 impl Maps {
     pub fn open(dir: &StateDir) -> Result<Self> {
         Ok(Self {
-            bindings: open(dir, "BINDINGS")?,
-            local_keys: open(dir, "LOCAL_KEYS")?,
-            locals: open(dir, "LOCALS")?,
-            tenants: open(dir, "TENANTS")?,
-            tunnels: open(dir, "TUNNELS")?,
-            port_tenants: open(dir, "PORT_TENANTS")?,
-            port_devices: open(dir, "PORT_DEVICES")?,
-            tenant_counters: open(dir, "TENANT_COUNTERS")?,
-            tenant_events: open(dir, "TENANT_EVENTS")?,
-            hook_counters: open(dir, "HOOK_COUNTERS")?,
-            meta: open_meta(dir)?,
-            tunnel_names: open(dir, "TUNNEL_NAMES")?,
-            tenant_names: open(dir, "TENANT_NAMES")?,
-            ports: open(dir, "PORTS")?,
-            uplinks: open(dir, "UPLINKS")?,
+            bindings: table(dir, "BINDINGS")?,
+            local_keys: table(dir, "LOCAL_KEYS")?,
+            locals: map(dir, "LOCALS")?,
+            tenants: memory(dir, "TENANTS")?,
+            tunnels: memory(dir, "TUNNELS")?,
+            port_tenants: map(dir, "PORT_TENANTS")?,
+            port_devices: map(dir, "PORT_DEVICES")?,
+            sent: map(dir, "SENT")?,
+            tenant_events: map(dir, "TENANT_EVENTS")?,
+            hook_counters: map(dir, "HOOK_COUNTERS")?,
+            tunnel_names: table(dir, "TUNNEL_NAMES")?,
+            tenant_names: table(dir, "TENANT_NAMES")?,
+            ports: map(dir, "PORTS")?,
+            uplinks: map(dir, "UPLINKS")?,
         })
     }
 }
 
 /// The map that tells the schema version of the others.
 pub(super) fn open_meta(dir: &StateDir) -> Result<Array<MapData, Meta>> {
-    open(dir, "META")
+    map(dir, "META")
 }
 
-fn open<M: TryFrom<Map, Error = MapError>>(dir: &StateDir, name: &str) -> Result<M> {
-    let opened =
-        MapData::from_pin(dir.map(name)).and_then(Map::from_map_data).and_then(M::try_from);
-    opened.map_err(|error| match errno(&error) {
+fn table<E: Entry + Pod>(dir: &StateDir, name: &str) -> Result<Table<E>> {
+    memory(dir, name).map(Table::new)
+}
+
+fn memory<T: Pod>(dir: &StateDir, name: &str) -> Result<Memory<T>> {
+    Memory::new(&MapData::from_pin(dir.map(name)).map_err(refused(dir))?)
+}
+
+fn map<M: TryFrom<Map, Error = MapError>>(dir: &StateDir, name: &str) -> Result<M> {
+    let opened = MapData::from_pin(dir.map(name)).and_then(Map::from_map_data);
+    opened.and_then(M::try_from).map_err(refused(dir))
+}
+
+fn refused(dir: &StateDir) -> impl Fn(MapError) -> Error {
+    |error| match errno(&error) {
         Some(Errno::ENOENT) => Error::NoState(dir.path().to_owned()),
         Some(Errno::EPERM | Errno::EACCES) => Error::Permission(dir.path().to_owned()),
         _ => Error::Map(error),
-    })
+    }
 }

@@ -1,7 +1,8 @@
 //! Tunnels, tenants, ports and counters in the pinned maps.
 //!
 //! - [`dir`]: where the pins are.
-//! - [`maps`]: opens the pinned maps, with their types.
+//! - [`maps`]: opens the pinned maps, with their types; [`memory`]: the values of an array, shared with the
+//!   programs; [`table`]: hash tables there; [`grace`]: when a place may be used again.
 //! - [`name`]: names as users type them.
 //! - [`tunnel`], [`tenant`], [`port`], [`uplink`]: read and write, all or nothing.
 //! - [`counters`]: read and sum.
@@ -11,9 +12,12 @@
 pub mod counters;
 pub mod dir;
 mod error;
+mod grace;
 mod maps;
+mod memory;
 pub mod name;
 pub mod port;
+mod table;
 pub mod tenant;
 pub mod tunnel;
 pub mod uplink;
@@ -21,7 +25,7 @@ pub mod uplink;
 use std::os::fd::OwnedFd;
 
 use aya::maps::MapError;
-use gre_common::tables::{Meta, SCHEMA_VERSION};
+use gre_common::tables::{Meta, SCHEMA_VERSION, Slot};
 use nix::fcntl::Flock;
 
 use self::maps::Maps;
@@ -33,6 +37,9 @@ pub type Result<T> = std::result::Result<T, Error>;
 /// The pinned maps, locked.
 pub struct State {
     maps: Maps,
+    /// Where the search for a free slot begins.
+    next_tunnel: u32,
+    next_tenant: u32,
     _lock: Flock<OwnedFd>,
 }
 
@@ -44,25 +51,17 @@ impl State {
     pub fn open(dir: &StateDir) -> Result<Self> {
         let lock = dir.lock()?;
         check_schema(dir)?;
-        Ok(Self { maps: Maps::open(dir)?, _lock: lock })
+        Ok(Self { maps: Maps::open(dir)?, next_tunnel: 0, next_tenant: 0, _lock: lock })
     }
 
     /// Declares the maps, made a moment ago, to be of this schema version.
     ///
     /// # Errors
     /// The kernel refuses.
-    pub fn initialize(dir: &StateDir, cookie: [u8; 4]) -> Result<()> {
+    pub fn initialize(dir: &StateDir, cookie: u32) -> Result<()> {
         let mut meta = maps::open_meta(dir)?;
-        let fresh = Meta { schema: SCHEMA_VERSION, next_tunnel: 0, next_tenant: 0, cookie };
+        let fresh = Meta { schema: SCHEMA_VERSION, cookie };
         meta.set(0, fresh, 0).map_err(Error::Map)
-    }
-
-    fn meta(&self) -> Result<Meta> {
-        Ok(self.maps.meta.get(&0, 0)?)
-    }
-
-    fn set_meta(&mut self, meta: Meta) -> Result<()> {
-        Ok(self.maps.meta.set(0, meta, 0)?)
     }
 }
 
@@ -88,16 +87,7 @@ fn optional<T>(result: std::result::Result<T, MapError>) -> Result<Option<T>> {
     }
 }
 
-/// The first slot that `is_free`, beginning at `start` and going round once.
-fn free_slot(
-    start: u32,
-    len: u32,
-    mut is_free: impl FnMut(u32) -> Result<bool>,
-) -> Result<Option<u32>> {
-    for slot in (start..len).chain(0..start.min(len)) {
-        if is_free(slot)? {
-            return Ok(Some(slot));
-        }
-    }
-    Ok(None)
+/// The first slot that nobody has, beginning at `start` and going round once.
+fn free_slot(start: u32, len: u32, slot_at: impl Fn(u32) -> Slot) -> Option<u32> {
+    (start..len).chain(0..start.min(len)).find(|&slot| slot_at(slot) != Slot::IN_USE)
 }

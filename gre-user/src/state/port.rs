@@ -7,9 +7,7 @@ use aya::{
     maps::{MapError, PerCpuValues, xdp::XdpMapError},
     util::nr_cpus,
 };
-use gre_common::tables::{
-    Hook, HookCounters, HookKey, IfIndex, Port, PortRecord, Tenant, TenantId,
-};
+use gre_common::tables::{Hook, HookCounters, HookKey, IfIndex, Port, PortRecord, TenantId};
 
 use nix::errno::Errno;
 
@@ -71,13 +69,13 @@ impl State {
     /// The tenant has a port, or the interface is one.
     pub fn check_port_free(&self, tenant: &tenant::Named, name: &str) -> Result<()> {
         if let Some(record) = optional(self.maps.ports.get(&name::parse_interface(name)?, 0))? {
-            let tenant = self.tenant_name(record.tenant)?;
+            let tenant = self.tenant_name(record.tenant);
             return Err(Error::Exists { kind: "port", name: format!("{name} (tenant {tenant})") });
         }
-        match self.ports_of(tenant.id)?.into_iter().next() {
-            Some(port) => Err(Error::SecondPort { name: tenant.name.clone(), port: port.name }),
-            None => Ok(()),
+        if tenant.tenant.port == Port::NONE {
+            return Ok(());
         }
+        Err(Error::SecondPort { name: tenant.name.clone(), port: self.port_name(tenant.id)? })
     }
 
     /// Takes a port from its tenant.
@@ -99,7 +97,7 @@ impl State {
         if record.tenant != id {
             return Err(Error::ForeignPort {
                 port: name.to_owned(),
-                tenant: self.tenant_name(record.tenant)?,
+                tenant: self.tenant_name(record.tenant),
                 asked: tenant.to_owned(),
             });
         }
@@ -120,24 +118,15 @@ impl State {
         Ok(ports)
     }
 
-    /// Replaces what the datapath knows of a port.
-    ///
-    /// # Errors
-    /// The kernel refuses.
-    pub fn set_port(&mut self, tenant: TenantId, port: Port) -> Result<()> {
-        let tenant_record = self.tenant_at(tenant)?;
-        self.set_tenant(tenant, Tenant { port, ..tenant_record })
-    }
-
-    pub(super) fn ports_of(&self, tenant: TenantId) -> Result<Vec<Named>> {
-        let mut ports = self.ports()?;
-        ports.retain(|port| port.record.tenant == tenant);
-        Ok(ports)
+    /// The name of a tenant's port.
+    pub(super) fn port_name(&self, tenant: TenantId) -> Result<String> {
+        let port = self.ports()?.into_iter().find(|port| port.record.tenant == tenant);
+        Ok(port.map_or_else(|| "?".to_owned(), |port| port.name))
     }
 
     /// Enters a port everywhere; the tenant's record, which brings traffic, comes last.
     fn enter_port(&mut self, name: &str, record: PortRecord, port: Port) -> Result<()> {
-        let max = self.maps.tenants.len();
+        let max = self.max_tenants();
         let ifindex = port.ifindex;
         let full = || Error::inserting("ports", max);
         self.maps.ports.insert(name::parse_interface(name)?, record, 0).map_err(full())?;
@@ -145,14 +134,13 @@ impl State {
         let entered = self.maps.port_devices.insert(ifindex.0, ifindex.0, None, 0);
         entered.map_err(map_error).map_err(full())?;
         self.register_hook(Hook::PORT_TC, ifindex)?;
-        let tenant = self.tenant_at(record.tenant)?;
-        self.set_tenant(record.tenant, Tenant { port, ..tenant })
+        self.set_port(record.tenant, port);
+        Ok(())
     }
 
     /// Undoes as much of [`State::enter_port`] as was done.
     fn leave_port(&mut self, name: &str, record: PortRecord) -> Result<()> {
-        let tenant = self.tenant_at(record.tenant)?;
-        self.set_tenant(record.tenant, Tenant { port: Port::NONE, ..tenant })?;
+        self.set_port(record.tenant, Port::NONE);
         optional(self.maps.port_devices.remove(record.ifindex.0))?;
         optional(self.maps.port_tenants.remove(&record.ifindex))?;
         optional(self.maps.ports.remove(&name::parse_interface(name)?))?;
@@ -165,7 +153,7 @@ impl State {
         if optional(self.maps.hook_counters.get(&key, 0))?.is_some() {
             return Ok(());
         }
-        let max = self.maps.tenants.len();
+        let max = self.max_tenants();
         let mut retries = MEMORY_RETRIES;
         loop {
             let inserted = self.maps.hook_counters.insert(key, per_cpu(HookCounters::ZERO)?, 0);

@@ -1,11 +1,16 @@
 //! Tenants and their bindings.
 
+use std::mem::offset_of;
+
 use gre_common::{
-    tables::{BindingKey, LocalKey, LocalKeyUse, Meta, Port, Service, Tenant, TenantId, Tunnel},
+    tables::{
+        self, Binding, BindingKey, LocalKey, LocalKeyUse, Port, Service, Slot, Tenant, TenantId,
+        Tunnel,
+    },
     wire::gre::GreKey,
 };
 
-use super::{Error, Result, State, free_slot, name, optional, tunnel};
+use super::{Error, Result, State, free_slot, grace, name};
 
 /// A tenant with its names.
 #[derive(Clone, Debug)]
@@ -41,34 +46,36 @@ impl State {
     /// The name or the binding is taken, the tunnel does not exist, or a map is full.
     pub fn add_tenant(&mut self, name: &str, tunnel: &str, new: New) -> Result<TenantId> {
         let key = name::parse(name)?;
-        if optional(self.maps.tenant_names.get(&key, 0))?.is_some() {
+        if self.maps.tenant_names.get(&key).is_some() {
             return Err(Error::Exists { kind: "tenant", name: name.to_owned() });
         }
         let tunnel = self.tunnel(tunnel)?;
         let binding = binding_key(&tunnel.tunnel, new.in_key);
-        if let Some(owner) = optional(self.maps.bindings.get(&binding, 0))? {
+        if let Some(owner) = self.maps.bindings.get(&binding) {
             return Err(Error::Bound {
-                tenant: self.tenant_name(owner)?,
+                tenant: self.tenant_name(owner.tenant),
                 key: describe_key(new.in_key),
                 tunnel: tunnel.name,
             });
         }
         let id = self.take_tenant_slot()?;
-        self.forget_counters(id)?;
         let tenant = Tenant {
-            in_use: 1,
+            slot: Slot::IN_USE,
             service: new.service,
             tunnel: tunnel.id,
             in_key: new.in_key.into(),
             out_key: new.out_key.into(),
             port: Port::NONE,
         };
-        self.set_tenant(id, tenant)?;
-        let added = self.bind(name, id, &tunnel, new.in_key);
-        if added.is_err() {
-            self.set_tenant(id, Tenant::EMPTY)?;
+        self.maps.tenants.set(id.0, &tenant);
+        let binding = Binding::new(binding, id, new.service, Port::NONE);
+        if let Err(error) = self.enter(&tables::Named { name: key, index: id.0 }, &binding) {
+            self.maps.tenants.set(id.0, &Tenant::EMPTY);
+            return Err(error);
         }
-        added.map(|()| id)
+        let tenants = tunnel.tunnel.tenants + 1;
+        self.set_tunnel(tunnel.id, Tunnel { tenants, ..tunnel.tunnel });
+        Ok(id)
     }
 
     /// Deletes a tenant that has no port.
@@ -76,15 +83,20 @@ impl State {
     /// # Errors
     /// It does not exist, or has a port.
     pub fn delete_tenant(&mut self, name: &str) -> Result<()> {
-        let named = self.tenant(name)?;
-        if let Some(port) = self.ports_of(named.id)?.into_iter().next() {
-            return Err(Error::TenantInUse { name: named.name, port: port.name });
+        let Named { name, id, tenant } = self.tenant(name)?;
+        if tenant.port != Port::NONE {
+            return Err(Error::TenantInUse { name, port: self.port_name(id)? });
         }
-        let tunnel = self.tunnel_at(named.tenant.tunnel)?;
-        self.unbind(&named, &tunnel)?;
+        let tunnel = self.tunnel_at(tenant.tunnel);
+        // The binding, which brings traffic, goes first.
+        self.maps.bindings.remove(&binding_key(&tunnel, tenant.in_key.into()));
+        self.release_local_key(LocalKey { local: tunnel.local.into(), key: tenant.in_key }, id);
+        self.maps.tenant_names.remove(&name::parse(&name)?);
         let tenants = tunnel.tenants.saturating_sub(1);
-        self.set_tunnel(named.tenant.tunnel, Tunnel { tenants, ..tunnel })?;
-        self.set_tenant(named.id, Tenant::EMPTY)
+        self.set_tunnel(tenant.tunnel, Tunnel { tenants, ..tunnel });
+        self.maps.tenants.set(id.0, &Tenant { slot: Slot::RETIRED, ..Tenant::EMPTY });
+        grace::wait();
+        self.clean_slot(id)
     }
 
     /// The tenant of this name.
@@ -92,132 +104,116 @@ impl State {
     /// # Errors
     /// It does not exist.
     pub fn tenant(&self, name: &str) -> Result<Named> {
-        let id = optional(self.maps.tenant_names.get(&name::parse(name)?, 0))?
-            .ok_or_else(|| Error::Unknown { kind: "tenant", name: name.to_owned() })?;
-        Ok(Named { name: name.to_owned(), id, tenant: self.tenant_at(id)? })
+        let found = self.maps.tenant_names.get(&name::parse(name)?);
+        found
+            .map(|entry| self.named_tenant(&entry))
+            .ok_or_else(|| Error::Unknown { kind: "tenant", name: name.to_owned() })
     }
 
     /// All tenants, by name.
-    ///
-    /// # Errors
-    /// The kernel refuses.
-    pub fn tenants(&self) -> Result<Vec<Named>> {
-        let mut tenants = Vec::new();
-        for entry in &self.maps.tenant_names {
-            let (name, id) = entry?;
-            tenants.push(Named { name: name::text(&name), id, tenant: self.tenant_at(id)? });
-        }
+    pub fn tenants(&self) -> Vec<Named> {
+        let mut tenants: Vec<_> =
+            self.maps.tenant_names.iter().map(|entry| self.named_tenant(&entry)).collect();
         tenants.sort_by(|a, b| a.name.cmp(&b.name));
-        Ok(tenants)
+        tenants
     }
 
     /// The tenant in a slot.
-    ///
-    /// # Errors
-    /// The kernel refuses.
-    pub fn tenant_at(&self, id: TenantId) -> Result<Tenant> {
-        Ok(self.maps.tenants.get(&id.0, 0)?)
+    pub fn tenant_at(&self, id: TenantId) -> Tenant {
+        self.maps.tenants.get(id.0)
     }
 
-    pub(super) fn set_tenant(&mut self, id: TenantId, tenant: Tenant) -> Result<()> {
-        Ok(self.maps.tenants.set(id.0, tenant, 0)?)
+    /// What a tenant receives.
+    pub(super) fn binding_of(&self, tenant: &Tenant) -> Option<Binding> {
+        self.maps.bindings.get(&self.binding_key_of(tenant))
     }
 
-    pub(super) fn tenant_name(&self, id: TenantId) -> Result<String> {
-        for entry in &self.maps.tenant_names {
-            let (name, other) = entry?;
-            if other == id {
-                return Ok(name::text(&name));
-            }
-        }
-        Ok(format!("#{}", id.0))
+    /// Replaces the port of a tenant, for what it sends and what it receives.
+    pub fn set_port(&mut self, id: TenantId, port: Port) {
+        let tenant = self.tenant_at(id);
+        let key = self.binding_key_of(&tenant);
+        self.maps.tenants.set_part(id.0, offset_of!(Tenant, port), &port);
+        self.maps.bindings.set_part(&key, offset_of!(Binding, port), &port);
+    }
+
+    pub(super) fn tenant_name(&self, id: TenantId) -> String {
+        let found = self.maps.tenant_names.iter().find(|entry| entry.index == id.0);
+        found.map_or_else(|| format!("#{}", id.0), |entry| name::text(&entry.name))
+    }
+
+    fn named_tenant(&self, entry: &tables::Named) -> Named {
+        let id = TenantId(entry.index);
+        Named { name: name::text(&entry.name), id, tenant: self.tenant_at(id) }
+    }
+
+    fn binding_key_of(&self, tenant: &Tenant) -> BindingKey {
+        binding_key(&self.tunnel_at(tenant.tunnel), tenant.in_key.into())
     }
 
     /// Enters a tenant everywhere; the binding, which brings traffic, comes last.
-    fn bind(
-        &mut self,
-        name: &str,
-        id: TenantId,
-        tunnel: &tunnel::Named,
-        in_key: Option<GreKey>,
-    ) -> Result<()> {
-        let max = self.maps.tenants.len();
-        let name = name::parse(name)?;
-        let named = self.maps.tenant_names.insert(name, id, 0);
-        named.map_err(Error::inserting("tenants", max))?;
-        let bound = self.enter_binding(id, &tunnel.tunnel, in_key);
-        if bound.is_err() {
-            self.maps.tenant_names.remove(&name)?;
-        }
-        bound?;
-        let tenants = tunnel.tunnel.tenants + 1;
-        self.set_tunnel(tunnel.id, Tunnel { tenants, ..tunnel.tunnel })
+    fn enter(&mut self, named: &tables::Named, binding: &Binding) -> Result<()> {
+        let max = self.max_tenants();
+        let full = |what| move |_| Error::Full { what, max };
+        let BindingKey { local, key, .. } = binding.key;
+        let local_key = LocalKey { local, key };
+        self.maps.tenant_names.insert(named).map_err(full("names"))?;
+        let entered = self.claim_local_key(local_key, binding.tenant).and_then(|()| {
+            let bound = self.maps.bindings.insert(binding).map_err(full("bindings"));
+            bound.inspect_err(|_| self.release_local_key(local_key, binding.tenant))
+        });
+        entered.inspect_err(|_| self.maps.tenant_names.remove(&named.name))
     }
 
-    fn enter_binding(
-        &mut self,
-        id: TenantId,
-        tunnel: &Tunnel,
-        in_key: Option<GreKey>,
-    ) -> Result<()> {
-        let max = self.maps.tenants.len();
-        let local_key = LocalKey { local: tunnel.local, key: in_key.into() };
-        let before = optional(self.maps.local_keys.get(&local_key, 0))?;
-        let after = match before {
+    /// Counts a binding with this key.
+    fn claim_local_key(&mut self, key: LocalKey, tenant: TenantId) -> Result<()> {
+        let usage = match self.maps.local_keys.get(&key) {
             Some(usage) => LocalKeyUse { bindings: usage.bindings + 1, ..usage },
-            None => LocalKeyUse { bindings: 1, tenant: id },
+            None => LocalKeyUse { key, bindings: 1, tenant },
         };
-        let counted = self.maps.local_keys.insert(local_key, after, 0);
-        counted.map_err(Error::inserting("keys", max))?;
-        let bound = self.maps.bindings.insert(binding_key(tunnel, in_key), id, 0);
-        if bound.is_err() {
-            match before {
-                Some(before) => self.maps.local_keys.insert(local_key, before, 0)?,
-                None => self.maps.local_keys.remove(&local_key)?,
-            }
-        }
-        bound.map_err(Error::inserting("bindings", max))
+        let max = self.max_tenants();
+        self.maps.local_keys.insert(&usage).map_err(|_| Error::Full { what: "keys", max })
     }
 
-    /// Takes a tenant out again; the binding, which brings traffic, goes first.
-    fn unbind(&mut self, named: &Named, tunnel: &Tunnel) -> Result<()> {
-        let in_key = named.tenant.in_key.into();
-        self.maps.bindings.remove(&binding_key(tunnel, in_key))?;
-        self.maps.tenant_names.remove(&name::parse(&named.name)?)?;
-        let local_key = LocalKey { local: tunnel.local, key: named.tenant.in_key };
-        let LocalKeyUse { bindings, tenant } = self.maps.local_keys.get(&local_key, 0)?;
-        if bindings <= 1 {
-            return Ok(self.maps.local_keys.remove(&local_key)?);
+    /// Counts a binding of this tenant less.
+    fn release_local_key(&mut self, key: LocalKey, gone: TenantId) {
+        let Some(usage) = self.maps.local_keys.get(&key) else { return };
+        if usage.bindings <= 1 {
+            return self.maps.local_keys.remove(&key);
         }
-        let tenant = if tenant == named.id { self.bound_to(&local_key)? } else { tenant };
-        let after = LocalKeyUse { bindings: bindings - 1, tenant };
-        Ok(self.maps.local_keys.insert(local_key, after, 0)?)
+        let tenant = if usage.tenant == gone { self.bound_to(&key) } else { usage.tenant };
+        let usage = LocalKeyUse { bindings: usage.bindings - 1, tenant, ..usage };
+        self.maps.local_keys.insert(&usage).expect("it replaces what is there");
     }
 
     /// Some tenant that is bound to a key at a local address.
-    fn bound_to(&self, local_key: &LocalKey) -> Result<TenantId> {
-        for entry in &self.maps.bindings {
-            let (key, tenant) = entry?;
-            if (key.local, key.key) == (local_key.local, local_key.key) {
-                return Ok(tenant);
-            }
-        }
-        Ok(TenantId::NONE)
+    fn bound_to(&self, key: &LocalKey) -> TenantId {
+        let same = |binding: &Binding| (binding.key.local, binding.key.key) == (key.local, key.key);
+        self.maps.bindings.iter().find(same).map_or(TenantId::NONE, |binding| binding.tenant)
     }
 
-    /// A free slot. The next search begins behind it, so that it is not taken again soon.
     fn take_tenant_slot(&mut self) -> Result<TenantId> {
-        let (meta, max) = (self.meta()?, self.maps.tenants.len());
-        let is_free = |slot| Ok(self.tenant_at(TenantId(slot))?.in_use == 0);
-        let slot = free_slot(meta.next_tenant, max, is_free)?
+        let max = self.max_tenants();
+        let slot = free_slot(self.next_tenant, max, |slot| self.tenant_at(TenantId(slot)).slot)
             .ok_or(Error::Full { what: "tenants", max })?;
-        self.set_meta(Meta { next_tenant: (slot + 1) % max, ..meta })?;
-        Ok(TenantId(slot))
+        self.next_tenant = slot + 1;
+        let id = TenantId(slot);
+        if self.tenant_at(id).slot == Slot::RETIRED {
+            self.clean_slot(id)?;
+        }
+        Ok(id)
+    }
+
+    /// Makes the slot of a deleted tenant as new.
+    fn clean_slot(&mut self, id: TenantId) -> Result<()> {
+        self.forget_counters(id)?;
+        self.maps.tenants.set(id.0, &Tenant::EMPTY);
+        Ok(())
     }
 }
 
 fn binding_key(tunnel: &Tunnel, in_key: Option<GreKey>) -> BindingKey {
-    BindingKey { local: tunnel.local, remote: tunnel.remote, key: in_key.into() }
+    let (local, remote) = (tunnel.local.into(), tunnel.remote.into());
+    BindingKey { local, remote, key: in_key.into() }
 }
 
 fn describe_key(key: Option<GreKey>) -> String {

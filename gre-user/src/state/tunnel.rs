@@ -1,8 +1,11 @@
 //! Tunnels.
 
-use gre_common::tables::{NextHop, Tunnel, TunnelId};
+use gre_common::{
+    tables::{self, NextHop, Slot, Tunnel, TunnelId},
+    wire::be32::Be32,
+};
 
-use super::{Error, Result, State, free_slot, name, optional};
+use super::{Error, Result, State, free_slot, grace, name, optional};
 
 /// A tunnel with its name.
 #[derive(Clone, Debug)]
@@ -22,29 +25,29 @@ impl State {
     /// The name or the pair of ends is taken, or a map is full.
     pub fn add_tunnel(&mut self, name: &str, tunnel: Tunnel) -> Result<TunnelId> {
         let key = name::parse(name)?;
-        if optional(self.maps.tunnel_names.get(&key, 0))?.is_some() {
+        if self.maps.tunnel_names.get(&key).is_some() {
             return Err(Error::Exists { kind: "tunnel", name: name.to_owned() });
         }
         let same_ends = |other: &Named| {
             (other.tunnel.local, other.tunnel.remote) == (tunnel.local, tunnel.remote)
         };
-        if let Some(other) = self.tunnels()?.into_iter().find(same_ends) {
+        if let Some(other) = self.tunnels().into_iter().find(same_ends) {
             let (local, remote) = (tunnel.local.into(), tunnel.remote.into());
             return Err(Error::SameEnds { name: other.name, local, remote });
         }
         let id = self.take_tunnel_slot()?;
-        let tunnel = Tunnel { in_use: 1, tenants: 0, ..tunnel };
-        self.set_tunnel(id, tunnel)?;
+        let tunnel = Tunnel { slot: Slot::IN_USE, tenants: 0, ..tunnel };
+        self.set_tunnel(id, tunnel);
         let max = self.maps.tunnels.len();
         let added = self.count_local(tunnel.local, 1).and_then(|()| {
-            let inserted = self.maps.tunnel_names.insert(key, id, 0);
-            inserted.map_err(Error::inserting("tunnels", max)).inspect_err(|_| {
+            let named = self.maps.tunnel_names.insert(&tables::Named { name: key, index: id.0 });
+            named.map_err(|_| Error::Full { what: "tunnels", max }).inspect_err(|_| {
                 // What was there before this call is still true; the first error is the one to tell.
                 let _ = self.count_local(tunnel.local, -1);
             })
         });
         if added.is_err() {
-            self.set_tunnel(id, Tunnel::EMPTY)?;
+            self.set_tunnel(id, Tunnel::EMPTY);
         }
         added.map(|()| id)
     }
@@ -58,9 +61,11 @@ impl State {
         if tunnel.tenants > 0 {
             return Err(Error::TunnelInUse { name: name.to_owned(), tenants: tunnel.tenants });
         }
-        self.maps.tunnel_names.remove(&name::parse(name)?)?;
+        self.maps.tunnel_names.remove(&name::parse(name)?);
         self.count_local(tunnel.local, -1)?;
-        self.set_tunnel(id, Tunnel::EMPTY)
+        self.set_tunnel(id, Tunnel::EMPTY);
+        grace::wait();
+        Ok(())
     }
 
     /// The tunnel of this name.
@@ -68,54 +73,50 @@ impl State {
     /// # Errors
     /// It does not exist.
     pub fn tunnel(&self, name: &str) -> Result<Named> {
-        let id = optional(self.maps.tunnel_names.get(&name::parse(name)?, 0))?
-            .ok_or_else(|| Error::Unknown { kind: "tunnel", name: name.to_owned() })?;
-        Ok(Named { name: name.to_owned(), id, tunnel: self.tunnel_at(id)? })
+        let found = self.maps.tunnel_names.get(&name::parse(name)?);
+        found
+            .map(|entry| self.named_tunnel(&entry))
+            .ok_or_else(|| Error::Unknown { kind: "tunnel", name: name.to_owned() })
     }
 
     /// All tunnels, by name.
-    ///
-    /// # Errors
-    /// The kernel refuses.
-    pub fn tunnels(&self) -> Result<Vec<Named>> {
-        let mut tunnels = Vec::new();
-        for entry in &self.maps.tunnel_names {
-            let (name, id) = entry?;
-            tunnels.push(Named { name: name::text(&name), id, tunnel: self.tunnel_at(id)? });
-        }
+    pub fn tunnels(&self) -> Vec<Named> {
+        let mut tunnels: Vec<_> =
+            self.maps.tunnel_names.iter().map(|entry| self.named_tunnel(&entry)).collect();
         tunnels.sort_by(|a, b| a.name.cmp(&b.name));
-        Ok(tunnels)
+        tunnels
     }
 
     /// Replaces the way to a tunnel's remote address.
-    ///
-    /// # Errors
-    /// The kernel refuses.
-    pub fn set_next_hop(&mut self, id: TunnelId, next_hop: NextHop) -> Result<()> {
-        let tunnel = self.tunnel_at(id)?;
-        self.set_tunnel(id, Tunnel { next_hop, ..tunnel })
+    pub fn set_next_hop(&mut self, id: TunnelId, next_hop: NextHop) {
+        let tunnel = self.tunnel_at(id);
+        self.set_tunnel(id, Tunnel { next_hop, ..tunnel });
     }
 
-    pub(super) fn tunnel_at(&self, id: TunnelId) -> Result<Tunnel> {
-        Ok(self.maps.tunnels.get(&id.0, 0)?)
+    pub(super) fn tunnel_at(&self, id: TunnelId) -> Tunnel {
+        self.maps.tunnels.get(id.0)
     }
 
-    pub(super) fn set_tunnel(&mut self, id: TunnelId, tunnel: Tunnel) -> Result<()> {
-        Ok(self.maps.tunnels.set(id.0, tunnel, 0)?)
+    pub(super) fn set_tunnel(&mut self, id: TunnelId, tunnel: Tunnel) {
+        self.maps.tunnels.set(id.0, &tunnel);
     }
 
-    /// A free slot. The next search begins behind it, so that it is not taken again soon.
+    fn named_tunnel(&self, entry: &tables::Named) -> Named {
+        let id = TunnelId(entry.index);
+        Named { name: name::text(&entry.name), id, tunnel: self.tunnel_at(id) }
+    }
+
     fn take_tunnel_slot(&mut self) -> Result<TunnelId> {
-        let (meta, max) = (self.meta()?, self.maps.tunnels.len());
-        let is_free = |slot| Ok(self.tunnel_at(TunnelId(slot))?.in_use == 0);
-        let slot = free_slot(meta.next_tunnel, max, is_free)?
+        let max = self.maps.tunnels.len();
+        let slot = free_slot(self.next_tunnel, max, |slot| self.tunnel_at(TunnelId(slot)).slot)
             .ok_or(Error::Full { what: "tunnels", max })?;
-        self.set_meta(gre_common::tables::Meta { next_tunnel: (slot + 1) % max, ..meta })?;
+        self.next_tunnel = slot + 1;
         Ok(TunnelId(slot))
     }
 
     /// Changes the number of tunnels that end at a local address.
     fn count_local(&mut self, local: [u8; 4], change: i32) -> Result<()> {
+        let local = Be32::from(local);
         let before = optional(self.maps.locals.get(&local, 0))?.unwrap_or(0);
         match before.saturating_add_signed(change) {
             0 => Ok(self.maps.locals.remove(&local)?),

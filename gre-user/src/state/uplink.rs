@@ -22,7 +22,7 @@ impl State {
     /// A map is full.
     pub fn set_uplink(&mut self, uplink: &Named) -> Result<()> {
         let record = Uplink { name: name::parse_interface(&uplink.name)?, mode: uplink.mode };
-        let max = self.maps.tenants.len();
+        let max = self.max_tenants();
         let inserted = self.maps.uplinks.insert(uplink.ifindex, record, 0);
         inserted.map_err(Error::inserting("uplinks", max))?;
         self.register_hook(Hook::UPLINK_XDP, uplink.ifindex)?;

@@ -13,7 +13,6 @@ use aya::{Pod, maps::MapData};
 /// Entries in a call: enough to make the call's own cost vanish.
 const CHUNK: usize = 65_536;
 
-const LOOKUP_BATCH: libc::c_long = 24;
 const UPDATE_BATCH: libc::c_long = 26;
 
 /// The part of `union bpf_attr` (linux/bpf.h) that is called `batch`.
@@ -47,35 +46,6 @@ pub fn update<K: Pod, V: Pod>(map: &MapData, keys: &[K], values: &[V]) -> Result
         call(UPDATE_BATCH, map.fd().as_fd(), &mut attr).context("cannot write map entries")?;
     }
     Ok(())
-}
-
-/// The first `len` entries of an array. `per_entry` values come for each, one per possible CPU.
-pub fn lookup_array<V: Pod + Default>(
-    map: &MapData,
-    len: usize,
-    per_entry: usize,
-) -> Result<Vec<V>> {
-    let mut values = vec![V::default(); len * per_entry];
-    let mut keys = vec![0u32; CHUNK];
-    let mut position = 0u32;
-    for (number, chunk) in values.chunks_mut(CHUNK * per_entry).enumerate() {
-        let mut next = 0u32;
-        let mut attr = Attr {
-            in_batch: if number == 0 { 0 } else { ptr::from_ref(&position) as u64 },
-            out_batch: ptr::from_mut(&mut next) as u64,
-            keys: keys.as_mut_ptr() as u64,
-            values: chunk.as_mut_ptr() as u64,
-            count: (chunk.len() / per_entry) as u32,
-            ..Attr::default()
-        };
-        match call(LOOKUP_BATCH, map.fd().as_fd(), &mut attr) {
-            // The end of the map.
-            Err(error) if error.raw_os_error() == Some(libc::ENOENT) => {}
-            result => result.context("cannot read map entries")?,
-        }
-        position = next;
-    }
-    Ok(values)
 }
 
 fn call(command: libc::c_long, map: BorrowedFd<'_>, attr: &mut Attr) -> io::Result<()> {

@@ -113,6 +113,7 @@ pub fn verb(workspace: &Workspace, args: &Args) -> Result<ExitCode> {
     let tools = [tools::NETWORK, TOOLS].concat();
     tools::bring(&tools, "what the benchmarks run", args.install)?;
     build::all(workspace, args.install)?;
+    build::tenants_tool(workspace)?;
     // SAFETY: xtask has a single thread up to here.
     unsafe { env::set_var("XGRE", workspace.xgre()) };
     testbed::isolate().map_err(Error::msg)?;

@@ -3,7 +3,6 @@
 use std::time::Instant;
 
 use anyhow::Result;
-use gre_common::tables::Port;
 
 use crate::bench::{Bench, rounds::interleave, row::Row, tenants};
 
@@ -20,7 +19,7 @@ pub fn run(bench: &Bench<'_>) -> Result<Vec<Row>> {
 fn measure(bench: &Bench<'_>, count: u32) -> Result<Row> {
     bench.doing(format!("{count} tenants"));
     let (host, _wire, _daemon) = tenants::empty(count + bench.args.runs * COMMANDS + 1);
-    tenants::load(&host, count, Port::NONE)?;
+    tenants::load(bench, &host, count, None)?;
     let mut next = count;
     let measured = interleave(&[()], bench.args.runs, |()| {
         let begin = Instant::now();

@@ -37,13 +37,13 @@ pub fn run(bench: &Bench<'_>) -> Result<Vec<Row>> {
     let mut rows = Vec::new();
     for &keys in &bench.args.keys {
         bench.doing(format!("{keys} tenants: load"));
-        let place = Place::new(keys)?;
+        let place = Place::new(bench, keys)?;
         let mut uplink = Uplink::new(bench, &place, keys)?;
         for &size in &bench.args.sizes {
             bench.doing(format!("{keys} tenants, {size} bytes"));
             rows.push(uplink.measure(bench, keys, size)?);
         }
-        uplink.check_counters(keys)?;
+        uplink.check_counters(bench)?;
     }
     Ok(rows)
 }
@@ -57,12 +57,12 @@ struct Place {
 }
 
 impl Place {
-    fn new(keys: u32) -> Result<Self> {
+    fn new(bench: &Bench<'_>, keys: u32) -> Result<Self> {
         let (host, wire, daemon) = tenants::empty(keys);
         host.ns.ip("tuntap add sink0 mode tap");
         host.ns.ip("link set sink0 up");
         let sink = host.ns.ifindex("sink0");
-        tenants::load(&host, keys, tenants::redirect_port(sink))?;
+        tenants::load(bench, &host, keys, Some(sink))?;
         Ok(Self { host, wire, sink, _daemon: daemon })
     }
 }
@@ -147,8 +147,8 @@ impl<'p> Uplink<'p> {
     }
 
     /// xgre counted every packet that it delivered, and no other.
-    fn check_counters(&self, keys: u32) -> Result<()> {
-        let [packets, bytes] = tenants::received(&self.place.host, keys)?;
+    fn check_counters(&self, bench: &Bench<'_>) -> Result<()> {
+        let [packets, bytes] = tenants::received(bench, &self.place.host)?;
         let [delivered, frame_bytes] = self.delivered;
         let delivered_bytes = frame_bytes - delivered * 14;
         ensure!(

@@ -1,7 +1,6 @@
-//! Entering all tenants at once, with batch calls: bindings, keys, names and records.
+//! Entering all tenants at once, through xgre's library: names, keys, records and bindings.
 
 use anyhow::Result;
-use gre_common::tables::Port;
 
 use crate::bench::{Bench, rounds::interleave, row::Row, tenants};
 
@@ -16,7 +15,7 @@ fn measure(bench: &Bench<'_>, keys: u32) -> Result<Row> {
     let runs = bench.args.runs.min(3);
     let measured = interleave(&[()], runs, |()| {
         let (host, _wire, _daemon) = tenants::empty(keys);
-        Ok(tenants::load(&host, keys, Port::NONE)?.as_secs_f64() * 1e3)
+        Ok(tenants::load(bench, &host, keys, None)?.as_secs_f64() * 1e3)
     })?;
     let ms = measured[0].median();
     Ok(Row::new("load")

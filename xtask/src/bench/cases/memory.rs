@@ -7,7 +7,6 @@ use std::{
 
 use anyhow::{Context, Result};
 use aya::maps::MapData;
-use gre_common::tables::Port;
 use testbed::Host;
 
 use crate::bench::{Bench, batch, row::Row, tenants};
@@ -20,7 +19,7 @@ pub fn run(bench: &Bench<'_>) -> Result<Vec<Row>> {
 fn measure(bench: &Bench<'_>, keys: u32) -> Result<Row> {
     bench.doing(format!("{keys} tenants"));
     let (host, _wire, _daemon) = tenants::empty(keys);
-    tenants::load(&host, keys, Port::NONE)?;
+    tenants::load(bench, &host, keys, None)?;
     let mut maps = sizes(&host)?;
     maps.sort_by_key(|(_, bytes)| std::cmp::Reverse(*bytes));
     let total: u64 = maps.iter().map(|(_, bytes)| bytes).sum();

@@ -1,0 +1,86 @@
+//! Writes the hash tables that [`gre_common::tables::table`] reads.
+
+use aya::Pod;
+use gre_common::tables::table::{Entry, Key, VACANT, places};
+
+use super::memory::Memory;
+
+/// No place is left near where the key belongs.
+#[derive(Debug)]
+pub(super) struct Full;
+
+/// A table; its owner has the lock of the state, and nobody else writes.
+pub(super) struct Table<E> {
+    entries: Memory<E>,
+}
+
+impl<E: Entry + Pod> Table<E> {
+    pub fn new(entries: Memory<E>) -> Self {
+        Self { entries }
+    }
+
+    pub fn get(&self, key: &E::Key) -> Option<E> {
+        self.place_of(key).map(|place| self.entries.get(place))
+    }
+
+    /// Enters, or replaces the one with the same key.
+    pub fn insert(&mut self, entry: &E) -> Result<(), Full> {
+        if let Some(place) = self.place_of(entry.key()) {
+            self.entries.set(place, entry);
+            return Ok(());
+        }
+        let free = places(entry.key(), self.mask()).find(|&place| !self.is_used(place));
+        self.entries.publish(free.ok_or(Full)?, entry, E::DECISIVE);
+        Ok(())
+    }
+
+    /// Replaces the part that begins at `offset` of the entry with this key; absent is fine.
+    pub fn set_part<P: Pod>(&mut self, key: &E::Key, offset: usize, part: &P) {
+        if let Some(place) = self.place_of(key) {
+            self.entries.set_part(place, offset, part);
+        }
+    }
+
+    /// Takes the entry with this key out; absent is fine. Programs may still hold it until
+    /// [`grace::wait`](super::grace::wait) has returned.
+    pub fn remove(&mut self, key: &E::Key) {
+        let Some(mut place) = self.place_of(key) else { return };
+        self.set_decisive(place, E::Key::DELETED);
+        // Places that no search needs to go on behind become vacant again.
+        let mask = self.mask();
+        while self.decisive(place) == E::Key::DELETED
+            && self.decisive(place.wrapping_add(1) & mask) == VACANT
+        {
+            self.set_decisive(place, VACANT);
+            place = place.wrapping_sub(1) & mask;
+        }
+    }
+
+    /// All entries, in no order.
+    pub fn iter(&self) -> impl Iterator<Item = E> {
+        let used = (0..self.entries.len()).filter(|&place| self.is_used(place));
+        used.map(|place| self.entries.get(place))
+    }
+
+    fn place_of(&self, key: &E::Key) -> Option<u32> {
+        places(key, self.mask())
+            .take_while(|&place| self.decisive(place) != VACANT)
+            .find(|&place| self.entries.get(place).key() == key)
+    }
+
+    fn is_used(&self, place: u32) -> bool {
+        ![VACANT, E::Key::DELETED].contains(&self.decisive(place))
+    }
+
+    fn decisive(&self, place: u32) -> u32 {
+        self.entries.get(place).key().decisive()
+    }
+
+    fn set_decisive(&mut self, place: u32, word: u32) {
+        self.entries.set_part(place, E::DECISIVE, &word);
+    }
+
+    fn mask(&self) -> u32 {
+        self.entries.len() - 1
+    }
+}
