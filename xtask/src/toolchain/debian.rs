@@ -95,6 +95,7 @@ impl Drop for NoServices {
 
 fn apt() -> Command {
     let mut apt = Command::new("apt-get");
-    apt.args(["-qq", "-o", "DPkg::Lock::Timeout=120"]).env("DEBIAN_FRONTEND", "noninteractive");
+    apt.args(["-qq", "-oDPkg::Lock::Timeout=120", "-oAcquire::Retries=3"])
+        .env("DEBIAN_FRONTEND", "noninteractive");
     apt
 }

@@ -84,6 +84,7 @@ impl Archive {
             .arg(option("Dir::Cache", &self.folder.join("cache")))
             .arg("-oDir::Etc::SourceParts=/dev/null")
             .arg(format!("-oAPT::Default-Release={}", self.preferred))
+            .arg("-oAcquire::Retries=3")
             .arg("-oDPkg::Lock::Timeout=120")
             // The user apt downloads as cannot enter every folder.
             .arg("-oAPT::Sandbox::User=root");
