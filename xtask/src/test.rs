@@ -2,6 +2,7 @@
 
 use std::{
     io::{BufRead, BufReader, Write, stdout},
+    path::{Path, PathBuf},
     process::{Command, ExitCode, Stdio},
 };
 
@@ -16,6 +17,7 @@ use crate::{
 };
 
 const INTEGRATION: &str = "integration tests";
+const NONE: &str = "none has the filter in its name";
 
 /// Commands the integration tests run besides [`tools::NETWORK`].
 const TEST_TOOLS: &[Tool] =
@@ -26,14 +28,32 @@ const TEST_TOOLS: &[Tool] =
 pub struct Args {
     /// Only the integration tests whose name contains this
     filter: Option<String>,
+    /// Only these integration tests, as they were built; `vm` says so to its guest
+    #[arg(long, value_name = "FILE", hide = true)]
+    built: Vec<PathBuf>,
     #[command(flatten)]
     install: Install,
+}
+
+/// Brings what the integration tests run.
+pub fn bring(install: Install) -> Result<()> {
+    tools::bring(&[tools::NETWORK, TEST_TOOLS].concat(), "what the integration tests run", install)
 }
 
 /// Runs everything, goes on after failures, ends with the sum.
 pub fn verb(workspace: &Workspace, args: &Args) -> Result<ExitCode> {
     let mut session =
         Session { workspace, install: args.install, tally: Tally::default(), failed: vec![] };
+    if !args.built.is_empty() {
+        say::skipped("all other checks", "they are the same on every kernel");
+        for binary in &args.built {
+            session.built_tests(binary, args.filter.as_deref());
+        }
+        if session.tally == Tally::default() {
+            say::skipped(INTEGRATION, NONE);
+        }
+        return session.end();
+    }
     if args.filter.is_none() {
         session.formatting();
     }
@@ -135,8 +155,7 @@ impl Session<'_> {
             let why = format!("they make network namespaces, which needs root: {command}");
             say::skipped(INTEGRATION, &why);
         }
-        let all = [tools::NETWORK, TEST_TOOLS].concat();
-        if let Err(error) = tools::bring(&all, "what the integration tests run", self.install) {
+        if let Err(error) = bring(self.install) {
             say::error(&error);
         }
         let mut cargo = build::with_object(self.workspace);
@@ -149,8 +168,18 @@ impl Session<'_> {
         let before = self.tally;
         self.tests(INTEGRATION, &mut cargo);
         if self.tally == before {
-            say::skipped(INTEGRATION, "none has the filter in its name");
+            say::skipped(INTEGRATION, NONE);
         }
+    }
+
+    /// One of the binaries that cargo runs for [`Self::integration_tests`], without cargo.
+    fn built_tests(&mut self, binary: &Path, filter: Option<&str>) {
+        let mut command = Command::new(binary);
+        command
+            .args(filter)
+            .current_dir(self.workspace.root.join("tests"))
+            .env("XGRE", self.workspace.xgre());
+        self.tests(INTEGRATION, &mut command);
     }
 
     /// Has cargo this subcommand, from a component of the toolchain that rustup may add?
@@ -213,7 +242,10 @@ impl Session<'_> {
 ///
 /// A run that fails without a failed test (it did not compile, or crashed) counts as one failure.
 fn stream(command: &mut Command) -> Result<Tally> {
-    let mut child = command.stdout(Stdio::piped()).spawn().context("cannot run cargo")?;
+    let mut child = command
+        .stdout(Stdio::piped())
+        .spawn()
+        .with_context(|| format!("cannot run {}", command.get_program().display()))?;
     let lines = BufReader::new(child.stdout.take().context("no pipe")?);
     let mut tally = Tally::default();
     for line in lines.split(b'\n') {

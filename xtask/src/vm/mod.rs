@@ -7,17 +7,19 @@
 //! - `archive`: packages of a Debian release, whatever this machine's own sources are
 //! - `initramfs`: what the kernel starts: `init.sh`, which finds the root and starts `guest.sh` there
 //! - `machine`: QEMU
+//! - `suite`: the tests, built here for the guest
 
 mod archive;
 mod initramfs;
 mod kernel;
 mod machine;
+mod suite;
 
 use std::{env, path::PathBuf, process::ExitCode, time::Duration};
 
 use anyhow::{Context, Result};
 
-use crate::{build, process, say, toolchain::Install, workspace::Workspace};
+use crate::{build, say, toolchain::Install, workspace::Workspace};
 use kernel::{Kernel, Version};
 use machine::Machine;
 
@@ -71,10 +73,10 @@ pub fn verb(workspace: &Workspace, args: &Args) -> Result<ExitCode> {
     let kernel = Kernel::find(workspace, args.kernel)?;
     let mut command = args.command.clone();
     if !args.exec {
-        // The guest compiles nothing that is fresh here.
+        // The guest compiles nothing.
         build::all(workspace, args.install)?;
         if command.first().is_some_and(|verb| verb == "test") {
-            build_tests(workspace)?;
+            command.splice(1..1, suite::bring(workspace, args.install)?);
         }
         let xtask = env::current_exe().context("where is xtask?")?;
         command.insert(0, xtask.display().to_string());
@@ -91,13 +93,6 @@ pub fn verb(workspace: &Workspace, args: &Args) -> Result<ExitCode> {
     };
     say::step(&format!("booting Linux {}", kernel.release));
     machine.run(&script(&command)?)
-}
-
-fn build_tests(workspace: &Workspace) -> Result<()> {
-    say::step("building the tests");
-    let mut cargo = build::with_object(workspace);
-    cargo.args(["test", "--no-run", "--quiet", "--workspace", "--exclude=gre-ebpf"]);
-    process::run(&mut cargo).context("the tests did not build")
 }
 
 /// The command for the guest's shell, from this folder and with what it may know of the environment.
