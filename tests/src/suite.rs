@@ -13,6 +13,8 @@ pub enum Need {
     Program(&'static str),
     /// Open vSwitch.
     OpenVswitch,
+    /// Whatever the case has looked at itself; else the reason why it cannot run.
+    That(bool, &'static str),
 }
 
 impl Need {
@@ -21,6 +23,8 @@ impl Need {
             Self::Program(name) if command::exists(name) => Ok(()),
             Self::Program(name) => Err(format!("needs the program {name}")),
             Self::OpenVswitch => OpenVswitch::available(),
+            Self::That(true, _) => Ok(()),
+            Self::That(false, reason) => Err(reason.to_owned()),
         }
     }
 }

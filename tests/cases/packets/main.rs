@@ -1,5 +1,6 @@
 //! Tables of packets through the real programs in the kernel: one run, one verdict, one counter.
 
+mod budget;
 mod captures;
 mod programs;
 mod receipt;
@@ -9,6 +10,6 @@ mod tables;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    let rooms = [receipt::cases(), sending::cases(), captures::cases()];
+    let rooms = [receipt::cases(), sending::cases(), captures::cases(), budget::cases()];
     testbed::suite::main(rooms.into_iter().flatten().collect())
 }

@@ -36,6 +36,7 @@ const ENVIRONMENT: &[&str] = &[
     "RUSTUP_TOOLCHAIN",
     "RUST_BACKTRACE",
     "XGRE",
+    "XGRE_RECORD",
     "XGRE_STATE",
 ];
 
