@@ -68,7 +68,7 @@ fn as_recorded() {
     assert!(
         wrong.is_empty(),
         "on Linux {kernel}\n{wrong}\
-         If it is worth that, record it as {RECORD} says. Its lines would be:\n{lines}"
+         If it is worth that (another compiler does it too), record it as {RECORD} says:\n{lines}"
     );
 }
 
