@@ -2,7 +2,8 @@
 //!
 //! - [`generate_gre`] and [`generate_plain`] run on live frames (`BPF_PROG_TEST_RUN`).
 //! - [`count_drop`] and [`redirect`] are the baselines of `uplink_xdp`, [`redirect_tc`] is that of `port_tc`.
-//! - [`count_sink`] stands where a port's device would transmit.
+//! - [`count_sink`] stands where a port's device would transmit, [`count_tc`] where socket buffers end.
+//! - [`wrap_tc`] puts the generator's tunnel headers on frames that something else made.
 #![cfg_attr(target_arch = "bpf", no_std, no_main, feature(asm_experimental_arch))]
 #![cfg_attr(
     not(target_arch = "bpf"),
@@ -16,7 +17,8 @@
 
 use aya_ebpf::{
     bindings::{
-        TC_ACT_SHOT,
+        BPF_F_ADJ_ROOM_ENCAP_L3_IPV4, BPF_F_ADJ_ROOM_ENCAP_L4_GRE, TC_ACT_SHOT, TC_ACT_UNSPEC,
+        bpf_adj_room_mode::BPF_ADJ_ROOM_MAC,
         xdp_action::{XDP_ABORTED, XDP_DROP},
     },
     btf_maps::{Array, DevMap, DevMapHash, PerCpuArray},
@@ -86,13 +88,7 @@ fn send(made: Option<()>) -> u32 {
 #[inline(always)]
 fn make<const INNER: usize>(ctx: &XdpContext) -> Option<()> {
     let words = (INNER + INNER_LEN).div_ceil(size_of::<u64>());
-    let position = POSITION.get_ptr_mut(0)?;
-    // SAFETY: one CPU generates, and nothing else has this map.
-    let number = unsafe {
-        let number = *position;
-        *position = number.wrapping_add(1);
-        number
-    };
+    let number = next_number()?;
     let key = *KEYS.get(number & KEYS_MASK.load())?;
     let template = TEMPLATE.get(0)?;
 
@@ -118,6 +114,37 @@ fn make<const INNER: usize>(ctx: &XdpContext) -> Option<()> {
         store_u16(start + INNER + SOURCE_PORT, flow);
     }
     Some(())
+}
+
+/// How many frames were made before this one.
+#[inline(always)]
+fn next_number() -> Option<u32> {
+    let position = POSITION.get_ptr_mut(0)?;
+    // SAFETY: one CPU generates, and nothing else has this map.
+    unsafe {
+        let number = *position;
+        *position = number.wrapping_add(1);
+        Some(number)
+    }
+}
+
+/// Puts the template's tunnel headers, with the next key, in front of what leaves a device.
+#[classifier]
+pub fn wrap_tc(ctx: TcContext) -> i32 {
+    wrap(&ctx).map_or(TC_ACT_SHOT, |()| TC_ACT_UNSPEC)
+}
+
+#[inline(always)]
+fn wrap(ctx: &TcContext) -> Option<()> {
+    const HEADERS_LEN: usize = ETHERNET_LEN + OUTER_LEN;
+    let key = *KEYS.get(next_number()? & KEYS_MASK.load())?;
+    let template: *const [u64; WORDS] = TEMPLATE.get(0)?;
+    // SAFETY: the template is longer than the headers, and aligned for more than bytes.
+    let headers = unsafe { &*template.cast::<[u8; HEADERS_LEN]>() };
+    let gre = u64::from(BPF_F_ADJ_ROOM_ENCAP_L3_IPV4 | BPF_F_ADJ_ROOM_ENCAP_L4_GRE);
+    ctx.adjust_room(OUTER_LEN as i32, BPF_ADJ_ROOM_MAC, gre).ok()?;
+    ctx.store(0, headers, 0).ok()?;
+    ctx.store(ETHERNET_LEN + KEY, &key, 0).ok()
 }
 
 /// Counts and discards.
@@ -147,10 +174,21 @@ pub fn count_sink(ctx: XdpContext) -> u32 {
     XDP_DROP
 }
 
+/// Counts and discards socket buffers.
+#[classifier]
+pub fn count_tc(ctx: TcContext) -> i32 {
+    count_len(u64::from(ctx.len()));
+    TC_ACT_SHOT
+}
+
 #[inline(always)]
 fn count(ctx: &XdpContext) {
+    count_len((ctx.data_end() - ctx.data()) as u64);
+}
+
+#[inline(always)]
+fn count_len(len: u64) {
     if let Some(arrived) = ARRIVED.get_ptr_mut(0) {
-        let len = (ctx.data_end() - ctx.data()) as u64;
         // SAFETY: the slot belongs to this CPU.
         unsafe {
             (*arrived)[0] += 1;

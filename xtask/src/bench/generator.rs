@@ -2,7 +2,10 @@
 //!
 //! One CPU makes, receives and discards them, so a rate is what all of it costs.
 
-use std::time::Duration;
+use std::{
+    thread,
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context, Result, bail, ensure};
 use aya::{
@@ -11,7 +14,10 @@ use aya::{
         Array, Map, PerCpuArray,
         xdp::{DevMap, DevMapHash},
     },
-    programs::{Program, ProgramFd, SchedClassifier, TestRun, TestRunAttrs, TestRunOptions, Xdp},
+    programs::{
+        Program, ProgramFd, SchedClassifier, TcAttachType, TestRun, TestRunAttrs, TestRunOptions,
+        Xdp, tc,
+    },
 };
 use clap::ValueEnum;
 use nix::{
@@ -31,6 +37,8 @@ const WARM_UP: u32 = 1 << 12;
 const CALLS: u128 = 3;
 /// Frames between two looks at the receiver: what the receiver's poll takes (`NAPI_POLL_WEIGHT`).
 const BATCH: u32 = 64;
+/// After this long without a frame nothing is under way any more.
+const SILENCE: Duration = Duration::from_millis(5);
 /// Words of the map `TEMPLATE`.
 const WORDS: usize = 9;
 
@@ -90,22 +98,21 @@ pub struct Generator<'n> {
     ebpf: Ebpf,
     /// In place of live frames.
     pktgen: Option<Pktgen<'n>>,
+    has_pktgen: bool,
     frames: Frames,
     frame: Vec<u8>,
-    _cpu: OneCpu,
+    cpu: OneCpu,
 }
 
 impl<'n> Generator<'n> {
     /// A generator that sends through `eth0` of a namespace, for these tenants.
     pub fn load(bench: &Bench<'_>, wire: &'n Netns, frames: Frames, draws: &[u32]) -> Result<Self> {
         let cpu = OneCpu::new()?;
-        let pktgen = match (bench.args.generator, frames) {
-            (Kind::Pktgen, Frames::Gre) => bail!("pktgen makes no GRE; use --generator builtin"),
-            (Kind::Pktgen, Frames::Plain) => Some(Pktgen::new(wire, cpu.number)?),
-            (Kind::Auto, Frames::Plain) if Pktgen::is_there() => {
-                Some(Pktgen::new(wire, cpu.number)?)
-            }
-            _ => None,
+        let has_pktgen = match bench.args.generator {
+            Kind::Pktgen => true,
+            Kind::Builtin => false,
+            // GRE frames that begin as socket buffers cost more than what they are to measure.
+            Kind::Auto => frames == Frames::Plain && Pktgen::is_there(),
         };
         ensure!(draws.len().is_power_of_two(), "{} draws are no power of two", draws.len());
         let mask = draws.len() as u32 - 1;
@@ -127,10 +134,46 @@ impl<'n> Generator<'n> {
         let slots: Vec<u32> = (0..=mask).collect();
         let Some(Map::Array(map)) = ebpf.map("KEYS") else { bail!("no map KEYS") };
         batch::update(map, &slots, &keys)?;
+        let mut this = Self { ebpf, pktgen: None, has_pktgen, frames, frame: Vec::new(), cpu };
+        this.send_from(wire)?;
+        if has_pktgen && frames == Frames::Gre {
+            this.attach("wrap_tc", wire, TcAttachType::Egress)?;
+        }
+        Ok(this)
+    }
+
+    /// Sends through `eth0` of this namespace from now on. A size must be set anew.
+    pub fn send_from(&mut self, wire: &'n Netns) -> Result<()> {
         let eth0 = wire.ifindex("eth0");
-        let mut devices: DevMap<_> = ebpf.map_mut("WIRE").context("no map WIRE")?.try_into()?;
+        let mut devices: DevMap<_> =
+            self.ebpf.map_mut("WIRE").context("no map WIRE")?.try_into()?;
         wire.run_in(|| devices.set(0, eth0, None, 0))?;
-        Ok(Self { ebpf, pktgen, frames, frame: Vec::new(), _cpu: cpu })
+        if self.has_pktgen {
+            let queued = self.frames == Frames::Gre;
+            self.pktgen = Some(Pktgen::new(wire, self.cpu.number, queued)?);
+        }
+        Ok(())
+    }
+
+    /// Counts and discards every socket buffer that arrives at `eth0` of this namespace.
+    pub fn count_at(&mut self, receiver: &Netns) -> Result<()> {
+        self.attach("count_tc", receiver, TcAttachType::Ingress)
+    }
+
+    /// Puts a TC program on `eth0` of a namespace, as long as that exists.
+    fn attach(&mut self, program: &str, ns: &Netns, at: TcAttachType) -> Result<()> {
+        let name = program;
+        let program = self.ebpf.program_mut(name).with_context(|| format!("no program {name}"))?;
+        let program: &mut SchedClassifier = program.try_into()?;
+        let link = ns.run_in(|| {
+            // TCX needs none, and below Linux 6.6 its refusal shows in the next step.
+            let _ = tc::qdisc_add_clsact("eth0");
+            let id = program.attach("eth0", at)?;
+            program.take_link(id)
+        });
+        // Dropping it elsewhere could take a filter off another namespace's device.
+        std::mem::forget(link.with_context(|| format!("cannot attach {name}"))?);
+        Ok(())
     }
 
     /// Makes tenants' frames of this size from now on, for a station on the other side of the wire.
@@ -144,7 +187,8 @@ impl<'n> Generator<'n> {
             self.ebpf.map_mut("TEMPLATE").context("no map TEMPLATE")?.try_into()?;
         template.set(0, words, 0)?;
         match &self.pktgen {
-            Some(pktgen) => pktgen.set_len(self.frame.len(), station),
+            // Ethernet and IP alone: GRE is put in front afterwards.
+            Some(pktgen) => pktgen.set_len(usize::from(size) - 4, station),
             None => Ok(()),
         }
     }
@@ -167,6 +211,44 @@ impl<'n> Generator<'n> {
         let count = arrived(self)? - before;
         ensure!(count > 0, "no frame arrived");
         Ok(count as f64 / spent.as_secs_f64() / 1e6)
+    }
+
+    /// Makes frames for a while as fast as it can, and sees how many arrive where they are counted.
+    ///
+    /// Time is what a clock on the wall shows, for a long way is not walked by the generator alone.
+    pub fn pass(&self, span: Duration) -> Result<Passage> {
+        let warm_up = self.timed(WARM_UP)?;
+        self.settle()?;
+        let frames = span.as_nanos() * u128::from(WARM_UP) / warm_up.as_nanos().max(1);
+        let sent = frames.clamp(1 << 10, 1 << 24) as u32;
+        let before = self.arrived()?;
+        let elapsed = self.timed(sent)?;
+        let after = self.arrived()?;
+        let in_the_end = self.settle()?[0] - before[0];
+        let [arrived, bytes] = [after[0] - before[0], after[1] - before[1]];
+        ensure!(arrived > 0, "no frame arrived");
+        let lost = 1.0 - in_the_end as f64 / f64::from(sent);
+        Ok(Passage { arrived, bytes, elapsed, lost })
+    }
+
+    /// Waits until nothing more arrives; what has.
+    fn settle(&self) -> Result<[u64; 2]> {
+        let mut last = self.arrived()?;
+        loop {
+            thread::sleep(SILENCE);
+            let now = self.arrived()?;
+            if now == last {
+                return Ok(now);
+            }
+            last = now;
+        }
+    }
+
+    fn timed(&self, count: u32) -> Result<Duration> {
+        let begin = Instant::now();
+        let told = self.send(count)?;
+        // pktgen waits before and after it sends, and then for its last frame to be gone.
+        Ok(if self.pktgen.is_some() { told } else { begin.elapsed() })
     }
 
     /// Makes frames; the time it took, as the kernel has it: without setting up, and without what others did on
@@ -222,6 +304,26 @@ impl<'n> Generator<'n> {
     pub fn sink(&self) -> Result<ProgramFd> {
         let program: &Xdp = self.ebpf.program("count_sink").context("no count_sink")?.try_into()?;
         Ok(program.fd()?.try_clone()?)
+    }
+}
+
+/// What came through.
+#[derive(Clone, Copy, Debug)]
+pub struct Passage {
+    /// Frames that were counted.
+    pub arrived: u64,
+    /// Bytes in them.
+    pub bytes: u64,
+    /// In what time.
+    pub elapsed: Duration,
+    /// Part of the frames that never came, out of 1.
+    pub lost: f64,
+}
+
+impl Passage {
+    /// Time for each frame that arrived.
+    pub fn nanoseconds(&self) -> f64 {
+        self.elapsed.as_nanos() as f64 / self.arrived as f64
     }
 }
 

@@ -6,7 +6,8 @@
 //! - [`cases`]: what is measured, one file each
 //! - [`generator`]: makes packets in the kernel, [`pktgen`] too; [`draws`]: for which tenants
 //! - [`tenants`]: fills xgre's maps; [`batch`]: many map entries in one system call
-//! - [`peers`]: plain veth, kernel VXLAN, Open vSwitch and xgre, each between two namespaces; [`traffic`]: sockets
+//! - [`peers`]: plain veth, kernel VXLAN, Open vSwitch and xgre, each between two hosts; [`traffic`]: sockets
+//! - [`hops`]: the same and more between a source and a receiver, which the generator feeds
 //! - [`rounds`]: takes turns, median and spread; [`row`]: one line of results
 //! - [`report`]: table, JSON, plots and a page
 
@@ -16,6 +17,7 @@ mod batch;
 mod cases;
 mod draws;
 mod generator;
+mod hops;
 mod peers;
 mod pktgen;
 mod report;

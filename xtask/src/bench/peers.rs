@@ -18,7 +18,8 @@ pub enum Peer {
     OpenVswitch,
 }
 
-const UNDERLAY: [&str; 2] = ["192.0.2.1", "192.0.2.2"];
+/// Addresses of the hosts on their wire.
+pub const UNDERLAY: [&str; 2] = ["192.0.2.1", "192.0.2.2"];
 const OVERLAY: [&str; 2] = ["10.9.0.1", "10.9.0.2"];
 
 impl Peer {
@@ -79,7 +80,7 @@ impl<'h> Way<'h> {
                 Peer::Vxlan => vxlan(host, here, there),
                 Peer::Xgre => running.push(Running::Xgre(xgre(host, here, there))),
                 Peer::OpenVswitch => {
-                    running.push(Running::OpenVswitch(open_vswitch(host, here, there)));
+                    running.push(Running::OpenVswitch(open_vswitch(host, here, there, None)));
                 }
             }
         }
@@ -108,7 +109,14 @@ fn xgre(host: &Host, here: usize, there: usize) -> Daemon {
     daemon
 }
 
-fn open_vswitch(host: &Host, here: usize, there: usize) -> OpenVswitch<'_> {
+/// Open vSwitch's userspace datapath, a GRE port with a key. What enters it at a device, or at the host itself
+/// when there is none, goes through the tunnel and back.
+pub fn open_vswitch<'h>(
+    host: &'h Host,
+    here: usize,
+    there: usize,
+    device: Option<&str>,
+) -> OpenVswitch<'h> {
     // Open vSwitch takes frames off the wire as they are: they must be complete. It shares `eth0` with the
     // kernel, which must not answer there: no address, no ARP, another MAC address.
     host.ns.ip("addr flush dev eth0");
@@ -125,9 +133,13 @@ fn open_vswitch(host: &Host, here: usize, there: usize) -> OpenVswitch<'_> {
          options:remote_ip={} options:in_key=flow options:out_key=flow",
         UNDERLAY[there]
     ));
+    if let Some(device) = device {
+        ovs.vsctl(&format!("add-port inside {device} -- set interface {device} ofport_request=2"));
+    }
+    let port = if device.is_some() { "2" } else { "LOCAL" };
     ovs.ofctl("del-flows inside");
-    ovs.ofctl("add-flow inside in_port=LOCAL,actions=set_tunnel:10,output:1");
-    ovs.ofctl("add-flow inside in_port=1,tun_id=10,actions=LOCAL");
+    ovs.ofctl(&format!("add-flow inside in_port={port},actions=set_tunnel:10,output:1"));
+    ovs.ofctl(&format!("add-flow inside in_port=1,tun_id=10,actions=output:{port}"));
     for (bridge, address) in [("underlay", UNDERLAY[here]), ("inside", OVERLAY[here])] {
         host.ns.ip(&format!("addr add {address}/24 dev {bridge}"));
         host.ns.ip(&format!("link set {bridge} up"));

@@ -1,4 +1,4 @@
-//! The kernel's own packet generator, in a namespace. It makes UDP packets, not GRE.
+//! The kernel's own packet generator, in a namespace. It makes UDP packets; a program behind it may wrap them in GRE.
 
 use std::{fs, path::Path, process::Command, time::Duration};
 
@@ -20,8 +20,8 @@ impl<'n> Pktgen<'n> {
         Path::new(FOLDER).exists()
     }
 
-    /// Takes the thread of a CPU.
-    pub fn new(ns: &'n Netns, cpu: usize) -> Result<Self> {
+    /// Takes the thread of a CPU. Packets go straight into the device, or past its TC programs if `queued`.
+    pub fn new(ns: &'n Netns, cpu: usize, queued: bool) -> Result<Self> {
         if !Self::is_there() {
             let _ = Command::new("modprobe").arg("pktgen").status();
         }
@@ -31,6 +31,8 @@ impl<'n> Pktgen<'n> {
             &format!("kpktgend_{cpu}"),
             &["rem_device_all", &format!("add_device {DEVICE}")],
         )?;
+        let mode = if queued { "queue_xmit" } else { "start_xmit" };
+        this.write(DEVICE, &[&format!("xmit_mode {mode}")])?;
         Ok(this)
     }
 

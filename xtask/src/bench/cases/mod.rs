@@ -7,6 +7,7 @@ mod latency;
 mod load;
 mod memory;
 mod ovs;
+mod path;
 mod tcp;
 mod verifier;
 
@@ -29,6 +30,8 @@ pub enum Case {
     Decap,
     /// Encapsulation in TC, packets per second
     Encap,
+    /// A packet's whole way through a tunnel, beside the kernel's tunnels and ways without any
+    Path,
     /// One TCP connection, beside plain veth and kernel VXLAN
     Tcp,
     /// UDP round trips, beside plain veth and kernel VXLAN
@@ -51,6 +54,7 @@ impl Case {
         match self {
             Self::Decap => decap::run(bench),
             Self::Encap => encap::run(bench),
+            Self::Path => path::run(bench),
             Self::Tcp => tcp::run(bench),
             Self::Latency => latency::run(bench),
             Self::Ovs => ovs::run(bench),
