@@ -32,20 +32,29 @@ use testbed::{
 use super::{Bench, batch, pktgen::Pktgen, tenants};
 
 /// Frames before a measurement.
-const WARM_UP: u32 = 1 << 12;
+const WARM_UP: u32 = 4000;
 /// System calls in a measurement.
 const CALLS: u128 = 3;
 /// Frames between two looks at the receiver: what the receiver's poll takes (`NAPI_POLL_WEIGHT`).
 const BATCH: u32 = 64;
 /// After this long without a frame nothing is under way any more.
-const SILENCE: Duration = Duration::from_millis(5);
+const SILENCE: Duration = Duration::from_millis(20);
+/// What has not arrived after this time without a frame is lost.
+const LOSS: Duration = Duration::from_millis(50);
+/// Shorter than any queue on the ways measured. The shortest is a packet socket's: it holds 48 frames, for each of the
+/// built-in generator's counts as a page.
+const WINDOW: u32 = 40;
+/// As many fit between pktgen and the first host, should nobody take them meanwhile (`netdev_max_backlog` is 1000).
+const BACKLOG: u32 = 900;
+/// Between two looks at what has arrived.
+const PAUSE: Duration = Duration::from_micros(20);
 /// Words of the map `TEMPLATE`.
 const WORDS: usize = 9;
 
 /// Who makes the packets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Kind {
-    /// Kernel pktgen where it is loaded and can make the packets, else the built-in one
+    /// Kernel pktgen where there is one and it can make the packets alone, else the built-in one
     Auto,
     /// Live XDP frames
     Builtin,
@@ -112,7 +121,7 @@ impl<'n> Generator<'n> {
             Kind::Pktgen => true,
             Kind::Builtin => false,
             // GRE frames that begin as socket buffers cost more than what they are to measure.
-            Kind::Auto => frames == Frames::Plain && Pktgen::is_there(),
+            Kind::Auto => frames == Frames::Plain && Pktgen::bring().is_ok(),
         };
         ensure!(draws.len().is_power_of_two(), "{} draws are no power of two", draws.len());
         let mask = draws.len() as u32 - 1;
@@ -213,16 +222,18 @@ impl<'n> Generator<'n> {
         Ok(count as f64 / spent.as_secs_f64() / 1e6)
     }
 
-    /// Makes frames for a while as fast as it can, and sees how many arrive where they are counted.
+    /// Makes frames for a while, and sees how many arrive where they are counted.
     ///
     /// Time is what a clock on the wall shows, for a long way is not walked by the generator alone.
-    pub fn pass(&self, span: Duration) -> Result<Passage> {
-        let warm_up = self.timed(WARM_UP)?;
+    pub fn pass(&self, span: Duration, pace: Pace) -> Result<Passage> {
+        // Those who hand on get their turns.
+        set_niceness(0);
+        let warm_up = self.timed(WARM_UP, pace)?;
         self.settle()?;
         let frames = span.as_nanos() * u128::from(WARM_UP) / warm_up.as_nanos().max(1);
-        let sent = frames.clamp(1 << 10, 1 << 24) as u32;
+        let sent = (frames.clamp(1 << 10, 1 << 24) as u32).next_multiple_of(WINDOW / 2);
         let before = self.arrived()?;
-        let elapsed = self.timed(sent)?;
+        let elapsed = self.timed(sent, pace)?;
         let after = self.arrived()?;
         let in_the_end = self.settle()?[0] - before[0];
         let [arrived, bytes] = [after[0] - before[0], after[1] - before[1]];
@@ -244,11 +255,46 @@ impl<'n> Generator<'n> {
         }
     }
 
-    fn timed(&self, count: u32) -> Result<Duration> {
+    fn timed(&self, count: u32, pace: Pace) -> Result<Duration> {
+        if self.pktgen.is_some() {
+            // Its own clock: it waits before and after it sends.
+            let portion = if pace == Pace::Full { count } else { BACKLOG };
+            let mut elapsed = Duration::ZERO;
+            for sent in (0..count).step_by(portion as usize) {
+                elapsed += self.send(portion.min(count - sent))?;
+            }
+            return Ok(elapsed);
+        }
         let begin = Instant::now();
-        let told = self.send(count)?;
-        // pktgen waits before and after it sends, and then for its last frame to be gone.
-        Ok(if self.pktgen.is_some() { told } else { begin.elapsed() })
+        match pace {
+            Pace::Full => drop(self.send(count)?),
+            Pace::Window => self.send_windows(count)?,
+        }
+        Ok(begin.elapsed())
+    }
+
+    fn send_windows(&self, count: u32) -> Result<()> {
+        let before = self.arrived()?[0];
+        let (mut sent, mut lost) = (0, 0);
+        let mut progress = (before, Instant::now());
+        while sent < u64::from(count) {
+            let arrived = self.arrived()?[0];
+            if arrived > progress.0 {
+                progress = (arrived, Instant::now());
+            }
+            if progress.1.elapsed() > LOSS {
+                lost = sent - (arrived - before);
+            }
+            if sent - lost <= arrived - before + u64::from(WINDOW / 2) {
+                self.send(WINDOW / 2)?;
+                sent += u64::from(WINDOW / 2);
+                progress.1 = Instant::now();
+            } else {
+                // Leaves the processor to those who hand on.
+                thread::sleep(PAUSE);
+            }
+        }
+        Ok(())
     }
 
     /// Makes frames; the time it took, as the kernel has it: without setting up, and without what others did on
@@ -307,6 +353,25 @@ impl<'n> Generator<'n> {
     }
 }
 
+/// How fast frames are made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pace {
+    /// As fast as the generator can.
+    Full,
+    /// No more than [`WINDOW`] are under way at any time, of pktgen [`BACKLOG`]: longer queues lose none.
+    Window,
+}
+
+impl Pace {
+    /// The name in rows.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Full => "full",
+            Self::Window => "window",
+        }
+    }
+}
+
 /// What came through.
 #[derive(Clone, Copy, Debug)]
 pub struct Passage {
@@ -321,6 +386,11 @@ pub struct Passage {
 }
 
 impl Passage {
+    /// Millions of frames a second.
+    pub fn mpps(&self) -> f64 {
+        1e3 / self.nanoseconds()
+    }
+
     /// Time for each frame that arrived.
     pub fn nanoseconds(&self) -> f64 {
         self.elapsed.as_nanos() as f64 / self.arrived as f64

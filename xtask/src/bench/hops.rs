@@ -235,7 +235,7 @@ impl<'r> End<'r> {
             let tunnel = format!("tunnel(tun_id=0xa,src={one},dst={two},ttl=64,flags(df|key))");
             dpctl(&format!("add-flow datapath0 in_port(1),{inner} set({tunnel}),2"));
         } else {
-            let tunnel = format!("tunnel(tun_id=0xa,src={one},dst={two},flags(key))");
+            let tunnel = format!("tunnel(tun_id=0xa,src={one},dst={two},ttl=0/0,flags(+key))");
             dpctl(&format!("add-flow datapath0 {tunnel},in_port(2),{inner} 1"));
         }
     }

@@ -76,10 +76,13 @@ pub struct Args {
     /// What makes the packets
     #[arg(long, default_value = "auto")]
     generator: Kind,
+    /// Two network devices joined by a cable, for the case `nic`; they are taken while it runs
+    #[arg(long, value_name = "SEND,RECEIVE", value_delimiter = ',', num_args = 1)]
+    iface: Vec<String>,
     /// Print rows of JSON instead of a table
     #[arg(long)]
     json: bool,
-    /// Write table, rows, plots and a page into this folder
+    /// Add this run to the report in this folder: one page of all its runs, with tables and plots
     #[arg(long, value_name = "DIR")]
     report: Option<PathBuf>,
     #[command(flatten)]
@@ -143,7 +146,7 @@ pub fn verb(workspace: &Workspace, args: &Args) -> Result<ExitCode> {
     }
     bench.progress.finish_and_clear();
     if let Some(folder) = &args.report {
-        report::write(workspace, args, &rows, folder)?;
+        report::write(workspace, args, rows, folder)?;
         say::step(&format!("report: {}", folder.display()));
     }
     if !failed.is_empty() {

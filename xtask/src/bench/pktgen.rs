@@ -1,6 +1,11 @@
 //! The kernel's own packet generator, in a namespace. It makes UDP packets; a program behind it may wrap them in GRE.
 
-use std::{fs, path::Path, process::Command, time::Duration};
+use std::{
+    fs,
+    path::Path,
+    process::{Command, Stdio},
+    time::Duration,
+};
 
 use anyhow::{Context, Result, ensure};
 use testbed::Netns;
@@ -15,17 +20,18 @@ pub struct Pktgen<'n> {
 }
 
 impl<'n> Pktgen<'n> {
-    /// Whether the kernel has it.
-    pub fn is_there() -> bool {
-        Path::new(FOLDER).exists()
+    /// Loads it if need be.
+    pub fn bring() -> Result<()> {
+        if !Path::new(FOLDER).exists() {
+            let _ = Command::new("modprobe").arg("pktgen").stderr(Stdio::null()).status();
+        }
+        ensure!(Path::new(FOLDER).exists(), "this kernel has no pktgen; use --generator builtin");
+        Ok(())
     }
 
     /// Takes the thread of a CPU. Packets go straight into the device, or past its TC programs if `queued`.
     pub fn new(ns: &'n Netns, cpu: usize, queued: bool) -> Result<Self> {
-        if !Self::is_there() {
-            let _ = Command::new("modprobe").arg("pktgen").status();
-        }
-        ensure!(Self::is_there(), "this kernel has no pktgen; use --generator builtin");
+        Self::bring()?;
         let this = Self { ns };
         this.write(
             &format!("kpktgend_{cpu}"),

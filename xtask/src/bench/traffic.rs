@@ -41,22 +41,6 @@ pub fn tcp(way: &Way<'_>, span: Duration) -> Result<f64> {
     Ok(bytes * 8.0 / 1e9)
 }
 
-/// How many of the smallest UDP packets arrive, in millions a second.
-pub fn udp(way: &Way<'_>, span: Duration) -> Result<f64> {
-    let (sender, receiver) = pair(way)?;
-    let mut buffer = [0; 64];
-    let mut receive = || {
-        receiver.recv(&mut buffer).context("nothing more arrives")?;
-        Ok(1)
-    };
-    // A refusal is an overflow on the way: the next one may get through.
-    let send = || {
-        let _ = sender.send(&[0x5a; SMALLEST]);
-        true
-    };
-    Ok(while_sending(send, move || rate(span, &mut receive))? / 1e6)
-}
-
 /// The median time of a UDP round trip, in microseconds.
 pub fn round_trip(way: &Way<'_>, span: Duration) -> Result<f64> {
     let (client, server) = pair(way)?;

@@ -6,7 +6,7 @@ use anyhow::{Result, ensure};
 use crate::{
     bench::{
         Bench,
-        generator::{Frames, Generator},
+        generator::{Frames, Generator, Pace, Passage},
         hops::{self, Hops, Way},
         rounds::{Series, interleave},
         row::Row,
@@ -27,6 +27,9 @@ const WAYS: [Hops; 10] = [
     Hops::XgreL2 { xdp: true },
 ];
 
+/// From this part on, loss shows overload.
+const LOSS: f64 = 0.01;
+
 /// Measures every size.
 pub fn run(bench: &Bench<'_>) -> Result<Vec<Row>> {
     let hops = present(bench, &WAYS);
@@ -35,21 +38,29 @@ pub fn run(bench: &Bench<'_>) -> Result<Vec<Row>> {
     let mut generator = generator(bench, &ways)?;
     let mut rows = Vec::new();
     for &size in &bench.args.sizes {
+        let paces = paces(bench, &mut generator, &ways, size)?;
         let mut lost = vec![0.0f64; ways.len()];
         let numbered: Vec<_> = ways.iter().enumerate().collect();
         let measured = interleave(&numbered, bench.args.runs, |&(number, way)| {
-            bench.doing(format!("{size} bytes: {} {}", way.hops.service(), way.hops.name()));
-            generator.send_from(&way.row.source)?;
-            generator.set_size(size, way.station)?;
-            let passage = generator.pass(bench.span())?;
-            check_length(size, passage.bytes, passage.arrived)?;
+            let passage = measure(bench, &mut generator, way, size, paces[number])?;
             lost[number] = lost[number].max(passage.lost);
             Ok(passage.nanoseconds())
         })?;
-        for ((way, time), lost) in ways.iter().zip(&measured).zip(lost) {
+        for (number, way) in ways.iter().enumerate() {
             let plain = ways.iter().position(|other| other.hops == way.hops.plain());
             let plain = &measured[plain.expect("a way that is always there")];
-            rows.push(row(bench, &generator, way.hops, size, (time, plain), lost));
+            let row = Row::new("path")
+                .with("service", way.hops.service())
+                .with("way", way.hops.name())
+                .with("generator", generator.name())
+                .with("pace", paces[number].name())
+                .with("size", size);
+            let row = with_figures(row, &measured[number], plain);
+            rows.push(
+                row.measured("lost", lost[number])
+                    .with("runs", bench.args.runs)
+                    .measured("cv", measured[number].cv()),
+            );
         }
     }
     Ok(rows)
@@ -86,32 +97,45 @@ pub fn generator<'r>(bench: &Bench<'_>, ways: &[Way<'r>]) -> Result<Generator<'r
     Ok(generator)
 }
 
-/// What arrives is what was sent: no tunnel header is left, no byte is missing.
-pub fn check_length(size: u16, bytes: u64, packets: u64) -> Result<()> {
-    let expected = u64::from(size) - 4;
-    ensure!(bytes == packets * expected, "{packets} packets of {expected} bytes, {bytes} in all?");
-    Ok(())
+/// Sends frames of a size on a way. What arrives is what was sent: no tunnel header is left, no byte is missing.
+pub fn measure<'r>(
+    bench: &Bench<'_>,
+    generator: &mut Generator<'r>,
+    way: &Way<'r>,
+    size: u16,
+    pace: Pace,
+) -> Result<Passage> {
+    bench.doing(format!("{} {}, {size} bytes", way.hops.service(), way.hops.name()));
+    generator.send_from(&way.row.source)?;
+    generator.set_size(size, way.station)?;
+    let passage = generator.pass(bench.span(), pace)?;
+    let (packets, len) = (passage.arrived, u64::from(size) - 4);
+    let bytes = passage.bytes;
+    ensure!(bytes == packets * len, "{packets} packets of {len} bytes each are not {bytes} bytes");
+    Ok(passage)
 }
 
-fn row(
+/// The pace at which most arrives, of each way: one that is overloaded may deliver less than it could.
+pub fn paces<'r>(
     bench: &Bench<'_>,
-    generator: &Generator<'_>,
-    hops: Hops,
+    generator: &mut Generator<'r>,
+    ways: &[Way<'r>],
     size: u16,
-    (time, plain): (&Series, &Series),
-    lost: f64,
-) -> Row {
-    let ratio = time.over(plain);
-    Row::new("path")
-        .with("service", hops.service())
-        .with("way", hops.name())
-        .with("generator", generator.name())
-        .with("size", size)
-        .measured("ns", time.median())
+) -> Result<Vec<Pace>> {
+    let best = |way| {
+        let full = measure(bench, generator, way, size, Pace::Full)?;
+        if full.lost < LOSS {
+            return Ok(Pace::Full);
+        }
+        let window = measure(bench, generator, way, size, Pace::Window)?;
+        Ok(if full.mpps() > window.mpps() { Pace::Full } else { Pace::Window })
+    };
+    ways.iter().map(best).collect()
+}
+
+fn with_figures(row: Row, time: &Series, plain: &Series) -> Row {
+    row.measured("ns", time.median())
         .measured("mpps", 1e3 / time.median())
         .measured("added_ns", time.with(plain, |time, plain| time - plain).median())
-        .measured("ratio", ratio.median())
-        .measured("lost", lost)
-        .with("runs", bench.args.runs)
-        .measured("cv", time.cv())
+        .measured("ratio", time.over(plain).median())
 }

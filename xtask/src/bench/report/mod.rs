@@ -1,14 +1,18 @@
 //! Results for people and programs.
 //!
+//! - [`run`]: what one run has found, in a file of `runs/`
+//! - [`conditions`]: what machine it was, and what its times are
 //! - [`table`]: rows of a case, aligned
-//! - [`plot`]: rows of a case as an SVG picture
-//! - [`conditions`]: what machine it was, and what was measured
-//! - [`page`]: all of it together, in Markdown
+//! - [`plot`]: rows of a case as SVG pictures, in `plots/`
+//! - [`targets`]: what was aimed at, beside what was reached
+//! - [`page`]: all runs together, in Markdown: `README.md`
 
 mod conditions;
 mod page;
 mod plot;
+mod run;
 mod table;
+mod targets;
 
 use std::{fs, path::Path};
 
@@ -16,6 +20,7 @@ use anyhow::{Context, Result};
 
 use super::{Args, row::Row};
 use crate::workspace::Workspace;
+use run::Run;
 
 /// Prints the rows of a case on stdout.
 pub fn show(rows: &[Row], json: bool) {
@@ -26,24 +31,30 @@ pub fn show(rows: &[Row], json: bool) {
     }
 }
 
-/// Writes the whole report: `README.md`, `rows.json`, and a picture of every case that has one.
-pub fn write(workspace: &Workspace, args: &Args, rows: &[Row], folder: &Path) -> Result<()> {
-    fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
-    let save = |name: &str, text: &str| {
-        let path = folder.join(name);
-        fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))
+/// Adds a run to the report in a folder, in place of an earlier one of the same command on the same kernel, and makes
+/// the page of all runs anew.
+pub fn write(workspace: &Workspace, args: &Args, rows: Vec<Row>, folder: &Path) -> Result<()> {
+    let kept = folder.join("runs");
+    conditions::describe(workspace, args, rows)?.save(&kept)?;
+    let runs = Run::load_all(&kept)?;
+    let plots = folder.join("plots");
+    // Those of a run that was replaced may not be needed any more.
+    let _ = fs::remove_dir_all(&plots);
+    let save = |path: &Path, text: &str| {
+        fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))
     };
-    save("rows.json", &lines(rows))?;
+    fs::create_dir_all(&plots)?;
     let mut pictures = Vec::new();
-    for case in cases(rows) {
-        if let Some(picture) = plot::svg(case)? {
-            let name = format!("{}.svg", case[0].bench);
-            save(&name, &picture)?;
-            pictures.push(case[0].bench);
+    for (number, run) in runs.iter().enumerate() {
+        for rows in cases(&run.rows) {
+            for picture in plot::of(run.clock, rows)? {
+                let name = format!("run-{}-{}.svg", number + 1, picture.name);
+                save(&plots.join(&name), &picture.svg)?;
+                pictures.push(page::Picture { run: number, case: rows[0].bench.clone(), name });
+            }
         }
     }
-    let conditions = conditions::list(workspace, args)?;
-    save("README.md", &page::markdown(rows, &pictures, &conditions))
+    save(&folder.join("README.md"), &page::markdown(&runs, &pictures))
 }
 
 /// A row of JSON on each line.

@@ -1,35 +1,92 @@
-//! The page that shows a run.
+//! The page that shows all runs.
 
 use std::fmt::Write as _;
 
-use super::{cases, table};
-use crate::bench::row::Row;
+use super::{cases, run::Run, table, targets};
+use crate::bench::row::Name;
 
-/// What to know about the figures of a case.
-const NOTES: &[(&str, &str)] = &[
+/// A picture that was saved.
+pub struct Picture {
+    /// The number of its run, from 0.
+    pub run: usize,
+    /// Its case.
+    pub case: Name,
+    /// Its file.
+    pub name: String,
+}
+
+const HEAD: &str = "\
+# Benchmark report
+
+Made by `cargo xtask bench --report DIR`; each run adds to it or replaces the same run of before. Everything is counted at
+the receiver. Baselines and candidates take turns in one run; a figure is the median of the rounds, a ratio is taken round by
+round, `cv` is the standard deviation over the mean. Figures of different runs cannot be compared, ratios can.
+
+## Targets
+
+";
+
+const AFTER_TARGETS: &str = "
+P1: the target comes from a prototype that ended, like its baseline, in dropping. Ours delivers. *Same ending* is count and
+drop, against count and drop plus what decapsulation adds to a redirect (`ratio_added`); in brackets stands the whole of
+it, redirect included, against count and drop (`ratio`).
+
+## Runs
+
+Each figure comes from the command of its run.
+";
+
+/// How a case is measured, and to whom it is unfair.
+const METHODS: &[(&str, &str)] = &[
     (
         "decap",
-        "`uplink_xdp` with every check and exact counters of each tenant, fed with live XDP frames over veth; \
-         one core makes, receives and discards them. `baseline_mpps`: a program that counts and drops, on the same \
-         link. `redirect_mpps`: one that only redirects. `uplink_xdp` delivers by redirect; where the port's \
-         device would transmit, a program counts and discards, so a delivered packet bears the cost of a redirect. \
-         `added_ns` is what decapsulation adds to a redirect, `ratio_added` puts that on top of count and drop. \
-         After the run, the counters of all tenants are summed up and must equal what arrived.",
+        "`uplink_xdp` with every check and exact counters of each tenant, fed over veth; one core makes, \
+         receives and discards the packets. Three programs take turns on one link. `baseline_mpps`: count and drop. \
+         `redirect_mpps`: redirect and nothing else. `mpps`: `uplink_xdp`, which delivers by redirect; where the port's \
+         device would transmit, a program counts and discards. `added_ns` is what decapsulation adds to a redirect, `ratio_added` \
+         puts that on top of count and drop, `ratio` has the redirect in it. Tenants are drawn at random. After the run the counters of all \
+         tenants must add up to what arrived. Unfair to: real drivers, which do more for a packet than veth with live frames.",
     ),
     (
         "encap",
-        "`port_tc` fed with live XDP frames over veth, which become socket buffers there; the baseline is a program that \
-         only redirects, on the same link. The uplink is a device that counts and frees. Encapsulation in XDP (P2) is not there yet.",
+        "`port_tc` on a device that receives socket buffers; a program that only redirects takes turns with it on the same link. \
+         The uplink is a device that counts and frees.",
     ),
-    ("tcp", "One connection between two namespaces. xgre in TC at both ends, an l3 tenant."),
+    (
+        "path",
+        "The whole way of a UDP packet: source, host, host, receiver, each in a namespace, joined by veth; a TC program counts and \
+         discards at the end, and the length of every packet is checked. `l3` hosts look at IP packets, `l2` hosts at frames. \
+         *route*, *bridge*: the kernel's forwarding or bridge at both hosts, no tunnel; `ratio` and `added_ns` are relative to the one of the \
+         same service. *gre*, *gretap*, *vxlan*: the kernel's devices with a key, behind the same routes or bridges. *ovs-kernel*: Open \
+         vSwitch's kernel module with the flows that its daemon would enter, without the daemon: nothing disturbs it. *xgre-tc*: TC at both hosts; \
+         *xgre-xdp*: native XDP decapsulation at the second, where veth must copy every packet for XDP. xgre switches \
+         point to point, without bridge or routes: that is what it is for, and unfair to peers that look up more. Neighbours are \
+         entered beforehand. `pace` *window*: the source had to wait for the receiver, for otherwise packets were lost. A peer that the kernel lacks is left \
+         out; the run says so.",
+    ),
+    (
+        "nic",
+        "Two devices joined by a cable, the sender in one namespace, the receiver in another. A program on the sender's way out puts GRE \
+         headers around pktgen's packets. *drop*, *redirect*: XDP programs that do nothing else. *xgre-xdp*: `uplink_xdp`, redirecting to the same \
+         sink. *route*: the kernel forwards the packets without GRE. *gre*: a keyed `gre` device takes the headers off, and the kernel forwards. \
+         `added_ns`: over *redirect* for *xgre-xdp*, over *route* for *gre*; `of_kernel` is the ratio of the two. \
+         Unfair to *gre*: its packets carry 28 bytes more than those of its baseline. Unfair to *xgre-xdp*: nothing known.",
+    ),
+    (
+        "tcp",
+        "One connection between two hosts, kernel sockets at both ends. xgre in TC at both, an l3 tenant with a device of its own; VXLAN carries \
+         Ethernet frames and a UDP header, so 22 bytes more.",
+    ),
     (
         "latency",
-        "A UDP packet of 64 bytes and its echo; the median of a round, then of all rounds.",
+        "A UDP packet of 64 bytes and its echo between two sockets; the median of a round, then of all rounds.",
     ),
     (
         "ovs",
-        "Open vSwitch runs its userspace datapath on AF_PACKET sockets, without DPDK and without its kernel module: \
-         that is what it has on a host without either, and unfair to what it can do with them.",
+        "`udp`: the way of *path* at l2. Open vSwitch runs its userspace datapath on packet sockets, as it does on a host without its kernel \
+         module and without DPDK: unfair to what it can do with either. It has the processors to itself that the source leaves; a way that \
+         loses packets is measured again with a source that waits for the receiver (`pace`), and the better figure counts. `tcp`: one connection \
+         between sockets; the unequal MTUs of the ways are kept.",
     ),
     (
         "load",
@@ -44,22 +101,36 @@ const NOTES: &[(&str, &str)] = &[
 ];
 
 /// The page in Markdown.
-pub fn markdown(rows: &[Row], pictures: &[&str], conditions: &[(&'static str, String)]) -> String {
-    let mut page = String::from("# Benchmark\n\n| condition | |\n|---|---|\n");
-    for (name, value) in conditions {
-        let _ = writeln!(page, "| {name} | {value} |");
-    }
-    page += "\nBaseline and candidate take turns in one run. Figures are medians; `ratio` is the median of the rounds' \
-             ratios, `cv` their standard deviation over their mean. Everything is counted at the receiver.\n";
-    for case in cases(rows) {
-        let name = case[0].bench;
-        let _ = writeln!(page, "\n## {name}\n");
-        if let Some((_, note)) = NOTES.iter().find(|(case, _)| *case == name) {
-            let _ = writeln!(page, "{note}\n");
+pub fn markdown(runs: &[Run], pictures: &[Picture]) -> String {
+    let mut page = HEAD.to_owned() + &targets::markdown(runs) + AFTER_TARGETS;
+    for (number, run) in runs.iter().enumerate() {
+        let _ = writeln!(page, "\n### Run {}\n\n| | |\n|---|---|", number + 1);
+        for (name, value) in run.conditions.iter().filter(|(name, _)| name != "arguments") {
+            let value = if name == "command" { format!("`{value}`") } else { value.clone() };
+            let _ = writeln!(page, "| {name} | {value} |");
         }
-        let _ = writeln!(page, "{}", table::markdown(case));
-        if pictures.contains(&name) {
-            let _ = writeln!(page, "\n![{name}]({name}.svg)");
+    }
+    let mut names: Vec<&Name> = Vec::new();
+    for row in runs.iter().flat_map(|run| &run.rows) {
+        if !names.contains(&&row.bench) {
+            names.push(&row.bench);
+        }
+    }
+    for name in names {
+        let _ = writeln!(page, "\n## {name}\n");
+        if let Some((_, method)) = METHODS.iter().find(|(case, _)| case == name) {
+            let _ = writeln!(page, "{method}");
+        }
+        for (number, run) in runs.iter().enumerate() {
+            for rows in cases(&run.rows).filter(|rows| rows[0].bench == *name) {
+                let link = number + 1;
+                let (kernel, what) = (run.condition("kernel"), run.condition("figures are"));
+                let _ = writeln!(page, "\n[Run {link}](#run-{link}), Linux {kernel}, {what}:\n");
+                let _ = writeln!(page, "{}", table::markdown(rows));
+            }
+            for picture in pictures.iter().filter(|it| it.run == number && it.case == *name) {
+                let _ = writeln!(page, "\n![{name}](plots/{})", picture.name);
+            }
         }
     }
     page

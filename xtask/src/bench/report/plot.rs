@@ -1,72 +1,159 @@
-//! Pictures of rows.
+//! Pictures of rows: a line where one number grows with another, bars where ways are compared.
 
 use anyhow::{Result, anyhow};
-use plotters::prelude::*;
+use plotters::{coord::Shift, prelude::*};
 
+use super::conditions::Clock;
 use crate::bench::row::Row;
 
-const SIZE: (u32, u32) = (760, 420);
+const WIDTH: u32 = 760;
+const LINES_HEIGHT: u32 = 420;
+/// Of a bar and the room to the next.
+const BAR: u32 = 30;
 
-/// What a picture shows.
-struct Plot {
+type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
+type Drawn = Result<(), Box<dyn std::error::Error>>;
+
+/// A picture.
+pub struct Picture {
+    /// Tells it from others of the same run.
+    pub name: String,
+    /// What is drawn.
+    pub svg: String,
+}
+
+/// How one number grows with another.
+struct Lines {
     case: &'static str,
     title: &'static str,
     x: &'static str,
     x_title: &'static str,
     y_title: &'static str,
+    /// Fields that are the same in all points; the title shows them.
+    fixed: &'static [&'static str],
     /// Fields of a row, and what they are called.
     lines: &'static [(&'static str, &'static str)],
 }
 
-const PLOTS: &[Plot] = &[
-    Plot {
+const RATES: &[(&str, &str)] = &[
+    ("baseline_mpps", "count and drop"),
+    ("redirect_mpps", "redirect"),
+    ("mpps", "decapsulate and redirect"),
+];
+
+const LINES: &[Lines] = &[
+    Lines {
         case: "decap",
-        title: "XDP decapsulation on one core, smallest packets",
+        title: "XDP decapsulation on one core",
         x: "keys",
         x_title: "tenants",
         y_title: "million packets per second",
-        lines: &[
-            ("baseline_mpps", "count and drop"),
-            ("redirect_mpps", "redirect"),
-            ("mpps", "decapsulate and redirect"),
-        ],
+        fixed: &["distribution", "size"],
+        lines: RATES,
     },
-    Plot {
+    Lines {
+        case: "decap",
+        title: "XDP decapsulation on one core",
+        x: "size",
+        x_title: "bytes",
+        y_title: "million packets per second",
+        fixed: &["distribution", "keys"],
+        lines: RATES,
+    },
+    Lines {
+        case: "encap",
+        title: "Encapsulation on one core",
+        x: "size",
+        x_title: "bytes",
+        y_title: "million packets per second",
+        fixed: &["hook", "generator", "keys"],
+        lines: &[("baseline_mpps", "redirect"), ("mpps", "encapsulate")],
+    },
+    Lines {
         case: "load",
         title: "Entering all tenants at once",
         x: "keys",
         x_title: "tenants",
         y_title: "milliseconds",
+        fixed: &[],
         lines: &[("ms", "batch calls")],
     },
-    Plot {
+    Lines {
         case: "memory",
         title: "Kernel memory of the maps",
         x: "keys",
         x_title: "tenants",
         y_title: "MiB",
+        fixed: &[],
         lines: &[("mib", "all maps")],
     },
 ];
 
-/// The picture of a case, where one number grows with another.
-pub fn svg(rows: &[Row]) -> Result<Option<String>> {
-    let plot = PLOTS.iter().find(|plot| plot.case == rows[0].bench);
-    let smallest = rows.iter().filter_map(|row| row.number("size")).reduce(f64::min);
-    let rows: Vec<_> = rows.iter().filter(|row| row.number("size") == smallest).collect();
-    match plot {
-        Some(plot) if rows.len() > 1 => draw(plot, &rows).map(Some),
-        _ => Ok(None),
+/// Fewest points that make a line worth drawing.
+const POINTS: usize = 3;
+
+/// The pictures of a case.
+pub fn of(clock: Clock, rows: &[Row]) -> Result<Vec<Picture>> {
+    let case = &rows[0].bench;
+    let failed = |error| anyhow!("cannot draw {case}: {error}");
+    let mut pictures = Vec::new();
+    for plot in LINES.iter().filter(|plot| plot.case == case) {
+        for (title, rows) in alike(plot.fixed, rows) {
+            if rows.len() >= POINTS {
+                let title = format!("{}{title}", plot.title);
+                let name = format!("{case}-{}-{}", plot.x, pictures.len());
+                let draw = |area: &Area<'_>| lines(plot, &title, &rows, area);
+                let svg = picture(LINES_HEIGHT, draw).map_err(failed)?;
+                pictures.push(Picture { name, svg });
+            }
+        }
     }
+    if case == "path" {
+        for (title, rows) in alike(&["size"], rows) {
+            let unit = if clock == Clock::Instructions { "instructions" } else { "ns" };
+            let title = format!("{unit} per packet, from end to end{title}");
+            let name = format!("{case}-{}", pictures.len());
+            let draw = |area: &Area<'_>| bars(&title, &rows, area);
+            let svg = picture(BAR * (rows.len() as u32 + 2), draw).map_err(failed)?;
+            pictures.push(Picture { name, svg });
+        }
+    }
+    Ok(pictures)
 }
 
-fn draw(plot: &Plot, rows: &[&Row]) -> Result<String> {
+/// Rows that agree in these fields, and in what they agree.
+fn alike<'r>(fields: &[&str], rows: &'r [Row]) -> Vec<(String, Vec<&'r Row>)> {
+    let mut groups: Vec<(String, Vec<&Row>)> = Vec::new();
+    for row in rows {
+        let text = |field: &&str| match row.get(field) {
+            Some(serde_json::Value::String(text)) => format!(", {text}"),
+            Some(value) => format!(", {field} {value}"),
+            None => String::new(),
+        };
+        let title: String = fields.iter().map(text).collect();
+        match groups.iter_mut().find(|(other, _)| *other == title) {
+            Some((_, rows)) => rows.push(row),
+            None => groups.push((title, vec![row])),
+        }
+    }
+    groups
+}
+
+fn picture(
+    height: u32,
+    draw: impl FnOnce(&Area<'_>) -> Drawn,
+) -> Result<String, Box<dyn std::error::Error>> {
     let mut svg = String::new();
-    render(plot, rows, &mut svg).map_err(|error| anyhow!("cannot draw {}: {error}", plot.case))?;
+    {
+        let area = SVGBackend::with_string(&mut svg, (WIDTH, height)).into_drawing_area();
+        area.fill(&WHITE)?;
+        draw(&area)?;
+        area.present()?;
+    }
     Ok(svg)
 }
 
-fn render(plot: &Plot, rows: &[&Row], svg: &mut String) -> Result<(), Box<dyn std::error::Error>> {
+fn lines(plot: &Lines, title: &str, rows: &[&Row], area: &Area<'_>) -> Drawn {
     let points = |field| -> Vec<(f64, f64)> {
         rows.iter().filter_map(|row| Some((row.number(plot.x)?, row.number(field)?))).collect()
     };
@@ -76,11 +163,8 @@ fn render(plot: &Plot, rows: &[&Row], svg: &mut String) -> Result<(), Box<dyn st
     };
     let (left, right) = (bound(|p| p.0, f64::min), bound(|p| p.0, f64::max));
     let top = bound(|p| p.1, f64::max) * 1.1;
-
-    let root = SVGBackend::with_string(svg, SIZE).into_drawing_area();
-    root.fill(&WHITE)?;
-    let mut chart = ChartBuilder::on(&root)
-        .caption(plot.title, ("sans-serif", 18))
+    let mut chart = ChartBuilder::on(area)
+        .caption(title, ("sans-serif", 18))
         .margin(12)
         .x_label_area_size(40)
         .y_label_area_size(50)
@@ -102,6 +186,27 @@ fn render(plot: &Plot, rows: &[&Row], svg: &mut String) -> Result<(), Box<dyn st
             .legend(move |(x, y)| PathElement::new([(x, y), (x + 18, y)], color.stroke_width(2)));
     }
     chart.configure_series_labels().background_style(WHITE.mix(0.8)).border_style(BLACK).draw()?;
-    root.present()?;
+    Ok(())
+}
+
+/// A bar for each way, as long as its packets take.
+fn bars(title: &str, rows: &[&Row], area: &Area<'_>) -> Drawn {
+    const LEFT: i32 = 130;
+    const ROOM: f64 = 540.0;
+    let text =
+        |row: &Row, field| row.get(field).and_then(|it| it.as_str()).unwrap_or("").to_owned();
+    let longest = rows.iter().filter_map(|row| row.number("ns")).fold(1.0, f64::max);
+    area.draw(&Text::new(title.to_owned(), (12, 12), ("sans-serif", 18)))?;
+    for (number, row) in rows.iter().enumerate() {
+        let ns = row.number("ns").unwrap_or(0.0);
+        let (way, service) = (text(row, "way"), text(row, "service"));
+        let top = (BAR * (number as u32 + 1) + BAR / 2) as i32;
+        let bottom = top + BAR as i32 - 8;
+        let right = LEFT + (ROOM * ns / longest) as i32;
+        let color = Palette99::pick(usize::from(way.starts_with("xgre"))).filled();
+        area.draw(&Text::new(format!("{service} {way}"), (12, top + 4), ("sans-serif", 14)))?;
+        area.draw(&Rectangle::new([(LEFT, top), (right, bottom)], color))?;
+        area.draw(&Text::new(format!("{ns:.0}"), (right + 6, top + 4), ("sans-serif", 14)))?;
+    }
     Ok(())
 }

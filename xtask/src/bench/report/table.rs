@@ -3,7 +3,7 @@
 use comfy_table::{CellAlignment, Table, TableStyle, presets};
 use serde_json::Value;
 
-use crate::bench::row::Row;
+use crate::bench::row::{Name, Row};
 
 /// For the terminal.
 pub fn text(rows: &[Row]) -> String {
@@ -18,7 +18,9 @@ pub fn markdown(rows: &[Row]) -> String {
 fn render(rows: &[Row], style: TableStyle) -> String {
     let tables = rows.chunk_by(|a, b| names(a).eq(names(b))).map(|rows| {
         let mut table = Table::new();
-        table.load_style(style).set_header(std::iter::once(rows[0].bench).chain(names(&rows[0])));
+        table
+            .load_style(style)
+            .set_header(std::iter::once(rows[0].bench.as_ref()).chain(names(&rows[0])));
         for row in rows {
             table.add_row(std::iter::once(String::new()).chain(row.fields.iter().map(cell)));
         }
@@ -32,11 +34,11 @@ fn render(rows: &[Row], style: TableStyle) -> String {
     tables.collect::<Vec<_>>().join("\n\n")
 }
 
-fn names(row: &Row) -> impl Iterator<Item = &'static str> {
-    row.fields.iter().map(|(name, _)| *name)
+fn names(row: &Row) -> impl Iterator<Item = &str> {
+    row.fields.iter().map(|(name, _)| name.as_ref())
 }
 
-fn cell((_, value): &(&'static str, Value)) -> String {
+fn cell((_, value): &(Name, Value)) -> String {
     match value {
         Value::String(text) => text.clone(),
         value => value.to_string(),
