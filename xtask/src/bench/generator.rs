@@ -26,6 +26,7 @@ use nix::{
 };
 use testbed::{
     Netns,
+    link::End,
     packet::{Gre, IPV4, Udp},
 };
 
@@ -116,6 +117,16 @@ pub struct Generator<'n> {
 impl<'n> Generator<'n> {
     /// A generator that sends through `eth0` of a namespace, for these tenants.
     pub fn load(bench: &Bench<'_>, wire: &'n Netns, frames: Frames, draws: &[u32]) -> Result<Self> {
+        Self::load_on(bench, (wire, "eth0"), frames, draws)
+    }
+
+    /// The same through any device.
+    pub fn load_on(
+        bench: &Bench<'_>,
+        wire: End<'n>,
+        frames: Frames,
+        draws: &[u32],
+    ) -> Result<Self> {
         let cpu = OneCpu::new()?;
         let has_pktgen = match bench.args.generator {
             Kind::Pktgen => true,
@@ -144,7 +155,7 @@ impl<'n> Generator<'n> {
         let Some(Map::Array(map)) = ebpf.map("KEYS") else { bail!("no map KEYS") };
         batch::update(map, &slots, &keys)?;
         let mut this = Self { ebpf, pktgen: None, has_pktgen, frames, frame: Vec::new(), cpu };
-        this.send_from(wire)?;
+        this.send_on(wire)?;
         if has_pktgen && frames == Frames::Gre {
             this.attach("wrap_tc", wire, TcAttachType::Egress)?;
         }
@@ -153,10 +164,15 @@ impl<'n> Generator<'n> {
 
     /// Sends through `eth0` of this namespace from now on. A size must be set anew.
     pub fn send_from(&mut self, wire: &'n Netns) -> Result<()> {
-        let eth0 = wire.ifindex("eth0");
+        self.send_on((wire, "eth0"))
+    }
+
+    fn send_on(&mut self, wire: End<'n>) -> Result<()> {
+        let (ns, device) = wire;
+        let ifindex = ns.ifindex(device);
         let mut devices: DevMap<_> =
             self.ebpf.map_mut("WIRE").context("no map WIRE")?.try_into()?;
-        wire.run_in(|| devices.set(0, eth0, None, 0))?;
+        ns.run_in(|| devices.set(0, ifindex, None, 0))?;
         if self.has_pktgen {
             let queued = self.frames == Frames::Gre;
             self.pktgen = Some(Pktgen::new(wire, self.cpu.number, queued)?);
@@ -166,18 +182,18 @@ impl<'n> Generator<'n> {
 
     /// Counts and discards every socket buffer that arrives at `eth0` of this namespace.
     pub fn count_at(&mut self, receiver: &Netns) -> Result<()> {
-        self.attach("count_tc", receiver, TcAttachType::Ingress)
+        self.attach("count_tc", (receiver, "eth0"), TcAttachType::Ingress)
     }
 
-    /// Puts a TC program on `eth0` of a namespace, as long as that exists.
-    fn attach(&mut self, program: &str, ns: &Netns, at: TcAttachType) -> Result<()> {
+    /// Puts a TC program on a device, as long as that exists.
+    fn attach(&mut self, program: &str, (ns, device): End<'_>, at: TcAttachType) -> Result<()> {
         let name = program;
         let program = self.ebpf.program_mut(name).with_context(|| format!("no program {name}"))?;
         let program: &mut SchedClassifier = program.try_into()?;
         let link = ns.run_in(|| {
             // TCX needs none, and below Linux 6.6 its refusal shows in the next step.
-            let _ = tc::qdisc_add_clsact("eth0");
-            let id = program.attach("eth0", at)?;
+            let _ = tc::qdisc_add_clsact(device);
+            let id = program.attach(device, at)?;
             program.take_link(id)
         });
         // Dropping it elsewhere could take a filter off another namespace's device.
@@ -231,7 +247,11 @@ impl<'n> Generator<'n> {
         let warm_up = self.timed(WARM_UP, pace)?;
         self.settle()?;
         let frames = span.as_nanos() * u128::from(WARM_UP) / warm_up.as_nanos().max(1);
-        let sent = (frames.clamp(1 << 10, 1 << 24) as u32).next_multiple_of(WINDOW / 2);
+        let mut sent = (frames.clamp(1 << 10, 1 << 24) as u32).next_multiple_of(WINDOW / 2);
+        if self.pktgen.is_some() && pace == Pace::Window {
+            // A start takes an eighth of a second.
+            sent = sent.min(20 * BACKLOG);
+        }
         let before = self.arrived()?;
         let elapsed = self.timed(sent, pace)?;
         let after = self.arrived()?;

@@ -14,6 +14,8 @@ pub enum Hops {
     Route,
     /// Routes and a `gre` device with a key at both hosts.
     Gre,
+    /// The first half of [`Self::Route`] or [`Self::Gre`]: the way ends where the second host receives.
+    Half { gre: bool },
     /// xgre with an l3 tenant; decapsulation in TC, or in native XDP.
     XgreL3 { xdp: bool },
     /// Bridges, no tunnel.
@@ -33,6 +35,8 @@ pub enum Hops {
 /// Where what the source sends goes, and where it comes from.
 const DESTINATIONS: &str = "10.8.0.0/16";
 const SOURCES: &str = "10.9.0.0/16";
+/// IPv4 and GRE with a key.
+const GRE_LEN: u64 = 20 + 8;
 /// The receiver as a next hop.
 const RECEIVER: &str = "10.8.0.1";
 
@@ -42,6 +46,8 @@ impl Hops {
         match self {
             Self::Route => "route",
             Self::Gre => "gre",
+            Self::Half { gre: false } => "route, first half",
+            Self::Half { gre: true } => "gre, first half",
             Self::Bridge => "bridge",
             Self::Gretap => "gretap",
             Self::Vxlan => "vxlan",
@@ -58,7 +64,7 @@ impl Hops {
     }
 
     const fn is_l3(self) -> bool {
-        matches!(self, Self::Route | Self::Gre | Self::XgreL3 { .. })
+        matches!(self, Self::Route | Self::Gre | Self::Half { .. } | Self::XgreL3 { .. })
     }
 
     /// The same service without a tunnel.
@@ -75,7 +81,9 @@ impl Hops {
         };
         let device = |kind| refused(&format!("ip link add probe0 type {kind}"));
         match self {
-            Self::Gre => device("gre local 192.0.2.1 remote 192.0.2.2 key 10"),
+            Self::Gre | Self::Half { gre: true } => {
+                device("gre local 192.0.2.1 remote 192.0.2.2 key 10")
+            }
             Self::Gretap => device("gretap local 192.0.2.1 remote 192.0.2.2 key 10"),
             Self::Vxlan => device("vxlan id 10 dstport 4789"),
             Self::OvsKernel => OpenVswitch::available()
@@ -151,8 +159,10 @@ impl<'r> Way<'r> {
         for (here, host) in row.hosts.iter().enumerate() {
             let end = End { host, here, row };
             match hops {
-                Hops::Route => end.route(&format!("via {}", UNDERLAY[1 - here])),
-                Hops::Gre => {
+                Hops::Route | Hops::Half { gre: false } => {
+                    end.route(&format!("via {}", UNDERLAY[1 - here]))
+                }
+                Hops::Gre | Hops::Half { gre: true } => {
                     end.tunnel("gre", "key 10 ttl 64");
                     end.route("dev tunnel0");
                 }
@@ -175,6 +185,19 @@ impl<'r> Way<'r> {
             }
         }
         Self { hops, row, station, _running: running }
+    }
+
+    /// Where it ends: `eth0` of this namespace.
+    pub fn end(&self) -> &'r Netns {
+        match self.hops {
+            Hops::Half { .. } => &self.row.hosts[1].ns,
+            _ => &self.row.receiver,
+        }
+    }
+
+    /// How much longer a packet is where the way ends.
+    pub const fn growth(&self) -> u64 {
+        if matches!(self.hops, Hops::Half { gre: true }) { GRE_LEN } else { 0 }
     }
 }
 

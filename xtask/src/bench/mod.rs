@@ -8,12 +8,14 @@
 //! - [`tenants`]: fills xgre's maps; [`batch`]: many map entries in one system call
 //! - [`peers`]: plain veth, kernel VXLAN, Open vSwitch and xgre, each between two hosts; [`traffic`]: sockets
 //! - [`hops`]: the same and more between a source and a receiver, which the generator feeds
+//! - [`cable`]: two devices of this machine instead of a veth pair
 //! - [`rounds`]: takes turns, median and spread; [`row`]: one line of results
 //! - [`report`]: table, JSON, plots and a page
 
 #![expect(clippy::cast_precision_loss, reason = "counts become rates, of which four digits matter")]
 
 mod batch;
+mod cable;
 mod cases;
 mod draws;
 mod generator;

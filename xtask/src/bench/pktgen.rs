@@ -8,15 +8,15 @@ use std::{
 };
 
 use anyhow::{Context, Result, ensure};
-use testbed::Netns;
+use testbed::{Netns, link::End};
 
 /// Where it is controlled, for the namespace of the thread that looks.
 const FOLDER: &str = "/proc/thread-self/net/pktgen";
-const DEVICE: &str = "eth0";
 
-/// pktgen on `eth0` of a namespace.
+/// pktgen on a device.
 pub struct Pktgen<'n> {
     ns: &'n Netns,
+    device: &'n str,
 }
 
 impl<'n> Pktgen<'n> {
@@ -30,15 +30,15 @@ impl<'n> Pktgen<'n> {
     }
 
     /// Takes the thread of a CPU. Packets go straight into the device, or past its TC programs if `queued`.
-    pub fn new(ns: &'n Netns, cpu: usize, queued: bool) -> Result<Self> {
+    pub fn new((ns, device): End<'n>, cpu: usize, queued: bool) -> Result<Self> {
         Self::bring()?;
-        let this = Self { ns };
+        let this = Self { ns, device };
         this.write(
             &format!("kpktgend_{cpu}"),
-            &["rem_device_all", &format!("add_device {DEVICE}")],
+            &["rem_device_all", &format!("add_device {device}")],
         )?;
         let mode = if queued { "queue_xmit" } else { "start_xmit" };
-        this.write(DEVICE, &[&format!("xmit_mode {mode}")])?;
+        this.write(device, &[&format!("xmit_mode {mode}")])?;
         Ok(this)
     }
 
@@ -46,7 +46,7 @@ impl<'n> Pktgen<'n> {
     pub fn set_len(&self, len: usize, station: [u8; 6]) -> Result<()> {
         let station = station.map(|byte| format!("{byte:02x}")).join(":");
         self.write(
-            DEVICE,
+            self.device,
             &[
                 &format!("pkt_size {len}"),
                 &format!("dst_mac {station}"),
@@ -66,9 +66,9 @@ impl<'n> Pktgen<'n> {
 
     /// Makes that many; the time it took.
     pub fn send(&self, count: u32) -> Result<Duration> {
-        self.write(DEVICE, &[&format!("count {count}")])?;
+        self.write(self.device, &[&format!("count {count}")])?;
         self.write("pgctrl", &["start"])?;
-        let path = format!("{FOLDER}/{DEVICE}");
+        let path = format!("{FOLDER}/{}", self.device);
         let told = self.ns.run_in(|| fs::read_to_string(&path))?;
         // "Result: OK: 1234(c1200+d34) usec, 1000 (60byte,0frags)"
         let micros = told

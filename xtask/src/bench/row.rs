@@ -91,7 +91,8 @@ impl<'de> Deserialize<'de> for Row {
     }
 }
 
-fn significant(value: f64) -> f64 {
+/// To four digits.
+pub fn significant(value: f64) -> f64 {
     if value == 0.0 || !value.is_finite() {
         return value;
     }

@@ -35,6 +35,9 @@ if share=$(given share 2>/dev/null); then
     mount -t 9p -o trans=virtio,version=9p2000.L,msize=512000 share "$share"
 fi
 
+# For the ends of a wire, if there is one.
+modprobe virtio_net
+
 # Modules come on demand from here on; Open vSwitch asks for its datapath as a user would.
 given command >/run/command.sh
 sh /run/command.sh </dev/null >"$(pipe out)" 2>"$(pipe err)"

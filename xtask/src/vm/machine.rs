@@ -54,6 +54,8 @@ pub struct Machine<'a> {
     pub kernel: &'a Kernel,
     /// Count instructions for time, on one processor.
     pub icount: bool,
+    /// Two network devices, joined by a wire.
+    pub wire: bool,
     /// In MiB.
     pub memory: u32,
     /// Switch it off after this time.
@@ -121,6 +123,13 @@ impl Machine<'_> {
         for (name, path) in [("status", "stdin"), ("out", "stdout"), ("err", "stderr")] {
             qemu.args(["-chardev", &format!("file,id={name},path=/dev/{path},append=on")]);
             qemu.args(["-device", &format!("virtserialport,chardev={name},name={name}")]);
+        }
+
+        if self.wire {
+            for end in ["wire0", "wire1"] {
+                qemu.args(["-netdev", &format!("hubport,id={end},hubid=0")]);
+                qemu.args(["-device", &format!("virtio-net-pci,netdev={end},romfile=")]);
+            }
         }
 
         share(&mut qemu, "host", "/", "readonly=on,multidevs=remap");

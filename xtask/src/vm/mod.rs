@@ -1,7 +1,7 @@
 //! `cargo xtask vm`: a command inside a Debian kernel, over this machine's own files.
 //!
 //! The guest sees the root file system as it is here and writes into memory only, so it runs what
-//! was built here. It has no network.
+//! was built here. It has no network but a wire from itself to itself, if asked for.
 //!
 //! - `kernel`: a kernel, its modules and busybox, from Debian's archive
 //! - `archive`: packages of a Debian release, whatever this machine's own sources are
@@ -49,6 +49,9 @@ pub struct Args {
     /// One processor that counts instructions for time: runs repeat to the instruction
     #[arg(long)]
     icount: bool,
+    /// Two network devices (virtio-net), eth0 and eth1, joined by a wire; without, there is none
+    #[arg(long)]
+    wire: bool,
     /// Memory of the guest, in MiB; it holds also the files the command writes
     #[arg(long, default_value_t = 4096)]
     memory: u32,
@@ -88,6 +91,7 @@ pub fn verb(workspace: &Workspace, args: &Args) -> Result<ExitCode> {
     let machine = Machine {
         kernel: &kernel,
         icount: args.icount,
+        wire: args.wire,
         memory: args.memory,
         limit: Duration::from_secs(60 * args.timeout),
         share: share.transpose()?,

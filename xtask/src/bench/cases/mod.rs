@@ -6,6 +6,7 @@ mod encap;
 mod latency;
 mod load;
 mod memory;
+mod nic;
 mod ovs;
 mod path;
 mod tcp;
@@ -28,6 +29,8 @@ use crate::say;
 pub enum Case {
     /// Decapsulation in XDP, packets per second against the number of tenants
     Decap,
+    /// Decapsulation in XDP on a device of its own: see --iface
+    Nic,
     /// Encapsulation in TC, packets per second
     Encap,
     /// A packet's whole way through a tunnel, beside the kernel's tunnels and ways without any
@@ -53,6 +56,7 @@ impl Case {
     pub fn run(self, bench: &Bench<'_>) -> Result<Vec<Row>> {
         match self {
             Self::Decap => decap::run(bench),
+            Self::Nic => nic::run(bench),
             Self::Encap => encap::run(bench),
             Self::Path => path::run(bench),
             Self::Tcp => tcp::run(bench),

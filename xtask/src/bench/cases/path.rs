@@ -14,9 +14,11 @@ use crate::{
     say,
 };
 
-const WAYS: [Hops; 10] = [
+const WAYS: [Hops; 12] = [
     Hops::Route,
     Hops::Gre,
+    Hops::Half { gre: false },
+    Hops::Half { gre: true },
     Hops::XgreL3 { xdp: false },
     Hops::XgreL3 { xdp: true },
     Hops::Bridge,
@@ -46,9 +48,15 @@ pub fn run(bench: &Bench<'_>) -> Result<Vec<Row>> {
             lost[number] = lost[number].max(passage.lost);
             Ok(passage.nanoseconds())
         })?;
+        let of = |hops| {
+            let number = ways.iter().position(|way| way.hops == hops)?;
+            Some(&measured[number])
+        };
         for (number, way) in ways.iter().enumerate() {
-            let plain = ways.iter().position(|other| other.hops == way.hops.plain());
-            let plain = &measured[plain.expect("a way that is always there")];
+            if matches!(way.hops, Hops::Half { .. }) {
+                continue;
+            }
+            let plain = of(way.hops.plain()).expect("a way that is always there");
             let row = Row::new("path")
                 .with("service", way.hops.service())
                 .with("way", way.hops.name())
@@ -62,8 +70,27 @@ pub fn run(bench: &Bench<'_>) -> Result<Vec<Row>> {
                     .measured("cv", measured[number].cv()),
             );
         }
+        if let Some(added) = kernel_decapsulation(of) {
+            rows.push(
+                Row::new("path")
+                    .with("part", "decapsulation")
+                    .with("way", "gre")
+                    .with("size", size)
+                    .measured("added_ns", added.median())
+                    .with("runs", bench.args.runs)
+                    .measured("cv", added.cv()),
+            );
+        }
     }
     Ok(rows)
+}
+
+/// What the kernel's decapsulation adds: the second half of a way with it, less the second half of one without.
+fn kernel_decapsulation<'s>(of: impl Fn(Hops) -> Option<&'s Series>) -> Option<Series> {
+    let second =
+        |whole, gre| Some(of(whole)?.with(of(Hops::Half { gre })?, |whole, first| whole - first));
+    let (with, without) = (second(Hops::Gre, true)?, second(Hops::Route, false)?);
+    Some(with.with(&without, |with, without| with - without))
 }
 
 /// Leaves out, aloud, what this machine has not.
@@ -92,7 +119,7 @@ pub fn generator<'r>(bench: &Bench<'_>, ways: &[Way<'r>]) -> Result<Generator<'r
     let draws = bench.args.distribution.draw(1);
     let mut generator = Generator::load(bench, &ways[0].row.source, Frames::Plain, &draws)?;
     for way in ways {
-        generator.count_at(&way.row.receiver)?;
+        generator.count_at(way.end())?;
     }
     Ok(generator)
 }
@@ -109,7 +136,7 @@ pub fn measure<'r>(
     generator.send_from(&way.row.source)?;
     generator.set_size(size, way.station)?;
     let passage = generator.pass(bench.span(), pace)?;
-    let (packets, len) = (passage.arrived, u64::from(size) - 4);
+    let (packets, len) = (passage.arrived, u64::from(size) - 4 + way.growth());
     let bytes = passage.bytes;
     ensure!(bytes == packets * len, "{packets} packets of {len} bytes each are not {bytes} bytes");
     Ok(passage)

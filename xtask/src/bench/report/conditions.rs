@@ -66,6 +66,11 @@ pub fn describe(workspace: &Workspace, args: &Args, rows: Vec<Row>) -> Result<Ru
         ("spectre_v2", vulnerability("spectre_v2")),
         ("return stack", vulnerability("spec_rstack_overflow")),
         ("driver", driver(args)),
+        (
+            "mode",
+            "decap, nic: native XDP; encap, tcp, latency, ovs: TC; path: as its rows say"
+                .to_owned(),
+        ),
         ("rounds", format!("{} of {} ms for each candidate, in turns", args.runs, args.millis)),
         ("date", date()),
         ("commit", commit(workspace)),

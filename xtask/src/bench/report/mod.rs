@@ -24,6 +24,9 @@ use run::Run;
 
 /// Prints the rows of a case on stdout.
 pub fn show(rows: &[Row], json: bool) {
+    if rows.is_empty() {
+        return;
+    }
     if json {
         print!("{}", lines(rows));
     } else {

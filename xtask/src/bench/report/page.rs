@@ -44,7 +44,7 @@ const METHODS: &[(&str, &str)] = &[
          receives and discards the packets. Three programs take turns on one link. `baseline_mpps`: count and drop. \
          `redirect_mpps`: redirect and nothing else. `mpps`: `uplink_xdp`, which delivers by redirect; where the port's \
          device would transmit, a program counts and discards. `added_ns` is what decapsulation adds to a redirect, `ratio_added` \
-         puts that on top of count and drop, `ratio` has the redirect in it. Tenants are drawn at random. After the run the counters of all \
+         puts that on top of count and drop, `ratio` has the redirect in it. Tenants are drawn at random. With `--generator pktgen` packets reach the link as socket buffers, which veth copies for XDP. After the run the counters of all \
          tenants must add up to what arrived. Unfair to: real drivers, which do more for a packet than veth with live frames.",
     ),
     (
@@ -66,11 +66,10 @@ const METHODS: &[(&str, &str)] = &[
     ),
     (
         "nic",
-        "Two devices joined by a cable, the sender in one namespace, the receiver in another. A program on the sender's way out puts GRE \
-         headers around pktgen's packets. *drop*, *redirect*: XDP programs that do nothing else. *xgre-xdp*: `uplink_xdp`, redirecting to the same \
-         sink. *route*: the kernel forwards the packets without GRE. *gre*: a keyed `gre` device takes the headers off, and the kernel forwards. \
-         `added_ns`: over *redirect* for *xgre-xdp*, over *route* for *gre*; `of_kernel` is the ratio of the two. \
-         Unfair to *gre*: its packets carry 28 bytes more than those of its baseline. Unfair to *xgre-xdp*: nothing known.",
+        "Two devices that a cable joins, one in a sender's namespace, the other in a host's: drivers and, with hardware, buses are in the \
+         figures. The programs and their endings are those of *decap*. pktgen makes the tenants' packets, and a program on the sender's way out (TC \
+         egress, `xmit_mode queue_xmit`) puts GRE headers with drawn keys around them. `ratio` is relative to *drop*, `added_ns` over \
+         *redirect*. Where nothing is `lost` the sender was the limit, and the figure is the sender's.",
     ),
     (
         "tcp",

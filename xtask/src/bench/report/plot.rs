@@ -109,7 +109,8 @@ pub fn of(clock: Clock, rows: &[Row]) -> Result<Vec<Picture>> {
         }
     }
     if case == "path" {
-        for (title, rows) in alike(&["size"], rows) {
+        for (title, mut rows) in alike(&["size"], rows) {
+            rows.retain(|row| row.number("ns").is_some());
             let unit = if clock == Clock::Instructions { "instructions" } else { "ns" };
             let title = format!("{unit} per packet, from end to end{title}");
             let name = format!("{case}-{}", pictures.len());
