@@ -34,6 +34,8 @@ use super::{Bench, batch, pktgen::Pktgen, tenants};
 
 /// Frames before a measurement.
 const WARM_UP: u32 = 4000;
+/// How often [`WARM_UP`] is tried.
+const ATTEMPTS: u32 = 10;
 /// System calls in a measurement.
 const CALLS: u128 = 3;
 /// Frames between two looks at the receiver: what the receiver's poll takes (`NAPI_POLL_WEIGHT`).
@@ -244,8 +246,7 @@ impl<'n> Generator<'n> {
     pub fn pass(&self, span: Duration, pace: Pace) -> Result<Passage> {
         // Those who hand on get their turns.
         set_niceness(0);
-        let warm_up = self.timed(WARM_UP, pace)?;
-        self.settle()?;
+        let warm_up = self.warm_up(pace)?;
         let frames = span.as_nanos() * u128::from(WARM_UP) / warm_up.as_nanos().max(1);
         let mut sent = (frames.clamp(1 << 10, 1 << 24) as u32).next_multiple_of(WINDOW / 2);
         if self.pktgen.is_some() && pace == Pace::Window {
@@ -260,6 +261,19 @@ impl<'n> Generator<'n> {
         ensure!(arrived > 0, "no frame arrived");
         let lost = 1.0 - in_the_end as f64 / f64::from(sent);
         Ok(Passage { arrived, bytes, elapsed, lost })
+    }
+
+    /// Sends until something arrives, for the first packets may have to wait for an address; the time of the last
+    /// handful.
+    fn warm_up(&self, pace: Pace) -> Result<Duration> {
+        let before = self.arrived()?;
+        for _ in 0..ATTEMPTS {
+            let elapsed = self.timed(WARM_UP, pace)?;
+            if self.settle()? != before {
+                return Ok(elapsed);
+            }
+        }
+        bail!("no frame arrived")
     }
 
     /// Waits until nothing more arrives; what has.

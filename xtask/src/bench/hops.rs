@@ -160,7 +160,7 @@ impl<'r> Way<'r> {
             let end = End { host, here, row };
             match hops {
                 Hops::Route | Hops::Half { gre: false } => {
-                    end.route(&format!("via {}", UNDERLAY[1 - here]))
+                    end.route(&format!("via {}", UNDERLAY[1 - here]));
                 }
                 Hops::Gre | Hops::Half { gre: true } => {
                     end.tunnel("gre", "key 10 ttl 64");
@@ -208,7 +208,7 @@ struct End<'r> {
     row: &'r Row,
 }
 
-impl<'r> End<'r> {
+impl End<'_> {
     fn ip(&self, args: &str) {
         self.host.ns.ip(args);
     }

@@ -22,6 +22,11 @@ pub fn interleave<C>(
 }
 
 impl Series {
+    /// Adds the figure of a round.
+    pub fn push(&mut self, figure: f64) {
+        self.0.push(figure);
+    }
+
     /// The figure in the middle.
     pub fn median(&self) -> f64 {
         let mut sorted = self.0.clone();

@@ -20,7 +20,7 @@ use crate::{
         Bench, batch,
         cable::Cable,
         generator::{Frames, Generator, Pace},
-        rounds::interleave,
+        rounds::{Series, interleave},
         row::Row,
         tenants,
     },
@@ -83,13 +83,13 @@ impl<'c> End<'c> {
 
     fn measure(&mut self, bench: &Bench<'_>, keys: u32, size: u16) -> Result<Vec<Row>> {
         self.generator.set_size(size, self.cable.host.ns.mac(&self.cable.receive))?;
-        let mut lost = [0.0f64; WAYS.len()];
+        let mut lost = vec![Series::default(); WAYS.len()];
         let numbered: Vec<_> = WAYS.into_iter().enumerate().collect();
         let measured = interleave(&numbered, bench.args.runs, |&(number, way)| {
             bench.doing(format!("{keys} tenants, {size} bytes: {way}"));
             self.attach(way)?;
             let passage = self.generator.pass(bench.span(), Pace::Full)?;
-            lost[number] = lost[number].max(passage.lost);
+            lost[number].push(passage.lost);
             Ok(passage.nanoseconds())
         })?;
         let [drop, redirect, _] = &measured[..] else { unreachable!("three ways") };
@@ -106,7 +106,7 @@ impl<'c> End<'c> {
                     "added_ns",
                     time.with(redirect, |time, redirect| time - redirect).median(),
                 )
-                .measured("lost", lost)
+                .measured("lost", lost.median())
                 .with("runs", bench.args.runs)
                 .measured("cv", time.cv())
         });

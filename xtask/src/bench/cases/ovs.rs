@@ -7,7 +7,7 @@ use crate::bench::{
     Bench,
     hops::{self, Hops},
     peers::Peer,
-    rounds::interleave,
+    rounds::{Series, interleave},
     row::Row,
     traffic,
 };
@@ -34,16 +34,16 @@ pub fn run(bench: &Bench<'_>) -> Result<Vec<Row>> {
 fn packets(bench: &Bench<'_>) -> Result<Vec<Row>> {
     const SIZE: u16 = 64;
     let hops = path::present(bench, &WAYS);
-    let places: Vec<_> = hops.iter().map(|_| hops::Row::new()).collect();
-    let ways = path::set_up(bench, &hops, &places);
+    let lines: Vec<_> = hops.iter().map(|_| hops::Row::new()).collect();
+    let ways = path::set_up(bench, &hops, &lines);
     let mut generator = path::generator(bench, &ways)?;
     let paces = path::paces(bench, &mut generator, &ways, SIZE)?;
-    let mut lost = vec![0.0f64; ways.len()];
+    let mut lost = vec![Series::default(); ways.len()];
     let numbers: Vec<_> = (0..ways.len()).collect();
     let measured = interleave(&numbers, bench.args.runs, |&number| {
         let way = &ways[number];
         let passage = path::measure(bench, &mut generator, way, SIZE, paces[number])?;
-        lost[number] = lost[number].max(passage.lost);
+        lost[number].push(passage.lost);
         Ok(passage.mpps())
     })?;
     let ovs = ways.iter().position(|way| way.hops == Hops::OvsUserspace);
@@ -54,7 +54,7 @@ fn packets(bench: &Bench<'_>) -> Result<Vec<Row>> {
             .with("way", ways[number].hops.name())
             .with("pace", paces[number].name())
             .measured("mpps", series.median())
-            .measured("lost", lost[number]);
+            .measured("lost", lost[number].median());
         let row = match ovs {
             Some(ovs) => row.measured("ratio", series.over(&measured[ovs]).median()),
             None => row,

@@ -35,17 +35,17 @@ const LOSS: f64 = 0.01;
 /// Measures every size.
 pub fn run(bench: &Bench<'_>) -> Result<Vec<Row>> {
     let hops = present(bench, &WAYS);
-    let places: Vec<_> = hops.iter().map(|_| hops::Row::new()).collect();
-    let ways = set_up(bench, &hops, &places);
+    let lines: Vec<_> = hops.iter().map(|_| hops::Row::new()).collect();
+    let ways = set_up(bench, &hops, &lines);
     let mut generator = generator(bench, &ways)?;
     let mut rows = Vec::new();
     for &size in &bench.args.sizes {
         let paces = paces(bench, &mut generator, &ways, size)?;
-        let mut lost = vec![0.0f64; ways.len()];
+        let mut lost = vec![Series::default(); ways.len()];
         let numbered: Vec<_> = ways.iter().enumerate().collect();
         let measured = interleave(&numbered, bench.args.runs, |&(number, way)| {
             let passage = measure(bench, &mut generator, way, size, paces[number])?;
-            lost[number] = lost[number].max(passage.lost);
+            lost[number].push(passage.lost);
             Ok(passage.nanoseconds())
         })?;
         let of = |hops| {
@@ -65,7 +65,7 @@ pub fn run(bench: &Bench<'_>) -> Result<Vec<Row>> {
                 .with("size", size);
             let row = with_figures(row, &measured[number], plain);
             rows.push(
-                row.measured("lost", lost[number])
+                row.measured("lost", lost[number].median())
                     .with("runs", bench.args.runs)
                     .measured("cv", measured[number].cv()),
             );

@@ -32,7 +32,7 @@ struct Lines {
     /// Fields that are the same in all points; the title shows them.
     fixed: &'static [&'static str],
     /// Fields of a row, and what they are called.
-    lines: &'static [(&'static str, &'static str)],
+    series: &'static [(&'static str, &'static str)],
 }
 
 const RATES: &[(&str, &str)] = &[
@@ -49,7 +49,7 @@ const LINES: &[Lines] = &[
         x_title: "tenants",
         y_title: "million packets per second",
         fixed: &["distribution", "size"],
-        lines: RATES,
+        series: RATES,
     },
     Lines {
         case: "decap",
@@ -58,7 +58,7 @@ const LINES: &[Lines] = &[
         x_title: "bytes",
         y_title: "million packets per second",
         fixed: &["distribution", "keys"],
-        lines: RATES,
+        series: RATES,
     },
     Lines {
         case: "encap",
@@ -67,7 +67,7 @@ const LINES: &[Lines] = &[
         x_title: "bytes",
         y_title: "million packets per second",
         fixed: &["hook", "generator", "keys"],
-        lines: &[("baseline_mpps", "redirect"), ("mpps", "encapsulate")],
+        series: &[("baseline_mpps", "redirect"), ("mpps", "encapsulate")],
     },
     Lines {
         case: "load",
@@ -76,7 +76,7 @@ const LINES: &[Lines] = &[
         x_title: "tenants",
         y_title: "milliseconds",
         fixed: &[],
-        lines: &[("ms", "batch calls")],
+        series: &[("ms", "batch calls")],
     },
     Lines {
         case: "memory",
@@ -85,7 +85,7 @@ const LINES: &[Lines] = &[
         x_title: "tenants",
         y_title: "MiB",
         fixed: &[],
-        lines: &[("mib", "all maps")],
+        series: &[("mib", "all maps")],
     },
 ];
 
@@ -158,7 +158,7 @@ fn lines(plot: &Lines, title: &str, rows: &[&Row], area: &Area<'_>) -> Drawn {
     let points = |field| -> Vec<(f64, f64)> {
         rows.iter().filter_map(|row| Some((row.number(plot.x)?, row.number(field)?))).collect()
     };
-    let all: Vec<_> = plot.lines.iter().flat_map(|(field, _)| points(field)).collect();
+    let all: Vec<_> = plot.series.iter().flat_map(|(field, _)| points(field)).collect();
     let bound = |of: fn(&(f64, f64)) -> f64, pick: fn(f64, f64) -> f64| {
         all.iter().map(of).reduce(pick).unwrap_or(1.0)
     };
@@ -176,7 +176,7 @@ fn lines(plot: &Lines, title: &str, rows: &[&Row], area: &Area<'_>) -> Drawn {
         .y_desc(plot.y_title)
         .light_line_style(WHITE)
         .draw()?;
-    for (number, (field, name)) in plot.lines.iter().enumerate() {
+    for (number, (field, name)) in plot.series.iter().enumerate() {
         let color = Palette99::pick(number).to_rgba();
         let points = points(field);
         chart

@@ -222,7 +222,7 @@ impl Target {
 fn matches(row: &Row, case: &str, with: Fields) -> bool {
     let is = |(name, wanted): &(&str, &str)| match row.get(name) {
         Some(Value::String(text)) => text == wanted,
-        Some(value) => value.to_string() == *wanted,
+        Some(value) => wanted.parse().is_ok_and(|wanted: Value| *value == wanted),
         None => false,
     };
     row.bench == case && with.iter().all(is)
