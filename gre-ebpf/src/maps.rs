@@ -22,8 +22,8 @@ const TENANTS_MAX: usize = DEFAULT_TENANTS as usize;
 const TUNNELS_MAX: usize = TENANTS_MAX;
 const TABLE_PLACES: usize = table::places_for(DEFAULT_TENANTS) as usize;
 const UPLINKS_MAX: usize = 256;
-/// Every port has one hook, every uplink two.
-const HOOKS_MAX: usize = TENANTS_MAX + 1_024;
+/// Every port has one or two hooks, every uplink two.
+const HOOKS_MAX: usize = 2 * TENANTS_MAX + 1_024;
 /// Entries are allocated as they are made, so that a large maximum costs little.
 const ON_DEMAND: usize = BPF_F_NO_PREALLOC as usize;
 /// Userspace reads and writes the memory itself. It begins at a page, so that lines of the table are lines
@@ -51,6 +51,9 @@ pub static PORT_TENANTS: HashMap<IfIndex, TenantId, TENANTS_MAX, ON_DEMAND> = Ha
 /// Ports' devices by their interface index, for XDP to redirect to.
 #[btf_map]
 pub static PORT_DEVICES: DevMapHash<TENANTS_MAX> = DevMapHash::new();
+/// Uplinks to which XDP may redirect, by their interface index.
+#[btf_map]
+pub static UPLINK_DEVICES: DevMapHash<UPLINKS_MAX> = DevMapHash::new();
 
 /// Packets and bytes sent, by [`TenantId`]. Those received stand in [`BINDINGS`].
 #[btf_map]

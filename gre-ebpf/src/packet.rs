@@ -158,6 +158,12 @@ impl<'a> XdpPacket<'a> {
         Self { ctx, may_have_frags: false }
     }
 
+    /// Whether all of it is in one buffer.
+    #[inline(always)]
+    pub fn is_linear(&self) -> bool {
+        self.len == self.ctx.data_end() - self.ctx.data()
+    }
+
     #[inline(always)]
     fn span(ctx: &XdpContext) -> Span {
         Span { start: ctx.data(), end: ctx.data_end() }

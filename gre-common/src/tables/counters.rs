@@ -52,17 +52,25 @@ impl Hook {
     pub const UPLINK_TC: Self = Self(1);
     /// TC ingress on a port.
     pub const PORT_TC: Self = Self(2);
+    /// XDP on a port.
+    pub const PORT_XDP: Self = Self(3);
 
     /// Every hook.
-    pub const ALL: [Self; 3] = [Self::UPLINK_XDP, Self::UPLINK_TC, Self::PORT_TC];
+    pub const ALL: [Self; 4] = [Self::UPLINK_XDP, Self::UPLINK_TC, Self::PORT_TC, Self::PORT_XDP];
 
     /// Its program's name.
     pub const fn name(self) -> &'static str {
         match self {
             Self::UPLINK_XDP => "uplink_xdp",
             Self::UPLINK_TC => "uplink_tc",
-            _ => "port_tc",
+            Self::PORT_TC => "port_tc",
+            _ => "port_xdp",
         }
+    }
+
+    /// Whether its program is an XDP program, else TC.
+    pub const fn is_xdp(self) -> bool {
+        matches!(self, Self::UPLINK_XDP | Self::PORT_XDP)
     }
 }
 

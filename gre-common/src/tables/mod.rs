@@ -17,7 +17,7 @@ pub use self::{
     binding::{Binding, BindingKey, KeyField, LocalKey, LocalKeyUse},
     counters::{Counters, Hook, HookCounters, HookKey, REASONS, TenantEvent},
     id::{BindingId, IfIndex, IfName, Name, Named, TenantId, TunnelId},
-    tenant::{Delivery, Port, PortRecord, Service, Slot, Tenant},
+    tenant::{Delivery, Port, PortMode, PortRecord, Service, Slot, Tenant},
     tunnel::{DfPolicy, FieldPolicy, HopState, NextHop, Tunnel},
     uplink::{Handover, Uplink, UplinkMode},
 };

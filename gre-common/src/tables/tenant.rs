@@ -101,9 +101,25 @@ pub struct PortRecord {
     pub created: u32,
     /// 1 where the station is the device's peer and follows it, 0 where the user named it.
     pub follows_peer: u32,
+    /// How packets are taken off it.
+    pub mode: PortMode,
+}
+
+/// How packets are taken off a port.
+#[repr(transparent)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PortMode(u32);
+
+impl PortMode {
+    /// TC: right for every sender.
+    pub const TC: Self = Self(0);
+    /// XDP in the driver, TC behind it: for packets that came from a wire.
+    pub const NATIVE: Self = Self(1);
+    /// The same where the driver takes it, else TC.
+    pub const AUTO: Self = Self(2);
 }
 
 const _: () = {
     assert!(size_of::<Tenant>() == 48);
-    assert!(size_of::<PortRecord>() == 16);
+    assert!(size_of::<PortRecord>() == 20);
 };
