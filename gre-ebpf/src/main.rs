@@ -42,7 +42,7 @@ use gre_common::{
 };
 
 use crate::{
-    maps::{Maps, PORT_DEVICES, cookie, is_generic},
+    maps::{Maps, PORT_DEVICES, UPLINK_DEVICES, cookie, is_generic},
     packet::{TcPacket, XdpPacket, read_handover, restore_link_header},
 };
 
@@ -82,6 +82,18 @@ pub fn uplink_tc(ctx: TcContext) -> i32 {
             Err(rewrite::Refused) => drop_tc(&ctx, hook, DropReason::RewriteFailed.of(plan.tenant)),
         },
     }
+}
+
+/// Encapsulates, in the driver, what a tenant sends over a wire.
+#[xdp(frags)]
+pub fn port_xdp(ctx: XdpContext) -> u32 {
+    port_xdp_verdict(&ctx, &XdpPacket::with_frags(&ctx))
+}
+
+/// The same for kernels before 5.18, where XDP knows no fragments.
+#[xdp]
+pub fn port_xdp_linear(ctx: XdpContext) -> u32 {
+    port_xdp_verdict(&ctx, &XdpPacket::linear(&ctx))
 }
 
 /// Encapsulates what a tenant sends.
@@ -127,6 +139,45 @@ fn uplink_xdp_verdict(ctx: &XdpContext, verdict: Verdict<Decap>) -> u32 {
     }
 }
 
+#[inline(always)]
+fn port_xdp_verdict(ctx: &XdpContext, packet: &XdpPacket<'_>) -> u32 {
+    let hook = HookKey { ifindex: IfIndex(ctx.ingress_ifindex() as u32), hook: Hook::PORT_XDP };
+    match encap(packet, &Maps, hook.ifindex) {
+        Verdict::Pass(reason) => pass_xdp(ctx, hook, reason),
+        Verdict::Drop(discard) => drop_xdp(ctx, hook, discard),
+        Verdict::Forward(plan) => {
+            let Some(action) = way_to_uplink(ctx, packet, &plan) else {
+                return pass_xdp(ctx, hook, PassReason::LeftToTc);
+            };
+            match rewrite::encap_xdp(ctx, &plan) {
+                Ok(()) => {
+                    count::sent(plan.tenant, plan.inner_len);
+                    debug!(
+                        ctx,
+                        "port_xdp: tenant {} sends {} bytes", plan.tenant.0, plan.inner_len
+                    );
+                    action
+                }
+                Err(rewrite::Refused) => {
+                    drop_xdp(ctx, hook, DropReason::RewriteFailed.of(plan.tenant))
+                }
+            }
+        }
+    }
+}
+
+/// Makes room for the outer headers and has the kernel note the uplink, whose action is returned. `None`: XDP
+/// cannot send this packet, and nothing has changed.
+#[inline(always)]
+fn way_to_uplink(ctx: &XdpContext, packet: &XdpPacket<'_>, plan: &Encap) -> Option<u32> {
+    // Few devices transmit fragments.
+    if plan.next_hop.state != HopState::RESOLVED || !packet.is_linear() {
+        return None;
+    }
+    let action = UPLINK_DEVICES.redirect(plan.next_hop.ifindex.0, u64::from(XDP_PASS)).ok()?;
+    rewrite::reserve_headers(ctx, plan).ok().map(|()| action)
+}
+
 /// How XDP gets a packet to its port; `None`: it cannot. Nothing has changed then.
 #[inline(always)]
 fn way_to_port(ctx: &XdpContext, plan: &Decap) -> Option<Delivery> {
@@ -161,14 +212,14 @@ fn deliver_xdp(
 #[inline(always)]
 fn pass_xdp(ctx: &XdpContext, hook: HookKey, reason: PassReason) -> u32 {
     count::passed(hook, reason);
-    debug!(ctx, "uplink_xdp: pass, {}", reason.label());
+    debug!(ctx, "xdp: pass, {}", reason.label());
     XDP_PASS
 }
 
 #[inline(always)]
 fn drop_xdp(ctx: &XdpContext, hook: HookKey, discard: Discard) -> u32 {
     count::dropped(hook, discard);
-    debug!(ctx, "uplink_xdp: drop, {}", discard.reason.label());
+    debug!(ctx, "xdp: drop, {}", discard.reason.label());
     XDP_DROP
 }
 

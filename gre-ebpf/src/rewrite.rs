@@ -101,6 +101,33 @@ pub fn decap_xdp(ctx: &XdpContext, plan: &Decap) -> Result {
     }
 }
 
+/// Makes room for the outer headers in front of a tenant's frame. Refused where there is none; the frame is
+/// unchanged then.
+#[inline(always)]
+pub fn reserve_headers(ctx: &XdpContext, plan: &Encap) -> Result {
+    let len = match plan.headers {
+        Headers::Plain(headers) => headers.len(),
+        Headers::Keyed(headers) => headers.len(),
+    };
+    let room = len - plan.strip;
+    // SAFETY: the context is the one the kernel gave us.
+    accepted(unsafe { bpf_xdp_adjust_head(ctx.ctx, -(room as i32)) })
+}
+
+/// Writes the outer headers of a tenant's frame, in the room that [`reserve_headers`] made.
+#[inline(always)]
+pub fn encap_xdp(ctx: &XdpContext, plan: &Encap) -> Result {
+    if plan.padding > 0 {
+        // SAFETY: the context is the one the kernel gave us.
+        accepted(unsafe { bpf_xdp_adjust_tail(ctx.ctx, -(plan.padding as i32)) })?;
+    }
+    match plan.headers {
+        Headers::Plain(headers) => write_xdp(ctx, 0, headers),
+        Headers::Keyed(headers) => write_xdp(ctx, 0, headers),
+    }
+    .ok_or(Refused)
+}
+
 /// Turns a GRE packet, merged or not, into the tenant's.
 #[inline(always)]
 pub fn decap_tc(ctx: &TcContext, plan: &Decap) -> Result {

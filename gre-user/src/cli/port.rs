@@ -3,9 +3,9 @@
 use std::{collections::HashMap, fs};
 
 use anyhow::ensure;
-use clap::Subcommand;
+use clap::{Subcommand, ValueEnum};
 use gre_common::{
-    tables::{Delivery, IfIndex, Port, Service, Tenant, TenantId, Tunnel},
+    tables::{Delivery, IfIndex, Port, PortMode, Service, Tenant, TenantId, Tunnel},
     wire::{
         ethernet::{self, MacAddr},
         gre, ipv4,
@@ -22,7 +22,7 @@ use crate::{
     netlink::{Netlink, link::Link},
     state::{
         State, StateDir,
-        port::{Named, Origin},
+        port::{Named, New, Origin},
         tenant,
     },
 };
@@ -68,6 +68,27 @@ pub struct Add {
     /// l3: MAC address of the station behind the interface.
     #[arg(long, value_parser = value::mac)]
     mac: Option<MacAddr>,
+    /// auto: native on a physical device whose driver has XDP, else tc; native: XDP in the driver, fastest, and
+    /// only right for packets that came from a wire; tc: no XDP.
+    #[arg(long, value_enum, default_value = "auto")]
+    mode: Mode,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Mode {
+    Auto,
+    Native,
+    Tc,
+}
+
+impl From<Mode> for datapath::port::Mode {
+    fn from(mode: Mode) -> Self {
+        match mode {
+            Mode::Auto => Self::Auto,
+            Mode::Native => Self::Native,
+            Mode::Tc => Self::Tc,
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -82,6 +103,7 @@ struct Row {
     tenant: String,
     ifindex: u32,
     created: bool,
+    mode: &'static str,
     delivery: &'static str,
     station: Option<String>,
 }
@@ -93,11 +115,11 @@ pub async fn run(dir: &StateDir, verb: Verb) -> anyhow::Result<()> {
         Verb::Del { tenant, iface } => run_del(dir, &mut state, &tenant, &iface).await,
         Verb::List { json } => {
             let ports = state.ports()?;
-            print(&state, ports, json)
+            print(dir, &state, ports, json)
         }
         Verb::Show { tenant, iface, json } => {
             let port = state.port(&tenant, &iface)?;
-            print(&state, vec![port], json)
+            print(dir, &state, vec![port], json)
         }
     }
 }
@@ -108,6 +130,10 @@ async fn run_add(dir: &StateDir, state: &mut State, add: &Add) -> anyhow::Result
     let netlink = Netlink::connect()?;
     if add.create {
         ensure!(add.mac.is_none(), "--create chooses the MAC address itself; leave out --mac");
+        ensure!(
+            add.mode != Mode::Native,
+            "--create makes a device for the host's own stack, whose packets XDP cannot send; leave out --mode"
+        );
         return create(dir, state, &netlink, &tenant, &add.iface).await;
     }
     let link = netlink.link(&add.iface).await?;
@@ -116,7 +142,8 @@ async fn run_add(dir: &StateDir, state: &mut State, add: &Add) -> anyhow::Result
     ensure!(!uplink, "{} is an uplink; a port is another interface", add.iface);
     let port = datapath::port::describe(&netlink, &link, tenant.tenant.service, add.mac).await?;
     let origin = if add.mac.is_some() { Origin::StationNamed } else { Origin::Existing };
-    enter(dir, state, &tenant, &add.iface, &link, port, origin)
+    let mode = datapath::port::mode(add.mode.into(), &link);
+    enter(dir, state, &tenant, &add.iface, &link, New { port, origin, mode })
 }
 
 /// Makes a pair of devices, one for the host's stack and one that carries the program.
@@ -137,7 +164,8 @@ async fn create(
     let entered = async {
         let service = tenant.tenant.service;
         let port = datapath::port::describe(netlink, &device, service, stack.mac).await?;
-        enter(dir, state, tenant, name, &device, port, Origin::Created)
+        let new = New { port, origin: Origin::Created, mode: PortMode::TC };
+        enter(dir, state, tenant, name, &device, new)
     };
     let entered = entered.await;
     if entered.is_err() {
@@ -154,11 +182,10 @@ fn enter(
     tenant: &tenant::Named,
     name: &str,
     device: &Link,
-    port: Port,
-    origin: Origin,
+    new: New,
 ) -> anyhow::Result<()> {
-    state.add_port(tenant, name, port, origin)?;
-    match datapath::port::attach_pinned(dir, device) {
+    state.add_port(tenant, name, new)?;
+    match datapath::port::attach_pinned(dir, device, new.mode) {
         Ok(()) => Ok(()),
         Err(datapath::Error::NotLoaded) => {
             eprintln!(
@@ -206,7 +233,7 @@ fn inner_mtu(tunnel: &Tunnel, tenant: &Tenant) -> u16 {
     if tunnel.mtu == 0 { room } else { room.min(tunnel.mtu) }
 }
 
-fn print(state: &State, ports: Vec<Named>, json: bool) -> anyhow::Result<()> {
+fn print(dir: &StateDir, state: &State, ports: Vec<Named>, json: bool) -> anyhow::Result<()> {
     let tenants: HashMap<TenantId, tenant::Named> =
         state.tenants().into_iter().map(|tenant| (tenant.id, tenant)).collect();
     let row = |named: Named| {
@@ -219,6 +246,7 @@ fn print(state: &State, ports: Vec<Named>, json: bool) -> anyhow::Result<()> {
             tenant: tenant.map(|tenant| tenant.name.clone()).unwrap_or_default(),
             ifindex,
             created: named.record.created != 0,
+            mode: if datapath::port::has_xdp(dir, named.record.ifindex) { "native" } else { "tc" },
             delivery: if port.delivery == Delivery::REDIRECT { "redirect" } else { "pass" },
             station: is_l3.then(|| output::mac(&port.ends.dst())),
         }
@@ -230,7 +258,8 @@ fn print(state: &State, ports: Vec<Named>, json: bool) -> anyhow::Result<()> {
     let cells = |row: Row| {
         let created = if row.created { "yes" } else { "no" };
         let station = output::or_dash(row.station);
-        [row.name, row.tenant, created.to_owned(), row.delivery.to_owned(), station]
+        let [mode, delivery] = [row.mode, row.delivery].map(str::to_owned);
+        [row.name, row.tenant, created.to_owned(), mode, delivery, station]
     };
-    output::table(["NAME", "TENANT", "CREATED", "DELIVERY", "STATION"], rows.map(cells))
+    output::table(["NAME", "TENANT", "CREATED", "MODE", "DELIVERY", "STATION"], rows.map(cells))
 }

@@ -6,10 +6,13 @@ use gre_common::tables::{Counters, Hook, IfIndex, UplinkMode};
 use serde::Serialize;
 
 use super::output::{self, JSON_VERSION};
-use crate::state::{
-    State, StateDir,
-    counters::{Events, HookTotals, TenantTotals},
-    tenant, uplink,
+use crate::{
+    datapath,
+    state::{
+        State, StateDir,
+        counters::{Events, HookTotals, TenantTotals},
+        tenant, uplink,
+    },
 };
 
 #[derive(Debug, clap::Args)]
@@ -65,8 +68,10 @@ impl From<Counters> for Traffic {
 struct PortRow {
     name: String,
     tenant: String,
+    /// What its last hook passed, which the kernel's stack then got.
     passed: Reasons,
     drops: Reasons,
+    hooks: Vec<HookRow>,
 }
 
 #[derive(Serialize)]
@@ -88,7 +93,7 @@ struct HookRow {
 
 pub async fn run(dir: &StateDir, args: Args) -> anyhow::Result<()> {
     loop {
-        let document = read(&State::open(dir)?, args.tenant.as_deref())?;
+        let document = read(dir, &State::open(dir)?, args.tenant.as_deref())?;
         if args.json {
             output::json(&document)?;
         } else {
@@ -101,7 +106,7 @@ pub async fn run(dir: &StateDir, args: Args) -> anyhow::Result<()> {
     }
 }
 
-fn read(state: &State, tenant: Option<&str>) -> anyhow::Result<Document> {
+fn read(dir: &StateDir, state: &State, tenant: Option<&str>) -> anyhow::Result<Document> {
     let tenants = match tenant {
         Some(name) => vec![state.tenant(name)?],
         None => state.tenants(),
@@ -110,7 +115,7 @@ fn read(state: &State, tenant: Option<&str>) -> anyhow::Result<Document> {
     let rows = tenants.iter().map(|tenant| tenant_row(state, tenant, &events));
     let (ports, uplinks, unregistered) = match tenant {
         Some(_) => (None, None, Vec::new()),
-        None => (Some(ports(state, &tenants)?), Some(uplinks(state)?), unregistered(state)?),
+        None => (Some(ports(dir, state, &tenants)?), Some(uplinks(state)?), unregistered(state)?),
     };
     let tenants = rows.collect::<anyhow::Result<_>>()?;
     Ok(Document { version: JSON_VERSION, tenants, ports, uplinks, unregistered })
@@ -127,16 +132,23 @@ fn tenant_row(state: &State, tenant: &tenant::Named, events: &Events) -> anyhow:
     })
 }
 
-fn ports(state: &State, tenants: &[tenant::Named]) -> anyhow::Result<Vec<PortRow>> {
+fn ports(dir: &StateDir, state: &State, tenants: &[tenant::Named]) -> anyhow::Result<Vec<PortRow>> {
     let mut rows = Vec::new();
     for port in state.ports()? {
-        let totals = state.hook_totals(Hook::PORT_TC, port.record.ifindex)?;
+        let ifindex = port.record.ifindex;
+        let tc = state.hook_totals(Hook::PORT_TC, ifindex)?;
+        let passed = passed(&tc);
+        let mut hooks = vec![(Hook::PORT_TC, tc)];
+        if datapath::port::has_xdp(dir, ifindex) {
+            hooks.insert(0, (Hook::PORT_XDP, state.hook_totals(Hook::PORT_XDP, ifindex)?));
+        }
         let tenant = tenants.iter().find(|tenant| tenant.id == port.record.tenant);
         rows.push(PortRow {
             name: port.name,
             tenant: tenant.map(|tenant| tenant.name.clone()).unwrap_or_default(),
-            passed: passed(&totals),
-            drops: dropped(&totals),
+            passed,
+            drops: all_drops(&hooks),
+            hooks: hook_rows(&hooks),
         });
     }
     Ok(rows)
@@ -158,19 +170,12 @@ fn uplink_row(state: &State, uplink: &uplink::Named) -> anyhow::Result<UplinkRow
         let xdp = state.hook_totals(Hook::UPLINK_XDP, uplink.ifindex)?;
         hooks.insert(0, (Hook::UPLINK_XDP, xdp));
     }
-    let mut drops = Reasons::new();
-    for (_, totals) in &hooks {
-        for (reason, count) in &totals.drops {
-            *drops.entry(reason.label()).or_default() += count;
-        }
-    }
-    let hooks = hooks.iter().map(|(hook, totals)| hook_row(*hook, totals));
     Ok(UplinkRow {
         name: uplink.name.clone(),
         mode: mode_name(uplink.mode),
         passed: passed_total,
-        drops,
-        hooks: hooks.collect(),
+        drops: all_drops(&hooks),
+        hooks: hook_rows(&hooks),
     })
 }
 
@@ -183,6 +188,18 @@ fn unregistered(state: &State) -> anyhow::Result<Vec<HookRow>> {
         }
     }
     Ok(rows)
+}
+
+fn all_drops(hooks: &[(Hook, HookTotals)]) -> Reasons {
+    let mut drops = Reasons::new();
+    for (reason, count) in hooks.iter().flat_map(|(_, totals)| &totals.drops) {
+        *drops.entry(reason.label()).or_default() += count;
+    }
+    drops
+}
+
+fn hook_rows(hooks: &[(Hook, HookTotals)]) -> Vec<HookRow> {
+    hooks.iter().map(|(hook, totals)| hook_row(*hook, totals)).collect()
 }
 
 fn hook_row(hook: Hook, totals: &HookTotals) -> HookRow {
@@ -224,10 +241,12 @@ fn print(document: &Document) -> anyhow::Result<()> {
     )?;
     if let Some(ports) = &document.ports {
         output::print(&"")?;
+        let rows = ports.iter().flat_map(|port| port.hooks.iter().map(move |hook| (port, hook)));
         output::table(
-            ["PORT", "TENANT", "PASSED", "DROPS"],
-            ports.iter().map(|row| {
-                [row.name.clone(), row.tenant.clone(), describe(&row.passed), describe(&row.drops)]
+            ["PORT", "TENANT", "HOOK", "PASSED", "DROPS"],
+            rows.map(|(port, hook)| {
+                let (passed, drops) = (describe(&hook.passed), describe(&hook.drops));
+                [port.name.clone(), port.tenant.clone(), hook.hook.to_owned(), passed, drops]
             }),
         )?;
     }

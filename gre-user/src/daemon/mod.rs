@@ -54,7 +54,7 @@ pub async fn run(dir: &StateDir, config: &Config) -> Result<()> {
     privilege::check_load()?;
     let netlink = Netlink::connect()?;
     // Before anything is looked up, so that no change goes unseen.
-    let monitor = Monitor::connect()?;
+    let monitor = Monitor::connect().await?;
     uplinks::check(dir, &netlink, config).await?;
 
     let existed = dir.exists();
@@ -124,7 +124,7 @@ impl<'a> Daemon<'a> {
                 change = monitor.next() => if let Some(change) = change {
                     settle(&mut monitor, change).await
                 } else {
-                    monitor = Monitor::connect()?;
+                    monitor = Monitor::connect().await?;
                     Vec::new()
                 },
             };
@@ -144,7 +144,10 @@ impl<'a> Daemon<'a> {
                     self.forget_port(&mut state, ifindex)?;
                     self.forget_uplink(&mut state, ifindex)?;
                 }
-                Change::Link(ifindex) => self.refresh_port(&mut state, ifindex).await?,
+                Change::Link(ifindex) => {
+                    self.refresh_port(&mut state, ifindex).await?;
+                    self.refresh_uplink(&mut state, ifindex).await?;
+                }
                 _ => resolver::confirm(&state, &self.netlink, change).await?,
             }
         }

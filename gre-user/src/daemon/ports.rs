@@ -13,7 +13,13 @@ impl Daemon<'_> {
     pub(super) async fn attach_ports(&mut self, state: &mut State) -> Result<()> {
         for port in state.ports()? {
             match self.netlink.link_by_index(port.record.ifindex).await? {
-                Some(link) => port::attach(&mut self.programs, self.dir, &link)?,
+                Some(link) => {
+                    let mode = port.record.mode;
+                    if let Some(why) = port::attach(&mut self.programs, self.dir, &link, mode)? {
+                        eprintln!("xgre: port {} is left to TC: {why}", port.name);
+                    }
+                    self.refresh_port(state, link.ifindex).await?;
+                }
                 None => self.forget_port(state, port.record.ifindex)?,
             }
         }
@@ -30,23 +36,25 @@ impl Daemon<'_> {
         Ok(())
     }
 
-    /// Takes over the MAC addresses of a port's device and of the other end of its pair, one of which changed.
+    /// Takes over what changed about a port's device or about the other end of its pair.
     pub(super) async fn refresh_port(&self, state: &mut State, changed: IfIndex) -> Result<()> {
         let Some(link) = self.netlink.link_by_index(changed).await? else { return Ok(()) };
         let peer = link.peer.filter(|peer| peer.netnsid.is_none()).map(|peer| peer.ifindex);
         let concerned = |ifindex| ifindex == changed || Some(ifindex) == peer;
         for named in state.ports()?.iter().filter(|port| concerned(port.record.ifindex)) {
-            if named.record.follows_peer == 0 {
-                continue;
-            }
             let Some(device) = self.netlink.link_by_index(named.record.ifindex).await? else {
                 continue;
             };
             let before = state.tenant_at(named.record.tenant);
-            let described = port::describe(&self.netlink, &device, before.service, None).await;
-            // A peer that has moved to where it cannot be seen keeps the address it had.
-            let Ok(Port { ends, .. }) = described else { continue };
-            let after = Port { ends, ..before.port };
+            let delivery = port::delivery(&self.netlink, &device).await?;
+            let mut after = Port { delivery, ..before.port };
+            if named.record.follows_peer != 0 {
+                let described = port::describe(&self.netlink, &device, before.service, None).await;
+                // A peer that has moved to where it cannot be seen keeps the address it had.
+                if let Ok(Port { ends, .. }) = described {
+                    after = Port { ends, ..after };
+                }
+            }
             if after != before.port {
                 state.set_port(named.record.tenant, after);
             }

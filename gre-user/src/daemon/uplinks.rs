@@ -50,7 +50,7 @@ impl Daemon<'_> {
         for name in &self.config.uplinks {
             let link = find(&self.netlink, name).await?;
             let earlier = before.iter().find(|uplink| uplink.ifindex == link.ifindex);
-            self.attach_uplink(state, &link, earlier.map(|uplink| uplink.mode))?;
+            self.attach_uplink(state, &link, earlier.map(|uplink| uplink.mode)).await?;
         }
         Ok(())
     }
@@ -64,7 +64,7 @@ impl Daemon<'_> {
             }
             if let Some(link) = self.netlink.link(name).await? {
                 uplink::check(self.dir, &link, self.config.mode)?;
-                self.attach_uplink(state, &link, None)?;
+                self.attach_uplink(state, &link, None).await?;
             }
         }
         Ok(())
@@ -80,7 +80,18 @@ impl Daemon<'_> {
         Ok(())
     }
 
-    fn attach_uplink(
+    /// Learns whether XDP may redirect to an uplink, of which something changed.
+    pub(super) async fn refresh_uplink(&self, state: &mut State, changed: IfIndex) -> Result<()> {
+        if !state.uplinks()?.iter().any(|uplink| uplink.ifindex == changed) {
+            return Ok(());
+        }
+        if let Some(link) = self.netlink.link_by_index(changed).await? {
+            state.set_transmits(changed, self.netlink.transmits_xdp(&link).await?)?;
+        }
+        Ok(())
+    }
+
+    async fn attach_uplink(
         &mut self,
         state: &mut State,
         link: &Link,
@@ -89,6 +100,7 @@ impl Daemon<'_> {
         let attached =
             uplink::attach(&mut self.programs, self.dir, link, self.config.mode, before)?;
         state.set_uplink(&attached.uplink)?;
+        self.refresh_uplink(state, link.ifindex).await?;
         println!("{}", describe(&attached));
         Ok(())
     }

@@ -49,7 +49,7 @@ pub async fn everything(dir: &StateDir, netlink: &Netlink) -> Result<()> {
 /// Takes down a datapath whose maps another version made: what the pinned links tell is enough.
 async fn unreadable(dir: &StateDir, netlink: &Netlink) -> Result<()> {
     // XDP first, for what it decapsulates needs TC.
-    for hook in [Hook::UPLINK_XDP, Hook::UPLINK_TC, Hook::PORT_TC] {
+    for hook in [Hook::UPLINK_XDP, Hook::PORT_XDP, Hook::UPLINK_TC, Hook::PORT_TC] {
         for ifindex in dir.linked(hook) {
             remove_pin(&dir.link(hook, ifindex))?;
             let device = netlink.link_by_index(ifindex).await?;

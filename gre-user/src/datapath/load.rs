@@ -28,7 +28,7 @@ enum Size {
 }
 
 /// The maps that are pinned, which is all but the logger's ring.
-const MAPS: [(&str, Size); 15] = [
+const MAPS: [(&str, Size); 16] = [
     ("BINDINGS", Size::Table),
     ("LOCAL_KEYS", Size::Table),
     ("LOCALS", Size::PerTenant(1, 0)),
@@ -39,13 +39,14 @@ const MAPS: [(&str, Size); 15] = [
     ("SENT", Size::PerTenant(1, 0)),
     // A tenant in trouble meets a few different reasons.
     ("TENANT_EVENTS", Size::PerTenant(4, 0)),
-    // Every port has a hook; the rest is for uplinks.
-    ("HOOK_COUNTERS", Size::PerTenant(1, 1024)),
+    // Every port has one hook or two; the rest is for uplinks.
+    ("HOOK_COUNTERS", Size::PerTenant(2, 1024)),
     ("META", Size::Fixed),
     ("TUNNEL_NAMES", Size::Table),
     ("TENANT_NAMES", Size::Table),
     ("PORTS", Size::PerTenant(1, 0)),
     ("UPLINKS", Size::Fixed),
+    ("UPLINK_DEVICES", Size::Fixed),
 ];
 
 impl Size {
@@ -77,8 +78,8 @@ pub struct Options {
 /// The loaded programs.
 pub struct Programs {
     ebpf: Ebpf,
-    /// The XDP program that this kernel takes.
-    xdp: &'static str,
+    /// What is behind the names of the XDP programs that this kernel takes.
+    xdp_suffix: &'static str,
 }
 
 impl Programs {
@@ -98,18 +99,18 @@ impl Programs {
         if !adopted {
             State::initialize(dir, cookie)?;
         }
-        let xdp = load_programs(&mut ebpf)?;
-        let mut programs = Self { ebpf, xdp };
+        let xdp_suffix = load_programs(&mut ebpf)?;
+        let mut programs = Self { ebpf, xdp_suffix };
         programs.pin(dir)?;
         Ok(programs)
     }
 
-    /// The program for XDP on an uplink.
+    /// The program for an XDP hook.
     ///
     /// # Errors
     /// The object lacks it.
-    pub fn xdp(&mut self) -> Result<&mut Xdp> {
-        program(&mut self.ebpf, self.xdp)
+    pub fn xdp(&mut self, hook: Hook) -> Result<&mut Xdp> {
+        program(&mut self.ebpf, &format!("{}{}", hook.name(), self.xdp_suffix))
     }
 
     /// The program for a TC hook.
@@ -129,8 +130,8 @@ impl Programs {
         for hook in Hook::ALL {
             let path = dir.program(hook.name());
             remove_pin(&path)?;
-            if hook == Hook::UPLINK_XDP {
-                self.xdp()?.pin(&path)?;
+            if hook.is_xdp() {
+                self.xdp(hook)?.pin(&path)?;
             } else {
                 self.tc(hook)?.pin(&path)?;
             }
@@ -174,20 +175,28 @@ fn adopted_size(dir: &StateDir, asked: Option<u32>) -> Result<u32> {
     }
 }
 
-/// Loads every program, and tells which of the XDP programs the kernel took: before Linux 5.18 it knows
-/// no XDP fragments.
+/// Loads every program, and tells what is behind the names of the XDP programs that the kernel took: before
+/// Linux 5.18 it knows no XDP fragments.
 fn load_programs(ebpf: &mut Ebpf) -> Result<&'static str> {
-    for hook in [Hook::UPLINK_TC, Hook::PORT_TC] {
+    const WITH_FRAGS: &str = "";
+    const LINEAR: &str = "_linear";
+    for hook in Hook::ALL.into_iter().filter(|hook| !hook.is_xdp()) {
         let loaded = program::<SchedClassifier>(ebpf, hook.name())?.load();
         loaded.map_err(Error::program(format!("load {}", hook.name())))?;
     }
-    let [with_frags, linear] = ["uplink_xdp", "uplink_xdp_linear"];
-    if program::<Xdp>(ebpf, with_frags)?.load().is_ok() {
-        return Ok(with_frags);
+    if load_xdp(ebpf, WITH_FRAGS).is_ok() {
+        return Ok(WITH_FRAGS);
     }
-    let loaded = program::<Xdp>(ebpf, linear)?.load();
-    loaded.map_err(Error::program(format!("load {linear}")))?;
-    Ok(linear)
+    load_xdp(ebpf, LINEAR).map(|()| LINEAR)
+}
+
+fn load_xdp(ebpf: &mut Ebpf, suffix: &str) -> Result<()> {
+    for hook in Hook::ALL.into_iter().filter(|hook| hook.is_xdp()) {
+        let name = format!("{}{suffix}", hook.name());
+        let loaded = program::<Xdp>(ebpf, &name)?.load();
+        loaded.map_err(Error::program(format!("load {name}")))?;
+    }
+    Ok(())
 }
 
 fn program<'a, P>(ebpf: &'a mut Ebpf, name: &str) -> Result<&'a mut P>

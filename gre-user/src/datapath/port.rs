@@ -1,12 +1,13 @@
-//! The program on a port, and what kind of port a device makes.
+//! The programs on a port, and what kind of port a device makes.
 
-use aya::programs::SchedClassifier;
+use aya::programs::{SchedClassifier, Xdp, XdpMode};
+use aya_obj::programs::XdpAttachType;
 use gre_common::{
-    tables::{Delivery, Hook, IfIndex, Port, Service, TenantId},
+    tables::{Delivery, Hook, IfIndex, Port, PortMode, Service, TenantId},
     wire::ethernet::{Ends, MacAddr},
 };
 
-use super::{Error, Result, load::Programs, tc};
+use super::{Error, Result, load::Programs, tc, xdp};
 use crate::{
     netlink::{Netlink, link::Link},
     state::StateDir,
@@ -14,30 +15,92 @@ use crate::{
 
 const CREATED_PREFIX: &str = "xgre-";
 
-/// Attaches the program that is pinned, without a daemon.
-///
-/// # Errors
-/// No program is pinned, or the kernel refuses.
-pub fn attach_pinned(dir: &StateDir, link: &Link) -> Result<()> {
-    let pinned = SchedClassifier::from_pin(dir.program(Hook::PORT_TC.name()));
-    let mut program = pinned.map_err(|_| Error::NotLoaded)?;
-    tc::attach(&mut program, &link.name, &dir.link(Hook::PORT_TC, link.ifindex))
+/// What the user asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// XDP in the driver of a physical device, TC on a virtual one.
+    Auto,
+    /// XDP in the driver or nothing.
+    Native,
+    /// No XDP.
+    Tc,
 }
 
-/// Attaches the program just loaded, in place of the one of an earlier run.
-///
-/// # Errors
-/// The kernel refuses.
-pub fn attach(programs: &mut Programs, dir: &StateDir, link: &Link) -> Result<()> {
-    tc::attach(programs.tc(Hook::PORT_TC)?, &link.name, &dir.link(Hook::PORT_TC, link.ifindex))
+/// What that means for a device. The checksums of a local sender's frames may be partial, and behind most
+/// virtual devices there is a local sender: only of a physical device it is certain that packets came from a wire.
+pub fn mode(asked: Mode, link: &Link) -> PortMode {
+    match asked {
+        Mode::Auto if link.kind.is_none() => PortMode::AUTO,
+        Mode::Native => PortMode::NATIVE,
+        _ => PortMode::TC,
+    }
 }
 
-/// Takes the program off; absent is fine.
+/// Attaches the programs that are pinned, without a daemon.
 ///
 /// # Errors
-/// The pin cannot be removed.
+/// No program is pinned, or the kernel refuses; nothing is attached then.
+pub fn attach_pinned(dir: &StateDir, link: &Link, mode: PortMode) -> Result<()> {
+    let pin = |hook: Hook| dir.program(hook.name());
+    let mut tc = SchedClassifier::from_pin(pin(Hook::PORT_TC)).map_err(|_| Error::NotLoaded)?;
+    let xdp = Xdp::from_pin(pin(Hook::PORT_XDP), XdpAttachType::Interface);
+    let mut xdp = xdp.map_err(|_| Error::NotLoaded)?;
+    attach_tc(&mut tc, dir, link)?;
+    let attached = attach_xdp(&mut xdp, dir, link, mode);
+    if attached.is_err() {
+        detach(dir, &link.name, link.ifindex)?;
+    }
+    attached
+}
+
+/// Attaches the programs just loaded, in place of those of an earlier run. Where the driver refuses XDP, which it
+/// took when the port was added, the error is the value: TC does all of it then.
+///
+/// # Errors
+/// The kernel refuses TC.
+pub fn attach(
+    programs: &mut Programs,
+    dir: &StateDir,
+    link: &Link,
+    mode: PortMode,
+) -> Result<Option<Error>> {
+    attach_tc(programs.tc(Hook::PORT_TC)?, dir, link)?;
+    Ok(attach_xdp(programs.xdp(Hook::PORT_XDP)?, dir, link, mode).err())
+}
+
+/// Takes the programs off; absent is fine.
+///
+/// # Errors
+/// A pin cannot be removed.
 pub fn detach(dir: &StateDir, name: &str, ifindex: IfIndex) -> Result<()> {
+    xdp::detach(&dir.link(Hook::PORT_XDP, ifindex))?;
     tc::detach(name, &dir.link(Hook::PORT_TC, ifindex))
+}
+
+/// Whether XDP is attached to a port.
+pub fn has_xdp(dir: &StateDir, ifindex: IfIndex) -> bool {
+    dir.link(Hook::PORT_XDP, ifindex).exists()
+}
+
+fn attach_tc(program: &mut SchedClassifier, dir: &StateDir, link: &Link) -> Result<()> {
+    tc::attach(program, &link.name, &dir.link(Hook::PORT_TC, link.ifindex))
+}
+
+fn attach_xdp(program: &mut Xdp, dir: &StateDir, link: &Link, mode: PortMode) -> Result<()> {
+    let pin = dir.link(Hook::PORT_XDP, link.ifindex);
+    match mode {
+        PortMode::NATIVE => {
+            xdp::check_foreign(link, &pin)?;
+            xdp::attach(program, link, XdpMode::Driver, &pin)
+                .map_err(|error| xdp::refused(link, XdpMode::Driver, &error))
+        }
+        PortMode::AUTO => {
+            // TC does the same, only slower.
+            let _ = xdp::attach(program, link, XdpMode::Driver, &pin);
+            Ok(())
+        }
+        _ => xdp::detach(&pin),
+    }
 }
 
 /// The name of the device that xgre makes to carry the program, beside the one it makes for the host.
@@ -68,14 +131,15 @@ pub async fn describe(
             netlink.peer_mac(link).await?.ok_or_else(|| Error::NoStation(link.name.clone()))?
         }
     };
-    Ok(Port { ifindex: link.ifindex, delivery: delivery(link), ends: Ends::new(station, own) })
+    let delivery = delivery(netlink, link).await?;
+    Ok(Port { ifindex: link.ifindex, delivery, ends: Ends::new(station, own) })
 }
 
-/// XDP redirects only to what certainly transmits the frames: into a tap. A veth device discards them
-/// without a word unless its peer has XDP or GRO on, and a NIC unless its driver can.
-fn delivery(link: &Link) -> Delivery {
-    match link.kind.as_deref() {
-        Some("tun") => Delivery::REDIRECT,
-        _ => Delivery::PASS,
-    }
+/// How decapsulated packets reach a device: XDP redirects only to what transmits the frames.
+///
+/// # Errors
+/// The kernel does not answer.
+pub async fn delivery(netlink: &Netlink, link: &Link) -> Result<Delivery> {
+    let transmits = netlink.transmits_xdp(link).await?;
+    Ok(if transmits { Delivery::REDIRECT } else { Delivery::PASS })
 }

@@ -1,6 +1,6 @@
 //! Both programs on an uplink.
 
-use aya::programs::{ProgramError, XdpMode};
+use aya::programs::XdpMode;
 use gre_common::tables::{Hook, IfIndex, UplinkMode};
 
 use super::{Error, Result, load::Programs, tc, xdp};
@@ -101,31 +101,12 @@ fn attach_xdp(
     if before.is_some_and(|before| before != wanted) {
         xdp::detach(&pin)?;
     }
-    let error = match xdp::attach(programs.xdp()?, link, xdp_mode, &pin) {
+    let error = match xdp::attach(programs.xdp(Hook::UPLINK_XDP)?, link, xdp_mode, &pin) {
         Ok(()) => return Ok((wanted, None)),
         Err(error) => error,
     };
-    let cause = cause_of(&error);
     match mode {
-        Mode::Auto => Ok((UplinkMode::TC, Some(cause))),
-        Mode::Generic => {
-            Err(Error::Mode { interface: link.name.clone(), what: "generic XDP", cause })
-        }
-        _ => Err(Error::Mode { interface: link.name.clone(), what: "native XDP", cause }),
-    }
-}
-
-/// What a driver that refuses XDP means.
-fn cause_of(error: &ProgramError) -> String {
-    let errno = match error {
-        ProgramError::SyscallError(error) => error.io_error.raw_os_error(),
-        _ => None,
-    };
-    match errno {
-        Some(nix::libc::EOPNOTSUPP) => "its driver has no XDP".to_owned(),
-        Some(nix::libc::ERANGE) => "its driver refuses XDP at this MTU".to_owned(),
-        Some(nix::libc::EBUSY) => "another XDP program is there".to_owned(),
-        Some(errno) => nix::errno::Errno::from_raw(errno).desc().to_owned(),
-        None => error.to_string(),
+        Mode::Auto => Ok((UplinkMode::TC, Some(xdp::cause(&error)))),
+        _ => Err(xdp::refused(link, xdp_mode, &error)),
     }
 }

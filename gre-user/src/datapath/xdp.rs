@@ -68,3 +68,24 @@ fn describe(id: u32) -> String {
         _ => format!("id {id}"),
     }
 }
+
+/// The error for a driver that refuses XDP.
+pub(super) fn refused(link: &Link, mode: XdpMode, error: &ProgramError) -> Error {
+    let what = if matches!(mode, XdpMode::Skb) { "generic XDP" } else { "native XDP" };
+    Error::Mode { interface: link.name.clone(), what, cause: cause(error) }
+}
+
+/// What a driver that refuses XDP means.
+pub(super) fn cause(error: &ProgramError) -> String {
+    let errno = match error {
+        ProgramError::SyscallError(error) => error.io_error.raw_os_error(),
+        _ => None,
+    };
+    match errno {
+        Some(nix::libc::EOPNOTSUPP) => "its driver has no XDP".to_owned(),
+        Some(nix::libc::ERANGE) => "its driver refuses XDP at this MTU".to_owned(),
+        Some(nix::libc::EBUSY) => "another XDP program is there".to_owned(),
+        Some(errno) => nix::errno::Errno::from_raw(errno).desc().to_owned(),
+        None => error.to_string(),
+    }
+}

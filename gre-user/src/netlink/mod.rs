@@ -1,11 +1,13 @@
-//! What the kernel's stack knows about interfaces, routes and neighbours, over rtnetlink.
+//! What the kernel's stack knows about interfaces, routes and neighbours, over netlink.
 //!
 //! - [`link`]: look up, create and delete interfaces.
 //! - [`next_hop`]: the way to a tunnel's remote address, down to the Ethernet header.
 //! - [`monitor`]: what changed.
+//! - [`generic`]: whether XDP may redirect to an interface.
 //!
 //! A socket sees the network namespace of the thread that opened it.
 
+mod generic;
 pub mod link;
 pub mod monitor;
 pub mod next_hop;
@@ -21,10 +23,11 @@ const PATIENCE: Duration = Duration::from_secs(5);
 #[derive(Clone, Debug)]
 pub struct Netlink {
     handle: rtnetlink::Handle,
+    generic: generic::Handle,
 }
 
 impl Netlink {
-    /// Connects, and spawns the connection's task on the current tokio runtime.
+    /// Connects, and spawns the connections' tasks on the current tokio runtime.
     ///
     /// # Errors
     /// The kernel gives no socket.
@@ -34,7 +37,7 @@ impl Netlink {
     pub fn connect() -> Result<Self, Error> {
         let (connection, handle, _) = rtnetlink::new_connection().map_err(Error::Socket)?;
         tokio::spawn(connection);
-        Ok(Self { handle })
+        Ok(Self { handle, generic: generic::connect()? })
     }
 }
 

@@ -1,20 +1,23 @@
 //! What changed in the kernel's stack.
 
-use std::net::Ipv4Addr;
+use std::{net::Ipv4Addr, pin::Pin};
 
-use futures_util::{Stream, StreamExt};
+use futures_util::{
+    Stream, StreamExt,
+    future::ready,
+    stream::{once, select},
+};
 use gre_common::tables::IfIndex;
 use rtnetlink::{
     MulticastGroup,
-    packet_core::{NetlinkMessage, NetlinkPayload},
+    packet_core::NetlinkPayload,
     packet_route::{
         AddressFamily, RouteNetlinkMessage,
         neighbour::{NeighbourAddress, NeighbourAttribute, NeighbourMessage, NeighbourState},
     },
-    sys::SocketAddr,
 };
 
-use super::Error;
+use super::{Error, generic};
 
 /// Something that a next hop or a device may depend on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,20 +43,19 @@ pub enum Change {
 
 /// Receives changes from the moment it connects.
 pub struct Monitor {
-    messages: Box<dyn Stream<Item = Notification> + Send + Unpin>,
+    /// Ends with `None` where a socket failed.
+    changes: Pin<Box<dyn Stream<Item = Option<Change>> + Send>>,
 }
 
-type Notification = (NetlinkMessage<RouteNetlinkMessage>, SocketAddr);
-
 impl Monitor {
-    /// Connects, and spawns the connection's task on the current tokio runtime.
+    /// Connects, and spawns the connections' tasks on the current tokio runtime.
     ///
     /// # Errors
     /// The kernel gives no socket.
     ///
     /// # Panics
     /// Outside a tokio runtime with I/O.
-    pub fn connect() -> Result<Self, Error> {
+    pub async fn connect() -> Result<Self, Error> {
         let groups = [
             MulticastGroup::Link,
             MulticastGroup::Neigh,
@@ -64,19 +66,25 @@ impl Monitor {
         let (connection, _, messages) =
             rtnetlink::new_multicast_connection(&groups).map_err(Error::Socket)?;
         tokio::spawn(connection);
-        Ok(Self { messages: Box::new(messages) })
+        let of_routing = messages.filter_map(|(message, _)| ready(change(message.payload)));
+        let of_routing = until_failure(of_routing);
+        let Some(devices) = generic::changes().await? else {
+            return Ok(Self { changes: Box::pin(of_routing) });
+        };
+        let of_devices = until_failure(devices.map(Change::Link));
+        Ok(Self { changes: Box::pin(select(of_routing, of_devices)) })
     }
 
     /// Waits for the next change; `None` after the socket failed: connect again and resolve everything anew.
     /// Can be cancelled without losing a change.
     pub async fn next(&mut self) -> Option<Change> {
-        loop {
-            let (message, _) = self.messages.next().await?;
-            if let Some(change) = change(message.payload) {
-                return Some(change);
-            }
-        }
+        self.changes.next().await.flatten()
     }
+}
+
+/// What a socket brings, and `None` when it fails.
+fn until_failure(changes: impl Stream<Item = Change>) -> impl Stream<Item = Option<Change>> {
+    changes.map(Some).chain(once(ready(None)))
 }
 
 fn change(payload: NetlinkPayload<RouteNetlinkMessage>) -> Option<Change> {

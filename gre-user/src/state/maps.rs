@@ -33,6 +33,7 @@ pub(super) struct Maps {
     pub tenant_names: Table<Named>,
     pub ports: Hash<IfName, PortRecord>,
     pub uplinks: Hash<IfIndex, Uplink>,
+    pub uplink_devices: DevMapHash<MapData>,
 }
 
 impl Maps {
@@ -52,6 +53,7 @@ impl Maps {
             tenant_names: table(dir, "TENANT_NAMES")?,
             ports: map(dir, "PORTS")?,
             uplinks: map(dir, "UPLINKS")?,
+            uplink_devices: map(dir, "UPLINK_DEVICES")?,
         })
     }
 }

@@ -7,7 +7,9 @@ use aya::{
     maps::{MapError, PerCpuValues, xdp::XdpMapError},
     util::nr_cpus,
 };
-use gre_common::tables::{Hook, HookCounters, HookKey, IfIndex, Port, PortRecord, TenantId};
+use gre_common::tables::{
+    Hook, HookCounters, HookKey, IfIndex, Port, PortMode, PortRecord, TenantId,
+};
 
 use nix::errno::Errno;
 
@@ -36,27 +38,33 @@ pub enum Origin {
     StationNamed,
 }
 
+/// What a new port is to be.
+#[derive(Clone, Copy, Debug)]
+pub struct New {
+    /// What the datapath is to know of it.
+    pub port: Port,
+    /// Where it comes from.
+    pub origin: Origin,
+    /// How packets are to be taken off it.
+    pub mode: PortMode,
+}
+
 impl State {
     /// Makes a device the port of a tenant. `name` is what users call it; where xgre made the device,
     /// that is the name of its other end.
     ///
     /// # Errors
     /// The tenant has a port, the device is one, or a map is full.
-    pub fn add_port(
-        &mut self,
-        tenant: &tenant::Named,
-        name: &str,
-        port: Port,
-        origin: Origin,
-    ) -> Result<()> {
+    pub fn add_port(&mut self, tenant: &tenant::Named, name: &str, new: New) -> Result<()> {
         self.check_port_free(tenant, name)?;
         let record = PortRecord {
-            ifindex: port.ifindex,
+            ifindex: new.port.ifindex,
             tenant: tenant.id,
-            created: (origin == Origin::Created).into(),
-            follows_peer: (origin != Origin::StationNamed).into(),
+            created: (new.origin == Origin::Created).into(),
+            follows_peer: (new.origin != Origin::StationNamed).into(),
+            mode: new.mode,
         };
-        let added = self.enter_port(name, record, port);
+        let added = self.enter_port(name, record, new.port);
         if added.is_err() {
             self.leave_port(name, record)?;
         }
@@ -134,6 +142,9 @@ impl State {
         let entered = self.maps.port_devices.insert(ifindex.0, ifindex.0, None, 0);
         entered.map_err(map_error).map_err(full())?;
         self.register_hook(Hook::PORT_TC, ifindex)?;
+        if record.mode != PortMode::TC {
+            self.register_hook(Hook::PORT_XDP, ifindex)?;
+        }
         self.set_port(record.tenant, port);
         Ok(())
     }
@@ -144,6 +155,7 @@ impl State {
         optional(self.maps.port_devices.remove(record.ifindex.0))?;
         optional(self.maps.port_tenants.remove(&record.ifindex))?;
         optional(self.maps.ports.remove(&name::parse_interface(name)?))?;
+        self.forget_hook(Hook::PORT_XDP, record.ifindex)?;
         self.forget_hook(Hook::PORT_TC, record.ifindex)
     }
 
@@ -174,7 +186,7 @@ impl State {
     }
 }
 
-fn map_error(error: XdpMapError) -> MapError {
+pub(super) fn map_error(error: XdpMapError) -> MapError {
     match error {
         XdpMapError::MapError(error) => error,
         // Entries have no program.

@@ -2,7 +2,7 @@
 
 use gre_common::tables::{Hook, IfIndex, Uplink, UplinkMode};
 
-use super::{Error, Result, State, name, optional};
+use super::{Error, Result, State, name, optional, port::map_error};
 
 /// An uplink with its name.
 #[derive(Clone, Debug)]
@@ -29,6 +29,18 @@ impl State {
         self.register_hook(Hook::UPLINK_TC, uplink.ifindex)
     }
 
+    /// Says whether XDP may redirect to an uplink. Where its device cannot transmit such frames they vanish.
+    ///
+    /// # Errors
+    /// A map is full.
+    pub fn set_transmits(&mut self, ifindex: IfIndex, transmits: bool) -> Result<()> {
+        if !transmits {
+            return optional(self.maps.uplink_devices.remove(ifindex.0)).map(drop);
+        }
+        let inserted = self.maps.uplink_devices.insert(ifindex.0, ifindex.0, None, 0);
+        inserted.map_err(map_error).map_err(Error::inserting("uplinks", self.maps.tenants.len()))
+    }
+
     /// Makes the counters of packets from interfaces that nobody recorded.
     ///
     /// # Errors
@@ -45,6 +57,7 @@ impl State {
     /// # Errors
     /// The kernel refuses.
     pub fn delete_uplink(&mut self, ifindex: IfIndex) -> Result<()> {
+        self.set_transmits(ifindex, false)?;
         optional(self.maps.uplinks.remove(&ifindex))?;
         self.forget_hook(Hook::UPLINK_XDP, ifindex)?;
         self.forget_hook(Hook::UPLINK_TC, ifindex)

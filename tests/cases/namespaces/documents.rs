@@ -66,7 +66,7 @@ fn configuration() {
     );
     let found = host.json("port list");
     let port = json!({"name": "red0", "tenant": "red", "ifindex": found["ports"][0]["ifindex"],
-        "created": true, "delivery": "pass", "station": mac(host.ns.mac("red0"))});
+        "created": true, "mode": "tc", "delivery": "pass", "station": mac(host.ns.mac("red0"))});
     assert_document(&found, &json!({"version": 1, "ports": [port]}));
 }
 
@@ -84,12 +84,13 @@ fn counters() {
         let counted = &found["tenants"][0][direction];
         json!({"packets": counted["packets"], "bytes": counted["bytes"]})
     };
+    let passed = json!({"not_ip": found["ports"][0]["passed"]["not_ip"]});
     let expected = json!({
         "version": 1,
         "tenants": [{"name": "blue", "rx": traffic("rx"), "tx": traffic("tx"),
             "drops": {}, "notices": {}}],
-        "ports": [{"name": "blue0", "tenant": "blue",
-            "passed": {"not_ip": found["ports"][0]["passed"]["not_ip"]}, "drops": {}}],
+        "ports": [{"name": "blue0", "tenant": "blue", "passed": passed, "drops": {},
+            "hooks": [{"hook": "port_tc", "passed": passed, "drops": {}}]}],
         "uplinks": [{"name": "eth0", "mode": "tc", "passed": uplink["passed"], "drops": {},
             "hooks": [{"hook": "uplink_tc", "passed": uplink["hooks"][0]["passed"], "drops": {}}]}],
     });

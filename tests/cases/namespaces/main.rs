@@ -8,6 +8,7 @@ mod lifetime;
 mod next_hop;
 mod open_vswitch;
 mod peers;
+mod port_xdp;
 mod setup;
 mod statistics;
 mod uplink;
@@ -25,6 +26,7 @@ fn main() -> ExitCode {
         statistics::cases(),
         bad_input::cases(),
         containers::cases(),
+        port_xdp::cases(),
         documents::cases(),
     ];
     testbed::suite::main(rooms.into_iter().flatten().collect())

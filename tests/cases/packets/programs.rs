@@ -2,7 +2,10 @@
 
 use std::{collections::BTreeMap, fmt};
 
-use aya::programs::{SchedClassifier, TestRun, TestRunOptions, TestRunResult, Xdp};
+use aya::{
+    maps::{Map, MapData, xdp::DevMapHash},
+    programs::{SchedClassifier, TestRun, TestRunOptions, TestRunResult, Xdp, XdpMode},
+};
 use aya_obj::programs::XdpAttachType;
 use serde_json::Value;
 use testbed::{Daemon, Host, Netns, capture::hex, topology::sensor};
@@ -15,6 +18,7 @@ pub struct Programs {
     uplink_xdp: Xdp,
     uplink_tc: SchedClassifier,
     port_tc: SchedClassifier,
+    port_xdp: Xdp,
 }
 
 /// The programs that receive from an uplink.
@@ -65,9 +69,12 @@ impl Programs {
             host.xgre(command).ok();
         }
         let pin = |name: &str| host.state().join("programs").join(name);
-        let uplink_xdp = Xdp::from_pin(pin("uplink_xdp"), XdpAttachType::Interface);
+        let xdp = |name: &str| {
+            Xdp::from_pin(pin(name), XdpAttachType::Interface).expect("an XDP program")
+        };
         Self {
-            uplink_xdp: uplink_xdp.expect("the XDP program"),
+            uplink_xdp: xdp("uplink_xdp"),
+            port_xdp: xdp("port_xdp"),
             uplink_tc: SchedClassifier::from_pin(pin("uplink_tc")).expect("the TC program"),
             port_tc: SchedClassifier::from_pin(pin("port_tc")).expect("the port's program"),
             host,
@@ -92,6 +99,33 @@ impl Programs {
     /// A frame arrives at a tenant's created port from the host's side.
     pub fn send(&self, tenant: &str, frame: &[u8]) -> Ran {
         self.classify(&self.port_tc, frame, self.host.ns.ifindex(&self.port_device(tenant)))
+    }
+
+    /// Puts XDP on all ports, as if they were wires, and says whether the uplink transmits what XDP redirects.
+    pub fn enable_port_xdp(&mut self, uplink_transmits: bool) {
+        let ports = self.host.json("port list")["ports"].clone();
+        let eth0 = self.host.ns.ifindex("eth0");
+        let devices = MapData::from_pin(self.host.state().join("maps/UPLINK_DEVICES"));
+        let devices = Map::from_map_data(devices.expect("the map")).expect("a map");
+        let mut devices = DevMapHash::try_from(devices).expect("a map of devices");
+        let program = &mut self.port_xdp;
+        self.host.ns.run_in(|| {
+            if uplink_transmits {
+                devices.insert(eth0, eth0, None, 0).expect("room");
+            }
+            for port in ports.as_array().expect("ports") {
+                let ifindex = port["ifindex"].as_u64().expect("an index") as u32;
+                // Without XDP the kernel has no queue for test runs to come from.
+                program.attach_to_if_index(ifindex, XdpMode::Driver).expect("native XDP");
+            }
+        });
+    }
+
+    /// The same as [`Programs::send`], in XDP.
+    pub fn send_xdp(&self, tenant: &str, frame: &[u8]) -> Ran {
+        let ifindex = self.host.ns.ifindex(&self.port_device(tenant));
+        let (result, bytes) = self.run(&self.port_xdp, frame, &xdp_md(frame.len(), ifindex));
+        Ran { action: xdp_action(result.return_value), bytes }
     }
 
     /// The device behind a tenant's created port, which carries the program.
@@ -128,11 +162,12 @@ impl Programs {
 
     /// Every counter that is not zero, by its path in `stats --json`.
     ///
-    /// Left out are the sums over an uplink's hooks.
+    /// Left out are the sums over the hooks of an uplink or a port.
     pub fn counters(&self) -> Counters {
         let mut counters = Counters::default();
         flatten("", &self.host.json("stats"), &mut counters);
-        counters.retain(|path, _| !path.starts_with("/uplinks") || path.contains("/hooks/"));
+        let has_hooks = |path: &str| path.starts_with("/uplinks") || path.starts_with("/ports");
+        counters.retain(|path, _| !has_hooks(path) || path.contains("/hooks/"));
         counters
     }
 }

@@ -1,4 +1,4 @@
-//! What `port_tc` makes of a tenant's packets.
+//! What `port_tc` and `port_xdp` make of a tenant's packets.
 
 use testbed::{
     capture::hex,
@@ -6,12 +6,13 @@ use testbed::{
     suite::Case,
 };
 
-use crate::programs::{Action, Programs, Ran, difference};
+use crate::programs::{Action, Counters, Programs, Ran, difference};
 
 pub fn cases() -> Vec<Case> {
     vec![
         Case::new("on sending", on_sending),
         Case::new("on sending, what is not sent", not_sent),
+        Case::new("on sending, what XDP leaves to TC", left_to_tc),
         Case::new("sent packets are received", round_trip),
     ]
 }
@@ -37,6 +38,9 @@ const TENANTS: &[&str] = &[
     "tenant add rigid --key 10 --tunnel fixed",
     "port add rigid rigid0 --create",
 ];
+
+type Send = fn(&Programs, &str, &[u8]) -> Ran;
+const HOOKS: [(&str, Send); 2] = [("port_tc", Programs::send), ("port_xdp", Programs::send_xdp)];
 
 const DONT_FRAGMENT: u16 = 0x4000;
 
@@ -97,17 +101,20 @@ fn on_sending() {
         ("DF copied, clear", "heir", loose.clone(), outer(inherits, IPV4, &loose).key(10).fragment(0)),
         ("fixed TTL and TOS, no DF", "rigid", marked.clone(), outer(fixed, IPV4, &marked).key(10).tos(41).ttl(7).fragment(0)),
     ];
-    let programs = Programs::with("", TENANTS);
+    let mut programs = Programs::with("", TENANTS);
+    programs.enable_port_xdp(true);
     for (what, tenant, frame, expected) in rows {
-        let before = programs.counters();
-        let ran = programs.send(tenant, &frame);
-        let counted = difference(&before, &programs.counters());
         let own = programs.host.ns.mac("eth0");
         let expected = [&PEER_MAC[..], &own, &expected.build()[12..]].concat();
-        assert_eq!(ran.action, Action::Redirected, "{what}");
-        assert_eq!(hex(&without_id(ran.bytes)), hex(&without_id(expected)), "{what}");
-        assert_eq!(counted.get(&format!("/tenants/{tenant}/tx/packets")), Some(&1), "{what}: {counted:?}");
-        assert_eq!(counted.len(), 2, "{what}: {counted:?}");
+        for (hook, send) in HOOKS {
+            let before = programs.counters();
+            let ran = send(&programs, tenant, &frame);
+            let counted = difference(&before, &programs.counters());
+            assert_eq!(ran.action, Action::Redirected, "{what}, {hook}");
+            assert_eq!(hex(&without_id(ran.bytes)), hex(&without_id(expected.clone())), "{what}, {hook}");
+            assert_eq!(counted.get(&format!("/tenants/{tenant}/tx/packets")), Some(&1), "{what}, {hook}: {counted:?}");
+            assert_eq!(counted.len(), 2, "{what}, {hook}: {counted:?}");
+        }
     }
 }
 
@@ -124,7 +131,8 @@ fn without_id(mut frame: Vec<u8>) -> Vec<u8> {
 }
 
 fn not_sent() {
-    let programs = Programs::with("", TENANTS);
+    let mut programs = Programs::with("", TENANTS);
+    programs.enable_port_xdp(true);
     let dropped = |tenant: &str, reason: &str| format!("/tenants/{tenant}/drops/{reason}");
     let long = |payload: usize| Udp::new("10.9.0.1", "10.9.0.2", &vec![0; payload]);
     let mut wrong_version = framed(&udp4());
@@ -146,21 +154,47 @@ fn not_sent() {
         ("larger than the tunnel", "rigid", framed(&long(973)), dropped("rigid", "packet_too_big")),
     ];
     for (what, tenant, frame, counter) in rows {
-        let before = programs.counters();
-        let ran = programs.send(tenant, &frame);
-        let counted = difference(&before, &programs.counters());
-        let paths: Vec<_> = counted.iter().collect();
-        assert!(
-            matches!(paths[..], [(path, 1)] if path.ends_with(&counter)),
-            "{what}: {counted:?}"
-        );
-        let unchanged = ran == Ran { action: Action::Passed, bytes: frame };
-        assert_eq!(unchanged, counter.starts_with("/passed"), "{what}: {ran:?}");
-        assert!(unchanged || ran.action == Action::Dropped, "{what}: {ran:?}");
+        for (hook, send) in HOOKS {
+            let before = programs.counters();
+            let ran = send(&programs, tenant, &frame);
+            let counted = difference(&before, &programs.counters());
+            assert_only(what, &counted, &counter);
+            let unchanged = ran == Ran { action: Action::Passed, bytes: frame.clone() };
+            assert_eq!(unchanged, counter.starts_with("/passed"), "{what}, {hook}: {ran:?}");
+            assert!(unchanged || ran.action == Action::Dropped, "{what}, {hook}: {ran:?}");
+        }
     }
     for (tenant, payload) in [("blue", 1444), ("green", 1430), ("rigid", 972)] {
-        let ran = programs.send(tenant, &framed(&long(payload)));
-        assert_eq!(ran.action, Action::Redirected, "{payload} bytes from {tenant} just fit");
+        for (hook, send) in HOOKS {
+            let ran = send(&programs, tenant, &framed(&long(payload)));
+            let what = format!("{payload} bytes from {tenant} just fit, {hook}");
+            assert_eq!(ran.action, Action::Redirected, "{what}");
+        }
+    }
+}
+
+#[track_caller]
+fn assert_only(what: &str, counted: &Counters, expected: &str) {
+    let paths: Vec<_> = counted.iter().collect();
+    let only = matches!(paths[..], [(path, 1)] if path.ends_with(expected));
+    assert!(only, "{what}: {counted:?}");
+}
+
+/// XDP cannot send what must wait for the kernel, or to a device that transmits nothing for XDP.
+fn left_to_tc() {
+    const WAITING: &[&str] = &[
+        "tunnel add silent --local 192.0.2.1 --remote 192.0.2.9",
+        "tenant add waiting --key 10 --tunnel silent",
+        "port add waiting waiting0 --create",
+    ];
+    let frame = framed(&udp4());
+    for (tenant, uplink_transmits) in [("waiting", true), ("blue", false)] {
+        let mut programs = Programs::with("", &[TENANTS, WAITING].concat());
+        programs.enable_port_xdp(uplink_transmits);
+        let before = programs.counters();
+        let ran = programs.send_xdp(tenant, &frame);
+        assert_eq!(ran, Ran { action: Action::Passed, bytes: frame.clone() }, "{tenant}");
+        assert_only(tenant, &difference(&before, &programs.counters()), "/passed/left_to_tc");
     }
 }
 

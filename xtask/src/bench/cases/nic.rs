@@ -66,7 +66,7 @@ impl<'c> End<'c> {
         host.ns.ip("tuntap add sink0 mode tap");
         host.ns.ip("link set sink0 up");
         let sink = host.ns.ifindex("sink0");
-        tenants::load(host, keys, tenants::redirect_port(sink))?;
+        tenants::load(bench, host, keys, Some(sink))?;
 
         let draws = bench.args.distribution.draw(keys);
         let wire = (&cable.sender, cable.send.as_str());

@@ -17,7 +17,7 @@ pub fn run(bench: &Bench<'_>) -> Result<Vec<Row>> {
     let mut rows = Vec::new();
     for hook in Hook::ALL {
         let pin = host.state().join("programs").join(hook.name());
-        let info: ProgramInfo = if hook == Hook::UPLINK_XDP {
+        let info: ProgramInfo = if hook.is_xdp() {
             Xdp::from_pin(pin, XdpAttachType::Interface)?.info()?
         } else {
             SchedClassifier::from_pin(pin)?.info()?
