@@ -87,7 +87,7 @@ pub fn uplink_tc(ctx: TcContext) -> i32 {
 /// Encapsulates, in the driver, what a tenant sends over a wire.
 #[xdp(frags)]
 pub fn port_xdp(ctx: XdpContext) -> u32 {
-    port_xdp_verdict(&ctx, &XdpPacket::with_frags(&ctx))
+    port_xdp_verdict(&ctx, &XdpPacket::measured(&ctx))
 }
 
 /// The same for kernels before 5.18, where XDP knows no fragments.

@@ -142,26 +142,36 @@ impl Span {
 /// A frame in the driver.
 pub struct XdpPacket<'a> {
     ctx: &'a XdpContext,
-    may_have_frags: bool,
+    /// Length of the whole frame, or [`XdpPacket::ASK`].
+    len: usize,
 }
 
 impl<'a> XdpPacket<'a> {
-    /// A frame that may continue in fragments.
+    /// The kernel is asked for the length when it matters.
+    const ASK: usize = usize::MAX;
+
+    /// A frame that may continue in fragments, which most decisions need not know.
     #[inline(always)]
     pub fn with_frags(ctx: &'a XdpContext) -> Self {
-        Self { ctx, may_have_frags: true }
+        Self { ctx, len: Self::ASK }
+    }
+
+    /// A frame that may continue in fragments, whose length is needed more than once.
+    #[inline(always)]
+    pub fn measured(ctx: &'a XdpContext) -> Self {
+        Self { ctx, len: Self::with_frags(ctx).len() }
     }
 
     /// A frame that is all in one buffer.
     #[inline(always)]
     pub fn linear(ctx: &'a XdpContext) -> Self {
-        Self { ctx, may_have_frags: false }
+        Self { ctx, len: ctx.data_end() - ctx.data() }
     }
 
     /// Whether all of it is in one buffer.
     #[inline(always)]
     pub fn is_linear(&self) -> bool {
-        self.len == self.ctx.data_end() - self.ctx.data()
+        self.len() == self.ctx.data_end() - self.ctx.data()
     }
 
     #[inline(always)]
@@ -173,11 +183,11 @@ impl<'a> XdpPacket<'a> {
 impl Packet for XdpPacket<'_> {
     #[inline(always)]
     fn len(&self) -> usize {
-        if self.may_have_frags {
+        if self.len == Self::ASK {
             // SAFETY: the context is the one the kernel gave us.
             return unsafe { bpf_xdp_get_buff_len(self.ctx.ctx) } as usize;
         }
-        self.ctx.data_end() - self.ctx.data()
+        self.len
     }
 
     #[inline(always)]
@@ -190,13 +200,13 @@ impl Packet for XdpPacket<'_> {
         Self::span(self.ctx).words(offset)
     }
 
-    /// A packet that ends with the first buffer is taken to be all of the frame: nobody pads frames that
-    /// need a second one. It spares most packets a call into the kernel.
     #[inline(always)]
     fn settle(&self, offset: usize) -> usize {
         forgotten::<MAX_OFFSET>(offset, self.ctx.data_end() - self.ctx.data())
     }
 
+    /// A packet that ends with the first buffer is taken to be all of the frame: nobody pads frames that
+    /// need a second one. It spares most packets a call into the kernel.
     #[inline(always)]
     fn behind(&self, len: usize) -> Option<usize> {
         if self.ctx.data_end() - self.ctx.data() == len {
