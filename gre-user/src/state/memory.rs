@@ -78,6 +78,14 @@ impl<T: Pod> Memory<T> {
         }
     }
 
+    /// The word at `offset` of a value.
+    ///
+    /// # Panics
+    /// There are not that many, or `offset` is not one of a word in the value.
+    pub fn word(&self, index: u32, offset: usize) -> u32 {
+        self.atomic(index, offset).load(Relaxed)
+    }
+
     /// Replaces a value.
     ///
     /// # Panics
@@ -115,10 +123,14 @@ impl<T: Pod> Memory<T> {
     }
 
     fn store(&mut self, index: u32, offset: usize, word: u32) {
+        self.atomic(index, offset).store(word, Relaxed);
+    }
+
+    fn atomic(&self, index: u32, offset: usize) -> &AtomicU32 {
         assert!(offset.is_multiple_of(WORD) && offset < size_of::<T>());
-        let to = self.value(index);
-        // SAFETY: the word is in the value, which begins at a multiple of eight bytes.
-        unsafe { AtomicU32::from_ptr(to.add(offset).cast()) }.store(word, Relaxed);
+        // SAFETY: the word is in the value, which begins at a multiple of eight bytes and is there as long as
+        // the mapping.
+        unsafe { AtomicU32::from_ptr(self.value(index).add(offset).cast()) }
     }
 
     fn value(&self, index: u32) -> *mut u8 {

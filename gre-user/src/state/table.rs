@@ -63,9 +63,9 @@ impl<E: Entry + Pod> Table<E> {
     }
 
     fn place_of(&self, key: &E::Key) -> Option<u32> {
-        places(key, self.mask())
-            .take_while(|&place| self.decisive(place) != VACANT)
-            .find(|&place| self.entries.get(place).key() == key)
+        places(key, self.mask()).take_while(|&place| self.decisive(place) != VACANT).find(
+            |&place| self.decisive(place) == key.decisive() && self.entries.get(place).key() == key,
+        )
     }
 
     fn is_used(&self, place: u32) -> bool {
@@ -73,7 +73,7 @@ impl<E: Entry + Pod> Table<E> {
     }
 
     fn decisive(&self, place: u32) -> u32 {
-        self.entries.get(place).key().decisive()
+        self.entries.word(place, E::DECISIVE)
     }
 
     fn set_decisive(&mut self, place: u32, word: u32) {
