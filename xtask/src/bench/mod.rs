@@ -125,6 +125,7 @@ pub fn verb(workspace: &Workspace, args: &Args) -> Result<ExitCode> {
     unsafe { env::set_var("XGRE", workspace.xgre()) };
     testbed::isolate().map_err(Error::msg)?;
 
+    let clock = report::Clock::find();
     let cases = if args.cases.is_empty() { Case::value_variants() } else { &args.cases };
     let style = ProgressStyle::with_template("{spinner} {prefix} {elapsed} {wide_msg}")?;
     let progress = ProgressBar::new_spinner().with_style(style);
@@ -148,7 +149,7 @@ pub fn verb(workspace: &Workspace, args: &Args) -> Result<ExitCode> {
     }
     bench.progress.finish_and_clear();
     if let Some(folder) = &args.report {
-        report::write(workspace, args, rows, folder)?;
+        report::write(workspace, args, clock, rows, folder)?;
         say::step(&format!("report: {}", folder.display()));
     }
     if !failed.is_empty() {

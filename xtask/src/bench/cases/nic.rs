@@ -3,6 +3,8 @@
 //! The same three programs as in `decap` take turns on the link. They are fed over the cable, so the driver's part of the
 //! work is in the figures, and the sender may be the limit: then nothing is lost.
 
+use std::thread;
+
 use anyhow::{Context, Result};
 use aya::{
     maps::{Map, xdp::DevMapHash},
@@ -54,7 +56,7 @@ struct End<'c> {
     cable: &'c Cable,
     generator: Generator<'c>,
     decapsulate: Xdp,
-    _daemon: Daemon,
+    daemon: Option<Daemon>,
 }
 
 impl<'c> End<'c> {
@@ -78,7 +80,7 @@ impl<'c> End<'c> {
         host.ns.run_in(|| devices.insert(sink, sink, Some(&program), 0))?;
         let pin = host.state().join("programs/uplink_xdp");
         let decapsulate = Xdp::from_pin(pin, XdpAttachType::Interface)?;
-        Ok(Self { cable, generator, decapsulate, _daemon: daemon })
+        Ok(Self { cable, generator, decapsulate, daemon: Some(daemon) })
     }
 
     fn measure(&mut self, bench: &Bench<'_>, keys: u32, size: u16) -> Result<Vec<Row>> {
@@ -126,5 +128,16 @@ impl<'c> End<'c> {
         };
         program.attach_to_link(link).context("cannot exchange the program of the uplink")?;
         Ok(())
+    }
+}
+
+/// The device is to come back without a program.
+impl Drop for End<'_> {
+    fn drop(&mut self) {
+        if let Some(daemon) = self.daemon.take()
+            && !thread::panicking()
+        {
+            daemon.stop();
+        }
     }
 }

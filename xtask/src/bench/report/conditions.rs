@@ -33,8 +33,8 @@ pub enum Clock {
 }
 
 impl Clock {
-    /// Finds out.
-    fn find() -> Self {
+    /// Finds out, best before there is anything else to do for the processor.
+    pub fn find() -> Self {
         match (Path::new(GUEST).exists(), counts_instructions()) {
             (false, _) => Self::Wall,
             (true, false) => Self::Emulated,
@@ -55,9 +55,8 @@ impl Clock {
 }
 
 /// A run with its results.
-pub fn describe(workspace: &Workspace, args: &Args, rows: Vec<Row>) -> Result<Run> {
+pub fn describe(workspace: &Workspace, args: &Args, clock: Clock, rows: Vec<Row>) -> Result<Run> {
     let cpus = thread::available_parallelism()?;
-    let clock = Clock::find();
     let arguments = arguments();
     let conditions = [
         ("kernel", first_line("/proc/sys/kernel/osrelease")),

@@ -20,6 +20,7 @@ use anyhow::{Context, Result};
 
 use super::{Args, row::Row};
 use crate::workspace::Workspace;
+pub use conditions::Clock;
 use run::Run;
 
 /// Prints the rows of a case on stdout.
@@ -36,9 +37,15 @@ pub fn show(rows: &[Row], json: bool) {
 
 /// Adds a run to the report in a folder, in place of an earlier one of the same command on the same kernel, and makes
 /// the page of all runs anew.
-pub fn write(workspace: &Workspace, args: &Args, rows: Vec<Row>, folder: &Path) -> Result<()> {
+pub fn write(
+    workspace: &Workspace,
+    args: &Args,
+    clock: Clock,
+    rows: Vec<Row>,
+    folder: &Path,
+) -> Result<()> {
     let kept = folder.join("runs");
-    conditions::describe(workspace, args, rows)?.save(&kept)?;
+    conditions::describe(workspace, args, clock, rows)?.save(&kept)?;
     let runs = Run::load_all(&kept)?;
     let plots = folder.join("plots");
     // Those of a run that was replaced may not be needed any more.
