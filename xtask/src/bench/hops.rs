@@ -125,6 +125,10 @@ impl Row {
         // Without GRO a veth device without XDP takes no frames of the built-in generator.
         one.ns.offload("port0", "gro on");
         let (here, there) = (one.ns.mac("eth0"), two.ns.mac("eth0"));
+        // Room for every tunnel's headers around the largest packets.
+        for host in [one, two] {
+            host.ns.ip("link set eth0 mtu 1600");
+        }
         for (host, remote, mac) in [(one, UNDERLAY[1], there), (two, UNDERLAY[0], here)] {
             host.ns.ip(&format!("neigh replace {remote} lladdr {} dev eth0", text(mac)));
         }

@@ -119,8 +119,11 @@ pub fn verb(workspace: &Workspace, args: &Args) -> Result<ExitCode> {
     );
     let tools = [tools::NETWORK, TOOLS].concat();
     tools::bring(&tools, "what the benchmarks run", args.install)?;
-    build::all(workspace, args.install)?;
-    build::tenants_tool(workspace)?;
+    // `vm` has built what its guest runs; to find that out anew takes the guest minutes.
+    if !report::in_guest() {
+        build::all(workspace, args.install)?;
+        build::tenants_tool(workspace)?;
+    }
     // SAFETY: xtask has a single thread up to here.
     unsafe { env::set_var("XGRE", workspace.xgre()) };
     testbed::isolate().map_err(Error::msg)?;

@@ -97,7 +97,10 @@ fn kernel_decapsulation<'s>(of: impl Fn(Hops) -> Option<&'s Series>) -> Option<S
 pub fn present(bench: &Bench<'_>, ways: &[Hops]) -> Vec<Hops> {
     let is_there = |hops: &&Hops| match hops.missing() {
         Some(why) => {
-            bench.progress.suspend(|| say::skipped(hops.name(), &why));
+            // Said of the whole way already.
+            if !matches!(hops, Hops::Half { .. }) {
+                bench.progress.suspend(|| say::skipped(hops.name(), &why));
+            }
             false
         }
         None => true,

@@ -35,7 +35,7 @@ pub enum Clock {
 impl Clock {
     /// Finds out, best before there is anything else to do for the processor.
     pub fn find() -> Self {
-        match (Path::new(GUEST).exists(), counts_instructions()) {
+        match (in_guest(), counts_instructions()) {
             (false, _) => Self::Wall,
             (true, false) => Self::Emulated,
             (true, true) => Self::Instructions,
@@ -52,6 +52,11 @@ impl Clock {
             }
         }
     }
+}
+
+/// Whether this is the guest of `cargo xtask vm`.
+pub fn in_guest() -> bool {
+    Path::new(GUEST).exists()
 }
 
 /// A run with its results.

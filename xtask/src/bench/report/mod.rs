@@ -20,7 +20,7 @@ use anyhow::{Context, Result};
 
 use super::{Args, row::Row};
 use crate::workspace::Workspace;
-pub use conditions::Clock;
+pub use conditions::{Clock, in_guest};
 use run::Run;
 
 /// Prints the rows of a case on stdout.
