@@ -44,7 +44,7 @@ impl Series {
         let count = self.0.len() as f64;
         let mean = self.0.iter().sum::<f64>() / count;
         let variance = self.0.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / count;
-        variance.sqrt() / mean
+        variance.sqrt() / mean.abs()
     }
 
     /// Figures made of those of two candidates, round by round.
