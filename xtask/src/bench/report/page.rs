@@ -61,8 +61,9 @@ const METHODS: &[(&str, &str)] = &[
          vSwitch's kernel module with the flows that its daemon would enter, without the daemon: nothing disturbs it. *xgre-tc*: TC at both hosts; \
          *xgre-xdp*: native XDP decapsulation at the second, where veth must copy every packet for XDP. xgre switches \
          point to point, without bridge or routes: that is what it is for, and unfair to peers that look up more. Neighbours are \
-         entered beforehand. `pace` *window*: the source had to wait for the receiver, for otherwise packets were lost. A peer that the kernel lacks is left \
-         out; the run says so.",
+         entered beforehand. `pace` *window*: the source had to wait for the receiver, for otherwise packets were lost. A peer that the kernel lacks is left out; the run says \
+         so. `part` *decapsulation*: what the second host does for *gre* more than for *route*, each taken as the whole way less the way \
+         that ends where the second host receives.",
     ),
     (
         "nic",
