@@ -79,8 +79,12 @@ pub fn verb(workspace: &Workspace, args: &Args) -> Result<ExitCode> {
     if !args.exec {
         // The guest compiles nothing.
         build::all(workspace, args.install)?;
-        if command.first().is_some_and(|verb| verb == "test") {
-            command.splice(1..1, suite::bring(workspace, args.install)?);
+        match command.first().map(String::as_str) {
+            Some("test") => {
+                command.splice(1..1, suite::bring(workspace, args.install)?);
+            }
+            Some("bench") => build::tenants_tool(workspace)?,
+            _ => {}
         }
         let xtask = env::current_exe().context("where is xtask?")?;
         command.insert(0, xtask.display().to_string());
