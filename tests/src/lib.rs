@@ -18,6 +18,7 @@
 //! - [`host`]: a namespace with `xgre` and its state; [`topology`]: hosts ready joined.
 //! - [`traffic`]: ping, TCP and UDP with a result.
 //! - [`capture`]: frames off and onto an interface; [`packet`]: frames built in words.
+//! - [`Tap`]: a tap device that is read.
 //! - [`ovs`]: Open vSwitch as a peer.
 //! - [`suite`]: test cases that say what they need and are skipped loudly.
 
@@ -33,6 +34,7 @@ pub mod netns;
 pub mod ovs;
 pub mod packet;
 pub mod suite;
+mod tap;
 pub mod topology;
 pub mod traffic;
 
@@ -44,6 +46,7 @@ pub use self::{
     link::{bridge, veth},
     netns::Netns,
     ovs::OpenVswitch,
+    tap::Tap,
     topology::two_hosts,
     traffic::Ping,
 };

@@ -135,11 +135,15 @@ pub async fn describe(
     Ok(Port { ifindex: link.ifindex, delivery, ends: Ends::new(station, own) })
 }
 
-/// How decapsulated packets reach a device: XDP redirects only to what transmits the frames.
+/// How decapsulated packets reach a device: XDP redirects to a NIC or tap that transmits the frames.
+///
+/// Not to a veth device, even while its other end takes them (XDP or GRO is on there): behind it is a local
+/// receiver, and what comes by TC keeps the merging, and the marks of checksums that a sender on this machine left partial.
 ///
 /// # Errors
 /// The kernel does not answer.
 pub async fn delivery(netlink: &Netlink, link: &Link) -> Result<Delivery> {
-    let transmits = netlink.transmits_xdp(link).await?;
-    Ok(if transmits { Delivery::REDIRECT } else { Delivery::PASS })
+    let is_pair = link.peer.is_some();
+    let redirect = !is_pair && netlink.transmits_xdp(link).await?;
+    Ok(if redirect { Delivery::REDIRECT } else { Delivery::PASS })
 }
