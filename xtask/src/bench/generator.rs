@@ -136,6 +136,27 @@ impl<'n> Generator<'n> {
             // GRE frames that begin as socket buffers cost more than what they are to measure.
             Kind::Auto => frames == Frames::Plain && Pktgen::bring().is_ok(),
         };
+        Self::with(bench, wire, frames, draws, pktgen, cpu)
+    }
+
+    /// The same with live frames, whatever was asked for: a receiver in XDP wants no socket buffers.
+    pub fn load_live(
+        bench: &Bench<'_>,
+        wire: &'n Netns,
+        frames: Frames,
+        draws: &[u32],
+    ) -> Result<Self> {
+        Self::with(bench, wire, frames, draws, None, OneCpu::new()?)
+    }
+
+    fn with(
+        bench: &Bench<'_>,
+        wire: &'n Netns,
+        frames: Frames,
+        draws: &[u32],
+        pktgen: Option<Pktgen<'n>>,
+        cpu: OneCpu,
+    ) -> Result<Self> {
         ensure!(draws.len().is_power_of_two(), "{} draws are no power of two", draws.len());
         let mask = draws.len() as u32 - 1;
         let object = bench.workspace.ebpf_object().with_file_name("gre-bench");

@@ -1,4 +1,4 @@
-//! Encapsulation in TC: `port_tc` on a veth device, fed with live frames that become socket buffers there, or by
+//! Encapsulation. First in TC: `port_tc` on a veth device, fed with live frames that become socket buffers there, or by
 //! pktgen.
 //!
 //! A program that only redirects takes turns with it on the same link. The uplink is a dummy device or, in kernels
@@ -10,7 +10,7 @@ use aya::programs::{
     links::{FdLink, PinnedLink},
     tc::{SchedClassifierLink, TcHandle},
 };
-use testbed::{Host, packet::PEER_MAC, topology};
+use testbed::{Daemon, Host, packet::PEER_MAC, topology};
 
 use crate::bench::{
     Bench,
@@ -40,16 +40,7 @@ pub fn run(bench: &Bench<'_>) -> Result<Vec<Row>> {
     if !host.ns.exec("ip link add uplink0 type dummy").status.success() {
         host.ns.ip("tuntap add uplink0 mode tap");
     }
-    host.ns.ip("link set uplink0 up");
-    // The wire's end is a port here; the tunnel leaves on the other side.
-    host.ns.ip("addr flush dev eth0");
-    host.ns.ip("addr add 192.0.2.1/24 dev uplink0");
-    host.ns.ip("neigh add 192.0.2.2 lladdr 02:00:00:00:00:ee dev uplink0");
-    let _daemon = host.start("--iface uplink0 --mode tc");
-    host.xgre("tunnel add t --local 192.0.2.1 --remote 192.0.2.2").ok();
-    host.xgre("tenant add blue --key 10 --tunnel t").ok();
-    let station = PEER_MAC.map(|byte| format!("{byte:02x}")).join(":");
-    host.xgre(&format!("port add blue eth0 --mac {station}")).ok();
+    let _daemon = tenant_on_wire(&host, "tc");
 
     let draws = bench.args.distribution.draw(1);
     let mut generator = Generator::load(bench, &wire, Frames::Plain, &draws)?;
@@ -93,7 +84,22 @@ pub fn run(bench: &Bench<'_>) -> Result<Vec<Row>> {
     }
     let counted = host.tenant_stats("blue")["tx"]["packets"].as_u64();
     ensure!(counted == Some(encapsulated), "xgre counted {counted:?}, {encapsulated} were sent");
+    rows.extend(super::encap_xdp::run(bench)?);
     Ok(rows)
+}
+
+/// Makes the host's end of the wire the port of a tenant; its tunnel leaves by `uplink0`.
+pub fn tenant_on_wire(host: &Host, mode: &str) -> Daemon {
+    host.ns.ip("link set uplink0 up");
+    host.ns.ip("addr flush dev eth0");
+    host.ns.ip("addr add 192.0.2.1/24 dev uplink0");
+    host.ns.ip("neigh add 192.0.2.2 lladdr 02:00:00:00:00:ee dev uplink0");
+    let daemon = host.start("--iface uplink0 --mode tc");
+    host.xgre("tunnel add t --local 192.0.2.1 --remote 192.0.2.2").ok();
+    host.xgre("tenant add blue --key 10 --tunnel t").ok();
+    let station = PEER_MAC.map(|byte| format!("{byte:02x}")).join(":");
+    host.xgre(&format!("port add blue eth0 --mac {station} --mode {mode}")).ok();
+    daemon
 }
 
 /// Puts a program on the port, in place of the one that is there.

@@ -3,6 +3,7 @@
 mod cli;
 mod decap;
 mod encap;
+mod encap_xdp;
 mod latency;
 mod load;
 mod memory;
@@ -31,7 +32,7 @@ pub enum Case {
     Decap,
     /// Decapsulation in XDP on a device of its own: see --iface
     Nic,
-    /// Encapsulation in TC, packets per second
+    /// Encapsulation in TC and in XDP, packets per second
     Encap,
     /// A packet's whole way through a tunnel, beside the kernel's tunnels and ways without any
     Path,

@@ -1,0 +1,97 @@
+//! Encapsulation in XDP: `port_xdp` on a veth device, fed with live frames, sending by redirect.
+//!
+//! A program that only redirects takes turns with it on the same link. The uplink is a tap device; where it would
+//! transmit, a program counts and discards. One device feeds one tenant: what more tenants cost is not in these figures.
+
+use anyhow::{Context, Result, ensure};
+use aya::{
+    maps::{Map, xdp::DevMapHash},
+    programs::{
+        Xdp,
+        links::{FdLink, PinnedLink},
+        xdp::XdpLink,
+    },
+};
+use aya_obj::programs::XdpAttachType;
+use testbed::{Host, topology};
+
+use super::encap::tenant_on_wire;
+use crate::bench::{
+    Bench, batch,
+    generator::{Frames, Generator},
+    rounds::{Series, interleave},
+    row::Row,
+};
+
+/// What the port does with a packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Candidate {
+    Redirect,
+    Encapsulate,
+}
+
+/// Measures every size.
+pub fn run(bench: &Bench<'_>) -> Result<Vec<Row>> {
+    bench.doing("set up");
+    let (host, wire) = topology::sensor();
+    host.ns.ip("tuntap add uplink0 mode tap");
+    let _daemon = tenant_on_wire(&host, "native");
+
+    let draws = bench.args.distribution.draw(1);
+    let mut generator = Generator::load_live(bench, &wire, Frames::Plain, &draws)?;
+    let uplink = host.ns.ifindex("uplink0");
+    generator.set_sink(&host.ns, uplink)?;
+    let devices = Map::from_map_data(batch::open(&host.state().join("maps/UPLINK_DEVICES"))?)?;
+    let mut devices = DevMapHash::try_from(devices)?;
+    let sink = generator.sink()?;
+    host.ns.run_in(|| devices.insert(uplink, uplink, Some(&sink), 0))?;
+    let pin = host.state().join("programs/port_xdp");
+    let mut encapsulate = Xdp::from_pin(pin, XdpAttachType::Interface)?;
+    let mut encapsulated = 0;
+    let mut rows = Vec::new();
+    for &size in &bench.args.sizes {
+        bench.doing(format!("{size} bytes"));
+        generator.set_size(size, host.ns.mac("eth0"))?;
+        let candidates = [Candidate::Redirect, Candidate::Encapsulate];
+        let measured = interleave(&candidates, bench.args.runs, |&candidate| {
+            let program = match candidate {
+                Candidate::Redirect => generator.program("redirect")?,
+                Candidate::Encapsulate => &mut encapsulate,
+            };
+            attach(program, &host)?;
+            let before = generator.arrived()?[0];
+            let rate = generator.rate(bench.span(), |generator| Ok(generator.arrived()?[0]));
+            if candidate == Candidate::Encapsulate {
+                encapsulated += generator.arrived()?[0] - before;
+            }
+            rate
+        })?;
+        let [redirect, encap] = <[Series; 2]>::try_from(measured).expect("as many as candidates");
+        let added = encap.with(&redirect, |encap, redirect| 1e3 / encap - 1e3 / redirect);
+        let ratio = encap.over(&redirect);
+        rows.push(
+            Row::new("encap")
+                .with("hook", "port_xdp")
+                .with("generator", generator.name())
+                .with("keys", 1)
+                .with("size", size)
+                .measured("mpps", encap.median())
+                .measured("baseline_mpps", redirect.median())
+                .measured("ratio", ratio.median())
+                .measured("added_ns", added.median())
+                .with("runs", bench.args.runs)
+                .measured("cv", ratio.cv()),
+        );
+    }
+    let counted = host.tenant_stats("blue")["tx"]["packets"].as_u64();
+    ensure!(counted == Some(encapsulated), "xgre counted {counted:?}, {encapsulated} were sent");
+    Ok(rows)
+}
+
+/// Puts a program on the port, in place of the one that is there.
+fn attach(program: &mut Xdp, host: &Host) -> Result<()> {
+    let pin = host.state().join(format!("links/port_xdp-{}", host.ns.ifindex("eth0")));
+    let link = XdpLink::try_from(FdLink::from(PinnedLink::from_pin(pin)?))?;
+    program.attach_to_link(link).context("cannot exchange the program of the port")?;
+    Ok(())
+}
