@@ -129,14 +129,6 @@ impl Span {
         }
         address.map(|_| words)
     }
-
-    #[inline(always)]
-    fn write<T: Copy>(self, offset: usize, value: T) -> Option<()> {
-        let address = self.at(offset, size_of::<T>())?;
-        // SAFETY: as in `read`; the kernel lets XDP and TC programs write to the packet they own.
-        unsafe { (address as *mut T).write_unaligned(value) };
-        Some(())
-    }
 }
 
 /// A frame in the driver.
@@ -220,7 +212,21 @@ impl Packet for XdpPacket<'_> {
 /// Writes bytes into a frame in the driver.
 #[inline(always)]
 pub fn write_xdp<const N: usize>(ctx: &XdpContext, offset: usize, bytes: [u8; N]) -> Option<()> {
-    XdpPacket::span(ctx).write(offset, bytes)
+    let mut address = XdpPacket::span(ctx).at(offset, N)?;
+    let words = bytes.chunks_exact(size_of::<u32>());
+    let rest = words.remainder();
+    for word in words {
+        let Ok(word) = word.try_into() else { return None };
+        // SAFETY: the range was compared with the end of the packet; the kernel lets XDP programs write to it.
+        unsafe { store::<32>(address, u32::from_ne_bytes(word)) };
+        address += size_of::<u32>();
+    }
+    for byte in rest {
+        // SAFETY: as above.
+        unsafe { (address as *mut u8).write(*byte) };
+        address += 1;
+    }
+    Some(())
 }
 
 /// Writes the Ethernet header of a frame in the driver.
