@@ -7,12 +7,14 @@
 //! - [`packet`]: the trait [`Packet`](packet::Packet), bounded reads of a frame.
 //! - [`tables`]: map keys and values, and the trait [`Tables`](tables::Tables) over them.
 //! - [`decap`], [`encap`]: the decisions, from a packet and the tables to a verdict.
+//! - [`flow`]: which flow an inner packet belongs to.
 //! - [`verdict`]: [`Verdict`](verdict::Verdict) and every reason to pass or drop.
 #![cfg_attr(not(any(test, feature = "user")), no_std)]
 #![deny(unsafe_code)]
 
 pub mod decap;
 pub mod encap;
+pub mod flow;
 pub mod packet;
 #[cfg(feature = "user")]
 mod pod;

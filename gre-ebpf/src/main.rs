@@ -4,6 +4,7 @@
 //! - [`maps`] has the maps, and the tables that decisions read.
 //! - [`rewrite`] makes or takes room and writes headers.
 //! - [`count`] has the counters.
+//! - [`steer`] spreads flows over CPUs.
 //! - [`verifier`] tells the verifier what it does not see.
 #![cfg_attr(target_arch = "bpf", no_std, no_main, feature(asm_experimental_arch))]
 #![cfg_attr(
@@ -20,6 +21,7 @@ mod count;
 mod maps;
 mod packet;
 mod rewrite;
+mod steer;
 mod verifier;
 
 use core::ptr;
@@ -49,13 +51,25 @@ use crate::{
 /// Decapsulates in the driver.
 #[xdp(frags)]
 pub fn uplink_xdp(ctx: XdpContext) -> u32 {
-    uplink_xdp_verdict(&ctx, decap(&XdpPacket::with_frags(&ctx), &Maps))
+    uplink_xdp_verdict(&ctx, Hook::UPLINK_XDP, &XdpPacket::with_frags(&ctx))
 }
 
 /// The same for kernels before 5.18, where XDP knows no fragments.
 #[xdp]
 pub fn uplink_xdp_linear(ctx: XdpContext) -> u32 {
-    uplink_xdp_verdict(&ctx, decap(&XdpPacket::linear(&ctx), &Maps))
+    uplink_xdp_verdict(&ctx, Hook::UPLINK_XDP, &XdpPacket::linear(&ctx))
+}
+
+/// The same on the CPU to which `uplink_xdp` has sent a frame.
+#[xdp(map = "cpumap", frags)]
+pub fn uplink_cpu(ctx: XdpContext) -> u32 {
+    uplink_xdp_verdict(&ctx, Hook::UPLINK_CPU, &XdpPacket::with_frags(&ctx))
+}
+
+/// See [`uplink_xdp_linear`].
+#[xdp(map = "cpumap")]
+pub fn uplink_cpu_linear(ctx: XdpContext) -> u32 {
+    uplink_xdp_verdict(&ctx, Hook::UPLINK_CPU, &XdpPacket::linear(&ctx))
 }
 
 /// Decapsulates what XDP did not take, and hands over what it did.
@@ -115,13 +129,19 @@ pub fn port_tc(ctx: TcContext) -> i32 {
 }
 
 #[inline(always)]
-fn uplink_xdp_verdict(ctx: &XdpContext, verdict: Verdict<Decap>) -> u32 {
-    let hook = HookKey { ifindex: IfIndex(ctx.ingress_ifindex() as u32), hook: Hook::UPLINK_XDP };
-    match verdict {
+fn uplink_xdp_verdict(ctx: &XdpContext, hook: Hook, packet: &XdpPacket<'_>) -> u32 {
+    let hook = HookKey { ifindex: IfIndex(ctx.ingress_ifindex() as u32), hook };
+    match decap(packet, &Maps) {
         Verdict::Pass(reason) => pass_xdp(ctx, hook, reason),
         Verdict::Drop(discard) => drop_xdp(ctx, hook, discard),
         Verdict::Forward(plan) => {
-            let Some(way) = way_to_port(ctx, &plan) else {
+            if hook.hook == Hook::UPLINK_XDP
+                && let Some(action) = steer::to_other_cpu(packet, &plan)
+            {
+                // Counted there.
+                return action;
+            }
+            let Some(way) = way_to_port(ctx, hook.hook, packet, &plan) else {
                 return pass_xdp(ctx, hook, PassReason::LeftToTc);
             };
             match deliver_xdp(ctx, hook.ifindex, &plan, way) {
@@ -180,14 +200,22 @@ fn way_to_uplink(ctx: &XdpContext, packet: &XdpPacket<'_>, plan: &Encap) -> Opti
 
 /// How XDP gets a packet to its port; `None`: it cannot. Nothing has changed then.
 #[inline(always)]
-fn way_to_port(ctx: &XdpContext, plan: &Decap) -> Option<Delivery> {
+fn way_to_port(
+    ctx: &XdpContext,
+    hook: Hook,
+    packet: &XdpPacket<'_>,
+    plan: &Decap,
+) -> Option<Delivery> {
     if is_generic() {
         // Metadata does not survive the copies that generic XDP makes. Its redirect discards what is
         // longer than the device's MTU: merged packets.
         return rewrite::fits(ctx, plan).then_some(Delivery::REDIRECT);
     }
     match plan.port.delivery {
-        Delivery::REDIRECT => Some(Delivery::REDIRECT),
+        // Few devices transmit fragments.
+        Delivery::REDIRECT => packet.is_linear().then_some(Delivery::REDIRECT),
+        // Where `uplink_cpu` passes a frame it loses its metadata (before Linux 6.15).
+        _ if hook == Hook::UPLINK_CPU => None,
         _ => rewrite::reserve_handover(ctx).is_ok().then_some(Delivery::PASS),
     }
 }

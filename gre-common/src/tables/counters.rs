@@ -54,9 +54,12 @@ impl Hook {
     pub const PORT_TC: Self = Self(2);
     /// XDP on a port.
     pub const PORT_XDP: Self = Self(3);
+    /// The CPU to which XDP on an uplink has sent a packet.
+    pub const UPLINK_CPU: Self = Self(4);
 
     /// Every hook.
-    pub const ALL: [Self; 4] = [Self::UPLINK_XDP, Self::UPLINK_TC, Self::PORT_TC, Self::PORT_XDP];
+    pub const ALL: [Self; 5] =
+        [Self::UPLINK_XDP, Self::UPLINK_CPU, Self::UPLINK_TC, Self::PORT_TC, Self::PORT_XDP];
 
     /// Its program's name.
     pub const fn name(self) -> &'static str {
@@ -64,13 +67,14 @@ impl Hook {
             Self::UPLINK_XDP => "uplink_xdp",
             Self::UPLINK_TC => "uplink_tc",
             Self::PORT_TC => "port_tc",
+            Self::UPLINK_CPU => "uplink_cpu",
             _ => "port_xdp",
         }
     }
 
     /// Whether its program is an XDP program, else TC.
     pub const fn is_xdp(self) -> bool {
-        matches!(self, Self::UPLINK_XDP | Self::PORT_XDP)
+        matches!(self, Self::UPLINK_XDP | Self::UPLINK_CPU | Self::PORT_XDP)
     }
 }
 

@@ -1,5 +1,6 @@
 //! `xgre run`
 
+use anyhow::ensure;
 use clap::ValueEnum;
 
 use crate::{
@@ -20,6 +21,10 @@ pub struct Args {
     /// Drop GRE packets to a tunnel's address that match no binding, instead of passing them on.
     #[arg(long)]
     strict: bool,
+    /// inner: spread the flows inside a tunnel, all of whose packets a NIC puts on one CPU, over all CPUs. Needs native
+    /// XDP.
+    #[arg(long, value_enum)]
+    steer: Option<Steer>,
     /// Leave the programs attached at the end.
     #[arg(long)]
     keep: bool,
@@ -39,6 +44,11 @@ enum Mode {
     Tc,
 }
 
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Steer {
+    Inner,
+}
+
 impl From<Mode> for uplink::Mode {
     fn from(mode: Mode) -> Self {
         match mode {
@@ -51,6 +61,10 @@ impl From<Mode> for uplink::Mode {
 }
 
 pub async fn run(dir: &StateDir, args: Args) -> anyhow::Result<()> {
+    ensure!(
+        args.steer.is_none() || matches!(args.mode, Mode::Auto | Mode::Native),
+        "--steer needs XDP in the driver; leave it out, or use --mode native"
+    );
     let config = Config {
         uplinks: args.iface,
         mode: args.mode.into(),
@@ -59,6 +73,7 @@ pub async fn run(dir: &StateDir, args: Args) -> anyhow::Result<()> {
             strict: args.strict,
             max_tenants: args.max_tenants,
             generic: matches!(args.mode, Mode::Generic),
+            steer: args.steer.is_some(),
             debug: args.debug_datapath,
         },
     };

@@ -169,6 +169,10 @@ fn uplink_row(state: &State, uplink: &uplink::Named) -> anyhow::Result<UplinkRow
     if uplink.mode != UplinkMode::TC {
         let xdp = state.hook_totals(Hook::UPLINK_XDP, uplink.ifindex)?;
         hooks.insert(0, (Hook::UPLINK_XDP, xdp));
+        let cpu = state.hook_totals(Hook::UPLINK_CPU, uplink.ifindex)?;
+        if !cpu.is_empty() {
+            hooks.insert(1, (Hook::UPLINK_CPU, cpu));
+        }
     }
     Ok(UplinkRow {
         name: uplink.name.clone(),

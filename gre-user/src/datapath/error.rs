@@ -106,6 +106,9 @@ pub enum Error {
     /// What the programs tell cannot be read.
     #[error("cannot read what the programs tell: {}; run without --debug-datapath", chain(.0))]
     Log(aya_log::Error),
+    /// Nobody knows how many CPUs there are.
+    #[error("cannot read which CPUs are online: {0}; leave out --steer")]
+    Cpus(std::io::Error),
     /// The process cannot be told to end.
     #[error("cannot listen for signals: {0}")]
     Signal(#[from] std::io::Error),

@@ -11,7 +11,7 @@ use aya::{
 };
 use gre_common::tables::{DEFAULT_TENANTS, Hook, table};
 
-use super::{Error, Result};
+use super::{Error, Result, steer};
 use crate::state::{self, State, StateDir};
 
 static OBJECT: &[u8] = include_bytes_aligned!(concat!(env!("OUT_DIR"), "/gre-ebpf"));
@@ -63,6 +63,7 @@ impl Size {
 }
 
 /// How to load.
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of the command line")]
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Options {
     /// Drop GRE to a local address that matches no binding.
@@ -71,6 +72,8 @@ pub struct Options {
     pub max_tenants: Option<u32>,
     /// XDP is to run behind the driver.
     pub generic: bool,
+    /// Spread inner flows over the CPUs.
+    pub steer: bool,
     /// Have the programs tell about every packet.
     pub debug: bool,
 }
@@ -95,12 +98,18 @@ impl Programs {
         } else {
             options.max_tenants.unwrap_or(DEFAULT_TENANTS)
         };
-        let mut ebpf = open_object(dir, options, tenants, cookie)?;
+        let cpus = if options.steer { steer::cpus()? } else { Vec::new() };
+        let mut ebpf = open_object(dir, options, tenants, cookie, &cpus)?;
         if !adopted {
             State::initialize(dir, cookie)?;
         }
         let xdp_suffix = load_programs(&mut ebpf)?;
         let mut programs = Self { ebpf, xdp_suffix };
+        if options.steer {
+            let program = programs.xdp(Hook::UPLINK_CPU)?.fd().and_then(|fd| Ok(fd.try_clone()?));
+            let program = program.map_err(Error::program("use uplink_cpu"))?;
+            steer::make_queues(&mut programs.ebpf, &cpus, &program)?;
+        }
         programs.pin(dir)?;
         Ok(programs)
     }
@@ -145,16 +154,27 @@ fn random() -> u32 {
     RandomState::new().build_hasher().finish() as u32
 }
 
-fn open_object(dir: &StateDir, options: Options, tenants: u32, cookie: u32) -> Result<Ebpf> {
+fn open_object(
+    dir: &StateDir,
+    options: Options,
+    tenants: u32,
+    cookie: u32,
+    cpus: &[u32],
+) -> Result<Ebpf> {
     let level = if options.debug { aya_log::Level::Debug as u8 } else { 0 };
     let strict = u8::from(options.strict);
     let generic = u8::from(options.generic);
+    let steer = cpus.len() as u32;
+    let highest = cpus.iter().max().map_or(0, |cpu| *cpu);
     let mut loader = EbpfLoader::new();
     loader
         .override_global(aya_log::LEVEL, &level, true)
         .override_global("STRICT", &strict, true)
         .override_global("GENERIC", &generic, true)
-        .override_global("COOKIE", &cookie, true);
+        .override_global("COOKIE", &cookie, true)
+        .override_global("STEER", &steer, true)
+        .map_max_entries("CPU_QUEUES", highest + 1)
+        .map_max_entries("STEER_CPUS", steer.max(1));
     let mask = table::places_for(tenants) - 1;
     loader.override_global("PLACES_MASK", &mask, true);
     for (name, size) in MAPS {

@@ -37,6 +37,11 @@ pub struct HookTotals {
 }
 
 impl HookTotals {
+    /// Whether nothing happened.
+    pub fn is_empty(&self) -> bool {
+        self.passed.is_empty() && self.drops.is_empty()
+    }
+
     /// Packets passed.
     pub fn passed_total(&self) -> u64 {
         self.passed.iter().map(|(_, count)| count).sum()

@@ -26,6 +26,7 @@ impl State {
         let inserted = self.maps.uplinks.insert(uplink.ifindex, record, 0);
         inserted.map_err(Error::inserting("uplinks", max))?;
         self.register_hook(Hook::UPLINK_XDP, uplink.ifindex)?;
+        self.register_hook(Hook::UPLINK_CPU, uplink.ifindex)?;
         self.register_hook(Hook::UPLINK_TC, uplink.ifindex)
     }
 
@@ -60,6 +61,7 @@ impl State {
         self.set_transmits(ifindex, false)?;
         optional(self.maps.uplinks.remove(&ifindex))?;
         self.forget_hook(Hook::UPLINK_XDP, ifindex)?;
+        self.forget_hook(Hook::UPLINK_CPU, ifindex)?;
         self.forget_hook(Hook::UPLINK_TC, ifindex)
     }
 

@@ -11,6 +11,7 @@ mod peers;
 mod port_xdp;
 mod setup;
 mod statistics;
+mod steering;
 mod uplink;
 
 use std::process::ExitCode;
@@ -27,6 +28,7 @@ fn main() -> ExitCode {
         bad_input::cases(),
         containers::cases(),
         port_xdp::cases(),
+        steering::cases(),
         documents::cases(),
     ];
     testbed::suite::main(rooms.into_iter().flatten().collect())

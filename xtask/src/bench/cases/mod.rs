@@ -10,6 +10,7 @@ mod memory;
 mod nic;
 mod ovs;
 mod path;
+mod steer;
 mod tcp;
 mod verifier;
 
@@ -36,6 +37,8 @@ pub enum Case {
     Encap,
     /// A packet's whole way through a tunnel, beside the kernel's tunnels and ways without any
     Path,
+    /// Many flows of one tunnel, spread over the CPUs and not
+    Steer,
     /// One TCP connection, beside plain veth and kernel VXLAN
     Tcp,
     /// UDP round trips, beside plain veth and kernel VXLAN
@@ -60,6 +63,7 @@ impl Case {
             Self::Nic => nic::run(bench),
             Self::Encap => encap::run(bench),
             Self::Path => path::run(bench),
+            Self::Steer => steer::run(bench),
             Self::Tcp => tcp::run(bench),
             Self::Latency => latency::run(bench),
             Self::Ovs => ovs::run(bench),

@@ -49,8 +49,14 @@ const METHODS: &[(&str, &str)] = &[
     ),
     (
         "encap",
-        "`port_tc` on a device that receives socket buffers; a program that only redirects takes turns with it on the same link. \
-         The uplink is a device that counts and frees.",
+        "`port_tc` fed with live XDP frames over veth, which become socket buffers there; the baseline is a program that \
+         only redirects, on the same link. The uplink is a device that counts and frees. `port_xdp` gets the live frames themselves, and the baseline redirects \
+         in XDP; one device feeds one tenant.",
+    ),
+    (
+        "steer",
+        "Flows of one tunnel arrive on the CPU that makes them; `ratio` is what `run --steer inner` makes of the rate at \
+         which the tenant's IP stack receives. The baseline is the same without it.",
     ),
     (
         "path",

@@ -1,0 +1,72 @@
+//! Which flow an inner packet belongs to.
+
+use crate::{
+    decap::{Decap, Version},
+    packet::Packet,
+    wire::{ipv4, ipv6},
+};
+
+const PROTO_UDP: u8 = 17;
+/// "More fragments" and the fragment offset.
+const FRAGMENT: u16 = 0x3fff;
+
+/// A number that the packets of an inner flow have in common, and those of different flows seldom.
+///
+/// A flow is addresses, protocol, and the ports of TCP and UDP where the packet is no fragment; the MAC addresses
+/// where it is not IP. The two directions are two flows.
+#[inline(always)]
+pub fn hash<P: Packet + ?Sized>(packet: &P, plan: &Decap) -> u32 {
+    let offset = plan.inner_ip.offset;
+    let hash = match plan.inner_ip.version {
+        Version::V4 => v4(packet, offset),
+        Version::V6 => v6(packet, offset),
+        Version::NotIp => mix(0, words(packet.read(plan.strip))),
+    };
+    // The upper bits of a product depend on every bit of its factors.
+    (hash >> 32) as u32
+}
+
+#[inline(always)]
+fn v4<P: Packet + ?Sized>(packet: &P, offset: usize) -> u64 {
+    const FLAGS: usize = 6;
+    const PROTOCOL: usize = 9;
+    const ADDRESSES: usize = 12;
+    let header: [u8; ipv4::HEADER_LEN] = packet.read(offset).unwrap_or([0; ipv4::HEADER_LEN]);
+    let is_fragment = u16::from_be_bytes([header[FLAGS], header[FLAGS + 1]]) & FRAGMENT != 0;
+    let len = usize::from(header[0] & 0xf) * 4;
+    let ports = if is_fragment { 0 } else { ports(packet, offset + len, header[PROTOCOL]) };
+    mix(mix(ports, header[PROTOCOL].into()), words(packet.read(offset + ADDRESSES)))
+}
+
+#[inline(always)]
+fn v6<P: Packet + ?Sized>(packet: &P, offset: usize) -> u64 {
+    const NEXT_HEADER: usize = 6;
+    const ADDRESSES: usize = 8;
+    let [protocol] = packet.read(offset + NEXT_HEADER).unwrap_or([0]);
+    let mut hash = mix(ports(packet, offset + ipv6::HEADER_LEN, protocol), protocol.into());
+    for word in 0..4 {
+        hash = mix(hash, words(packet.read(offset + ADDRESSES + word * size_of::<u64>())));
+    }
+    hash
+}
+
+#[inline(always)]
+fn ports<P: Packet + ?Sized>(packet: &P, offset: usize, protocol: u8) -> u64 {
+    match protocol {
+        ipv4::PROTO_TCP | PROTO_UDP => {
+            u32::from_ne_bytes(packet.read(offset).unwrap_or([0; 4])).into()
+        }
+        _ => 0,
+    }
+}
+
+#[inline(always)]
+fn words(bytes: Option<[u8; 8]>) -> u64 {
+    u64::from_ne_bytes(bytes.unwrap_or([0; 8]))
+}
+
+/// Multiplication by the golden ratio (Knuth, The Art of Computer Programming, volume 3, section 6.4).
+#[inline(always)]
+const fn mix(hash: u64, word: u64) -> u64 {
+    (hash.rotate_left(32) ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+}

@@ -1,0 +1,98 @@
+//! `run --steer inner`: the flows inside a tunnel go to several CPUs.
+
+use std::thread;
+
+use serde_json::Value;
+use testbed::{
+    Host, Ping,
+    capture::send_frames,
+    packet::{Gre, IPV4, Udp},
+    suite::Case,
+    topology, traffic,
+};
+
+use crate::setup::{
+    Pair, Service, add_tenant, any_port, count, eventually, inner_addresses, total, tunnel,
+};
+
+const MIB: usize = 1 << 20;
+
+pub fn cases() -> Vec<Case> {
+    let mut cases = Vec::new();
+    for service in Service::ALL {
+        let name = format!("traffic is steered by inner flows, {service}");
+        cases.push(Case::new(name, move || crosses(service)));
+    }
+    cases.push(Case::new("inner flows go to different CPUs, and every packet is counted", spreads));
+    cases.push(Case::new("steering needs XDP in the driver", needs_native));
+    cases
+}
+
+fn crosses(service: Service) {
+    let (one, two) = testbed::two_hosts();
+    let daemons = [&one, &two].map(|host| host.start("--iface eth0 --mode native --steer inner"));
+    let pair = Pair { one, two, daemons };
+    for (host, local, remote, end) in
+        [(&pair.one, "192.0.2.1", "192.0.2.2", 1), (&pair.two, "192.0.2.2", "192.0.2.1", 2)]
+    {
+        tunnel(host, local, remote);
+        add_tenant(host, "blue", &format!("--key 10 --service {service}"));
+        inner_addresses(&host.ns, "blue0", end);
+        // On the way to another CPU a frame loses the mark of a checksum that its sender left partial. None that came
+        // from a wire has it.
+        host.ns.offload("blue0", "tx off");
+    }
+    for second in ["10.9.0.2", "fd09::2"] {
+        Ping::to(second).all_answered(&pair.one.ns);
+        for _ in 0..4 {
+            traffic::tcp(&pair.one.ns, (&pair.two.ns, any_port(second)), 2 * MIB);
+        }
+    }
+    let blue = pair.two.tenant_stats("blue");
+    assert_eq!(total(&blue["drops"]), 0, "{blue}");
+}
+
+/// What a hook of the uplink says; it is not listed before it has anything to say.
+fn hook(host: &Host, name: &str) -> Value {
+    let hooks = host.uplink_stats("eth0")["hooks"].as_array().expect("hooks").clone();
+    hooks.into_iter().find(|hook| hook["hook"] == name).unwrap_or_default()
+}
+
+fn spreads() {
+    const FLOWS: u16 = 32;
+    const TIMES: u64 = 5;
+    let cpus = thread::available_parallelism().expect("a number of CPUs").get();
+    assert!(cpus > 1, "one CPU has nobody to share with");
+    let (host, wire) = topology::sensor();
+    let _daemon = host.start("--iface eth0 --mode native --steer inner");
+    tunnel(&host, "192.0.2.1", "192.0.2.2");
+    add_tenant(&host, "blue", "--key 10");
+    let frames: Vec<_> = (0..FLOWS)
+        .map(|flow| {
+            let inner = Udp::new(&format!("10.9.1.{flow}"), "10.9.0.1", b"payload").ip();
+            let packet = Gre::new("192.0.2.2", "192.0.2.1", IPV4, inner).key(10);
+            packet.to_mac(host.ns.mac("eth0")).build()
+        })
+        .collect();
+    for _ in 0..TIMES {
+        send_frames(&wire, "eth0", frames.iter().map(Vec::as_slice));
+    }
+    let sent = TIMES * u64::from(FLOWS);
+    let received = || count(&host.tenant_stats("blue"), "/rx/packets");
+    eventually("every packet received", || received() >= sent);
+    assert_eq!(received(), sent);
+    // A port that XDP cannot redirect to gets what was steered from TC, on the CPU it was steered to.
+    let elsewhere = count(&hook(&host, "uplink_cpu"), "/passed/left_to_tc");
+    assert!(elsewhere > 0 && elsewhere < sent, "{elsewhere} of {sent} on another CPU");
+    assert_eq!(elsewhere % TIMES, 0, "a flow stays on its CPU");
+    assert_eq!(count(&hook(&host, "uplink_xdp"), "/passed/left_to_tc"), 0);
+}
+
+fn needs_native() {
+    let (host, _wire) = topology::sensor();
+    for mode in ["generic", "tc"] {
+        let refused = host.xgre(&format!("run --iface eth0 --mode {mode} --steer inner")).err();
+        assert!(refused.contains("--mode native"), "{refused}");
+    }
+    assert!(!host.state().exists());
+}
