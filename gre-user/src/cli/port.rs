@@ -68,7 +68,8 @@ pub struct Add {
     /// l3: MAC address of the station behind the interface.
     #[arg(long, value_parser = value::mac)]
     mac: Option<MacAddr>,
-    /// auto: native on a physical device whose driver has XDP, else tc; native: XDP in the driver, fastest, and
+    /// auto: native on a physical device whose driver has XDP and leaves VLAN tags in frames (`ethtool -K IFACE rxvlan
+    /// off`), else tc; native: XDP in the driver, fastest, and
     /// only right for packets that came from a wire; tc: no XDP.
     #[arg(long, value_enum, default_value = "auto")]
     mode: Mode,

@@ -9,7 +9,7 @@ use gre_common::{
 
 use super::{Error, Result, load::Programs, tc, xdp};
 use crate::{
-    netlink::{Netlink, link::Link},
+    netlink::{Netlink, ethtool, link::Link},
     state::StateDir,
 };
 
@@ -18,7 +18,7 @@ const CREATED_PREFIX: &str = "xgre-";
 /// What the user asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
-    /// XDP in the driver of a physical device, TC on a virtual one.
+    /// XDP in the driver of a physical device that leaves VLAN tags in frames, TC on any other.
     Auto,
     /// XDP in the driver or nothing.
     Native,
@@ -94,6 +94,8 @@ fn attach_xdp(program: &mut Xdp, dir: &StateDir, link: &Link, mode: PortMode) ->
             xdp::attach(program, link, XdpMode::Driver, &pin)
                 .map_err(|error| xdp::refused(link, XdpMode::Driver, &error))
         }
+        // XDP would take a VLAN's packets for the tenant's where their tag is gone; TC sees it.
+        PortMode::AUTO if ethtool::strips_vlan(&link.name) => xdp::detach(&pin),
         PortMode::AUTO => {
             // TC does the same, only slower.
             let _ = xdp::attach(program, link, XdpMode::Driver, &pin);

@@ -3,10 +3,12 @@
 //! - [`link`]: look up, create and delete interfaces.
 //! - [`next_hop`]: the way to a tunnel's remote address, down to the Ethernet header.
 //! - [`monitor`]: what changed.
+//! - [`ethtool`]: whether it takes VLAN tags out of frames.
 //! - [`generic`]: whether XDP may redirect to an interface.
 //!
 //! A socket sees the network namespace of the thread that opened it.
 
+pub mod ethtool;
 mod generic;
 pub mod link;
 pub mod monitor;

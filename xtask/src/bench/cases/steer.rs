@@ -31,6 +31,8 @@ pub fn run(bench: &Bench<'_>) -> Result<Vec<Row>> {
     host.ns.ip("route add local 10.8.0.0/16 dev lo");
     let _socket = host.ns.run_in(|| UdpSocket::bind(("0.0.0.0", PORT)))?;
 
+    // This thread stays on one of them.
+    let cpus = std::thread::available_parallelism()?.get();
     let draws = bench.args.distribution.draw(1);
     let mut generator = Generator::load(bench, &wire, Frames::Gre, &draws)?;
     let mut rows = Vec::new();
@@ -49,7 +51,7 @@ pub fn run(bench: &Bench<'_>) -> Result<Vec<Row>> {
         let ratio = on.over(&off);
         rows.push(
             Row::new("steer")
-                .with("cpus", std::thread::available_parallelism()?.get())
+                .with("cpus", cpus)
                 .with("size", size)
                 .measured("mpps", on.median())
                 .measured("baseline_mpps", off.median())
