@@ -15,6 +15,8 @@ pub enum Need {
     OpenVswitch,
     /// Whatever the case has looked at itself; else the reason why it cannot run.
     That(bool, &'static str),
+    /// This version of Linux, or a later one.
+    Linux(u32, u32),
 }
 
 impl Need {
@@ -25,8 +27,18 @@ impl Need {
             Self::OpenVswitch => OpenVswitch::available(),
             Self::That(true, _) => Ok(()),
             Self::That(false, reason) => Err(reason.to_owned()),
+            Self::Linux(major, minor) if kernel() >= (major, minor) => Ok(()),
+            Self::Linux(major, minor) => Err(format!("needs Linux {major}.{minor}")),
         }
     }
+}
+
+/// Version of the running kernel.
+fn kernel() -> (u32, u32) {
+    let name = nix::sys::utsname::uname().expect("the kernel's name");
+    let release = name.release().to_str().expect("a version in ASCII");
+    let mut numbers = release.split(['.', '-']).map(|part| part.parse().unwrap_or(0));
+    (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0))
 }
 
 /// What every case needs, besides root and xgre.
