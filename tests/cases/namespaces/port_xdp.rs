@@ -1,7 +1,7 @@
 //! Ports whose packets come from a wire: XDP encapsulates them.
 
 use testbed::{
-    Capture, Daemon, Frame, Host, Netns, Ping,
+    Capture, Daemon, Frame, Host, Netns, Ping, Tap,
     capture::send_frames,
     packet::{Udp, arp},
     suite::{Case, Need},
@@ -29,6 +29,7 @@ pub fn cases() -> Vec<Case> {
     cases.push(Case::new("XDP sends once the next hop is resolved", resolved_later));
     cases.push(Case::new("sums balance at a port with XDP", balances));
     let mut cases: Vec<_> = cases.into_iter().map(|case| case.needs(TRANSMISSION_KNOWN)).collect();
+    cases.push(Case::new("XDP sends to a tap", to_tap));
     cases.push(Case::new("XDP on a port outlives the daemon, and is adopted", adopted));
     cases.push(Case::new("a port's XDP comes and goes with the port", comes_and_goes));
     cases.push(Case::new("another's XDP program on a port stays", foreign));
@@ -128,6 +129,23 @@ fn uplink_without_xmit(service: Service) {
         });
         Ping::to("10.9.0.2").all_answered(&wired.wire);
     }
+}
+
+fn to_tap() {
+    const MARK: &[u8] = b"a mark that is seen";
+    let host = Host::new();
+    let uplink = Tap::new(&host.ns, "uplink0");
+    host.ns.ip("addr add 192.0.2.1/24 dev uplink0");
+    host.ns.ip("neigh add 192.0.2.2 lladdr 02:00:00:00:00:ee dev uplink0");
+    let _daemon = host.start("--iface uplink0 --mode tc");
+    tunnel(&host, "192.0.2.1", "192.0.2.2");
+    let wire = wired_port(&host, Service::L3, "--key 10");
+    let inner = Udp::new("10.9.0.1", "10.9.0.2", MARK);
+    let before = count(&hooks(&host)[0], "/passed/left_to_tc");
+    send_frames(&wire, "c0", [&inner.ethernet([2; 6], [3; 6])[..]]);
+    let sent = uplink.receive(MARK);
+    assert_eq!(sent[42..], inner.ip());
+    assert_eq!(count(&hooks(&host)[0], "/passed/left_to_tc"), before);
 }
 
 fn too_big() {
