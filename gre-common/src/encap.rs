@@ -12,9 +12,9 @@ use crate::{
     },
 };
 
-/// Outer headers without key: Ethernet, IPv4, GRE.
-pub const PLAIN_LEN: usize = ethernet::HEADER_LEN + ipv4::HEADER_LEN + gre::BASE_LEN;
-/// Outer headers with key.
+/// Outer headers behind the Ethernet header, without key: IPv4, GRE.
+pub const PLAIN_LEN: usize = ipv4::HEADER_LEN + gre::BASE_LEN;
+/// The same with key.
 pub const KEYED_LEN: usize = PLAIN_LEN + gre::FIELD_LEN;
 
 /// How to turn a tenant's packet into a GRE packet.
@@ -22,10 +22,10 @@ pub const KEYED_LEN: usize = PLAIN_LEN + gre::FIELD_LEN;
 pub struct Encap {
     /// Whose it is.
     pub tenant: TenantId,
-    /// The outer headers, complete.
-    pub headers: Headers,
-    /// Where the frame goes.
+    /// Where the frame goes, and its outer Ethernet header.
     pub next_hop: NextHop,
+    /// The outer headers behind that, complete.
+    pub headers: Headers,
     /// Bytes at the start of the frame that the outer headers replace: its Ethernet header for l3, none for l2.
     pub strip: usize,
     /// Bytes of the inner packet, with a VLAN tag that the device took out and that goes back in.
@@ -36,7 +36,7 @@ pub struct Encap {
     pub payload: Payload,
 }
 
-/// Outer headers: Ethernet, IPv4, GRE.
+/// Outer headers: IPv4, GRE.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Headers {
     /// Without key.
@@ -305,10 +305,9 @@ fn headers<T: Tables>(
         dst: tunnel.remote,
     }
     .emit();
-    let ethernet = tunnel.next_hop.ethernet;
     match tenant.out_key.into() {
-        Some(key) => Headers::Keyed(concat(ethernet, ip, gre::emit_keyed(inner.protocol, key))),
-        None => Headers::Plain(concat(ethernet, ip, gre::emit(inner.protocol))),
+        Some(key) => Headers::Keyed(concat(ip, gre::emit_keyed(inner.protocol, key))),
+        None => Headers::Plain(concat(ip, gre::emit(inner.protocol))),
     }
 }
 
@@ -320,17 +319,10 @@ fn outer_tos(tunnel: &Tunnel, inner: &Inner) -> u8 {
 }
 
 #[inline(always)]
-fn concat<const G: usize, const N: usize>(
-    ethernet: [u8; ethernet::HEADER_LEN],
-    ip: [u8; ipv4::HEADER_LEN],
-    gre: [u8; G],
-) -> [u8; N] {
-    const IP: usize = ethernet::HEADER_LEN;
-    const GRE: usize = IP + ipv4::HEADER_LEN;
-    const { assert!(GRE + G == N) }
+fn concat<const G: usize, const N: usize>(ip: [u8; ipv4::HEADER_LEN], gre: [u8; G]) -> [u8; N] {
+    const { assert!(ipv4::HEADER_LEN + G == N) }
     let mut headers = [0; N];
-    headers[..IP].copy_from_slice(&ethernet);
-    headers[IP..GRE].copy_from_slice(&ip);
-    headers[GRE..].copy_from_slice(&gre);
+    headers[..ipv4::HEADER_LEN].copy_from_slice(&ip);
+    headers[ipv4::HEADER_LEN..].copy_from_slice(&gre);
     headers
 }

@@ -109,7 +109,7 @@ pub fn reserve_headers(ctx: &XdpContext, plan: &Encap) -> Result {
         Headers::Plain(headers) => headers.len(),
         Headers::Keyed(headers) => headers.len(),
     };
-    let room = len - plan.strip;
+    let room = ethernet::HEADER_LEN + len - plan.strip;
     // SAFETY: the context is the one the kernel gave us.
     accepted(unsafe { bpf_xdp_adjust_head(ctx.ctx, -(room as i32)) })
 }
@@ -121,9 +121,10 @@ pub fn encap_xdp(ctx: &XdpContext, plan: &Encap) -> Result {
         // SAFETY: the context is the one the kernel gave us.
         accepted(unsafe { bpf_xdp_adjust_tail(ctx.ctx, -(plan.padding as i32)) })?;
     }
+    write_xdp(ctx, 0, plan.next_hop.ethernet).ok_or(Refused)?;
     match plan.headers {
-        Headers::Plain(headers) => write_xdp(ctx, 0, headers),
-        Headers::Keyed(headers) => write_xdp(ctx, 0, headers),
+        Headers::Plain(headers) => write_xdp(ctx, ethernet::HEADER_LEN, headers),
+        Headers::Keyed(headers) => write_xdp(ctx, ethernet::HEADER_LEN, headers),
     }
     .ok_or(Refused)
 }
@@ -176,20 +177,16 @@ fn announce(ctx: &TcContext, inner: Version) -> Result<usize> {
 pub fn encap_tc(ctx: &TcContext, plan: &Encap) -> Result {
     trim(ctx, plan.padding)?;
     match plan.headers {
-        Headers::Plain(headers) => encap_with(ctx, plan.payload, &headers),
-        Headers::Keyed(headers) => encap_with(ctx, plan.payload, &headers),
+        Headers::Plain(headers) => encap_with(ctx, plan, &headers),
+        Headers::Keyed(headers) => encap_with(ctx, plan, &headers),
     }
 }
 
 #[inline(always)]
-fn encap_with<const N: usize>(
-    ctx: &TcContext,
-    payload: encap::Payload,
-    headers: &[u8; N],
-) -> Result {
+fn encap_with<const N: usize>(ctx: &TcContext, plan: &Encap, network: &[u8; N]) -> Result {
     const GRE_OVER_IPV4: u64 = (BPF_F_ADJ_ROOM_ENCAP_L3_IPV4 | BPF_F_ADJ_ROOM_ENCAP_L4_GRE) as u64;
-    let (link, network) = headers.split_at(ethernet::HEADER_LEN);
-    match payload {
+    let outer_len = ethernet::HEADER_LEN + N;
+    match plan.payload {
         encap::Payload::Ip => {
             adjust_room(ctx, network.len() as i32, GRE_OVER_IPV4)?;
         }
@@ -197,12 +194,12 @@ fn encap_with<const N: usize>(
             let inner: [u8; ethernet::HEADER_LEN] = TcPacket::new(ctx).read(0).ok_or(Refused)?;
             if let Some(tag) = stripped_vlan(ctx) {
                 pop_stripped_vlan(ctx)?;
-                let room = N + ethernet::VLAN_TAG_LEN;
+                let room = outer_len + ethernet::VLAN_TAG_LEN;
                 adjust_room(ctx, room as i32, GRE_OVER_IPV4 | inner_ethernet(18))?;
-                store_tagged(ctx, N, &inner, tag)?;
+                store_tagged(ctx, outer_len, &inner, tag)?;
             } else {
-                adjust_room(ctx, N as i32, GRE_OVER_IPV4 | inner_ethernet(14))?;
-                store(ctx, N, &inner)?;
+                adjust_room(ctx, outer_len as i32, GRE_OVER_IPV4 | inner_ethernet(14))?;
+                store(ctx, outer_len, &inner)?;
             }
         }
         // `adjust_room` refuses what is not IP.
@@ -210,14 +207,14 @@ fn encap_with<const N: usize>(
             if let Some(tag) = stripped_vlan(ctx) {
                 let inner = TcPacket::new(ctx).read(0).ok_or(Refused)?;
                 pop_stripped_vlan(ctx)?;
-                push(ctx, N + ethernet::VLAN_TAG_LEN)?;
-                store_tagged(ctx, N, &inner, tag)?;
+                push(ctx, outer_len + ethernet::VLAN_TAG_LEN)?;
+                store_tagged(ctx, outer_len, &inner, tag)?;
             } else {
-                push(ctx, N)?;
+                push(ctx, outer_len)?;
             }
         }
     }
-    store_link(ctx, link)?;
+    store_link(ctx, &plan.next_hop.ethernet)?;
     store(ctx, ethernet::HEADER_LEN, network)
 }
 

@@ -35,10 +35,11 @@ impl Apply for Decap {
 impl Apply for Encap {
     fn apply(&self, frame: &[u8]) -> Vec<u8> {
         let inner = inner(frame, self.strip, self.inner_len, self.padding);
-        match &self.headers {
-            Headers::Plain(headers) => [&headers[..], inner].concat(),
-            Headers::Keyed(headers) => [&headers[..], inner].concat(),
-        }
+        let headers = match &self.headers {
+            Headers::Plain(headers) => &headers[..],
+            Headers::Keyed(headers) => &headers[..],
+        };
+        [&self.next_hop.ethernet, headers, inner].concat()
     }
 }
 
