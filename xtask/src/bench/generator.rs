@@ -129,14 +129,13 @@ impl<'n> Generator<'n> {
         frames: Frames,
         draws: &[u32],
     ) -> Result<Self> {
-        let cpu = OneCpu::new()?;
         let has_pktgen = match bench.args.generator {
             Kind::Pktgen => true,
             Kind::Builtin => false,
             // GRE frames that begin as socket buffers cost more than what they are to measure.
             Kind::Auto => frames == Frames::Plain && Pktgen::bring().is_ok(),
         };
-        Self::with(bench, wire, frames, draws, pktgen, cpu)
+        Self::with(bench, wire, frames, draws, has_pktgen)
     }
 
     /// The same with live frames, whatever was asked for: a receiver in XDP wants no socket buffers.
@@ -146,17 +145,17 @@ impl<'n> Generator<'n> {
         frames: Frames,
         draws: &[u32],
     ) -> Result<Self> {
-        Self::with(bench, wire, frames, draws, None, OneCpu::new()?)
+        Self::with(bench, (wire, "eth0"), frames, draws, false)
     }
 
     fn with(
         bench: &Bench<'_>,
-        wire: &'n Netns,
+        wire: End<'n>,
         frames: Frames,
         draws: &[u32],
-        pktgen: Option<Pktgen<'n>>,
-        cpu: OneCpu,
+        has_pktgen: bool,
     ) -> Result<Self> {
+        let cpu = OneCpu::new()?;
         ensure!(draws.len().is_power_of_two(), "{} draws are no power of two", draws.len());
         let mask = draws.len() as u32 - 1;
         let object = bench.workspace.ebpf_object().with_file_name("gre-bench");
