@@ -49,6 +49,13 @@ impl<T: Pod> Memory<T> {
         Ok(Self { bytes, len, _values: PhantomData })
     }
 
+    /// Memory that no program shares, filled with zeros as a new map is.
+    #[cfg(test)]
+    pub fn anonymous(len: u32) -> Self {
+        let bytes = MmapOptions::new().len(len as usize * Self::STRIDE).map_anon();
+        Self { bytes: bytes.expect("memory").into(), len, _values: PhantomData }
+    }
+
     /// Number of values.
     pub fn len(&self) -> u32 {
         self.len

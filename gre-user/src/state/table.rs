@@ -84,3 +84,73 @@ impl<E: Entry + Pod> Table<E> {
         self.entries.len() - 1
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use gre_common::{
+        tables::{Binding, BindingKey, Port, Service, TenantId, table},
+        wire::gre::GreKey,
+    };
+
+    use super::Table;
+    use crate::state::memory::Memory;
+
+    const ROOM: u32 = 512;
+
+    fn key(number: u32) -> BindingKey {
+        let (local, remote) = ([192, 0, 2, 1].into(), [192, 0, 2, 2].into());
+        BindingKey { local, remote, key: Some(GreKey(number)).into() }
+    }
+
+    fn table() -> Table<Binding> {
+        Table::new(Memory::anonymous(table::places_for(ROOM)))
+    }
+
+    /// What programs find is what userspace has entered, whatever came and went in between.
+    #[test]
+    fn programs_find_what_is_there() {
+        let (mut table, mut expected) = (table(), BTreeMap::new());
+        let mut random = 1u32;
+        for step in 0..4_000 {
+            // A linear congruential generator (Numerical Recipes): enough to mix up an order.
+            random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            let number = (random >> 16) % (ROOM * 2);
+            if expected.remove(&number).is_some() {
+                table.remove(&key(number));
+            } else if expected.len() < ROOM as usize {
+                let entry = Binding::new(key(number), TenantId(step), Service::L3, Port::NONE);
+                table.insert(&entry).expect("room");
+                expected.insert(number, TenantId(step));
+            }
+            assert_eq!(as_programs_see(&table, number), expected.get(&number).copied());
+        }
+        for number in 0..ROOM * 2 {
+            assert_eq!(as_programs_see(&table, number), expected.get(&number).copied(), "{number}");
+        }
+        assert_eq!(table.iter().count(), expected.len());
+    }
+
+    /// Places become vacant again: a search in a table that was emptied ends at once.
+    #[test]
+    fn an_emptied_table_is_vacant() {
+        let mut table = table();
+        for number in 0..ROOM {
+            let entry = Binding::new(key(number), TenantId(number), Service::L3, Port::NONE);
+            table.insert(&entry).expect("room");
+        }
+        for number in (0..ROOM).rev() {
+            table.remove(&key(number));
+        }
+        let left = (0..table.entries.len()).filter(|&place| table.decisive(place) != table::VACANT);
+        assert_eq!(left.count(), 0);
+    }
+
+    fn as_programs_see(table: &Table<Binding>, number: u32) -> Option<TenantId> {
+        let entries: Vec<_> =
+            (0..table.entries.len()).map(|place| table.entries.get(place)).collect();
+        let found = table::find(&key(number), table.mask(), |place| entries.get(place as usize));
+        found.map(|(_, binding)| binding.tenant)
+    }
+}

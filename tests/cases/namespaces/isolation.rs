@@ -4,7 +4,7 @@ use std::thread;
 
 use testbed::{Capture, Frame, Host, Netns, suite::Case, traffic::udp_echo};
 
-use crate::setup::{Mode, Pair, any_port, inner_addresses};
+use crate::setup::{Mode, Pair, any_port, inner_addresses, wait_for_carriers};
 
 const EXCHANGES: usize = 50;
 
@@ -29,6 +29,7 @@ fn container(host: &Host, device: &str, end: u8) -> Netns {
     let ns = Netns::new();
     host.ns.ip(&format!("link set {device} netns {}", ns.path()));
     inner_addresses(&ns, device, end);
+    wait_for_carriers(&host.ns);
     ns
 }
 

@@ -129,6 +129,17 @@ pub fn total(reasons: &Value) -> u64 {
     object.values().map(|n| n.as_u64().expect("a number")).sum()
 }
 
+/// Waits until every device that is up can transmit. The kernel notices a little later that both ends of a
+/// wire are up (`linkwatch`), and discards what is sent before.
+#[track_caller]
+pub fn wait_for_carriers(ns: &Netns) {
+    eventually("carriers", || {
+        let links = ns.json("link show up");
+        let mut links = links.as_array().expect("links").iter();
+        links.all(|link| link["operstate"] == "UP" || link["operstate"] == "UNKNOWN")
+    });
+}
+
 /// Waits, not long, until something is so.
 #[track_caller]
 pub fn eventually(what: &str, mut so: impl FnMut() -> bool) {

@@ -2,6 +2,10 @@
 
 use std::thread;
 
+use nix::{
+    sched::{CpuSet, sched_getaffinity, sched_setaffinity},
+    unistd::Pid,
+};
 use serde_json::Value;
 use testbed::{
     Host, Ping,
@@ -74,9 +78,12 @@ fn spreads() {
             packet.to_mac(host.ns.mac("eth0")).build()
         })
         .collect();
-    for _ in 0..TIMES {
-        send_frames(&wire, "eth0", frames.iter().map(Vec::as_slice));
-    }
+    // All arrive on one CPU: the wire delivers where its sender runs.
+    on_one_cpu(|| {
+        for _ in 0..TIMES {
+            send_frames(&wire, "eth0", frames.iter().map(Vec::as_slice));
+        }
+    });
     let sent = TIMES * u64::from(FLOWS);
     let received = || count(&host.tenant_stats("blue"), "/rx/packets");
     eventually("every packet received", || received() >= sent);
@@ -86,6 +93,21 @@ fn spreads() {
     assert!(elsewhere > 0 && elsewhere < sent, "{elsewhere} of {sent} on another CPU");
     assert_eq!(elsewhere % TIMES, 0, "a flow stays on its CPU");
     assert_eq!(count(&hook(&host, "uplink_xdp"), "/passed/left_to_tc"), 0);
+}
+
+/// Runs on one CPU, with all threads that are started meanwhile.
+fn on_one_cpu(work: impl FnOnce() + Send) {
+    const THIS_THREAD: Pid = Pid::from_raw(0);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            let allowed = sched_getaffinity(THIS_THREAD).expect("the CPUs of this thread");
+            let first = (0..CpuSet::count()).find(|&cpu| allowed.is_set(cpu) == Ok(true));
+            let mut one = CpuSet::new();
+            one.set(first.expect("a CPU")).expect("room in the set");
+            sched_setaffinity(THIS_THREAD, &one).expect("to stay on one CPU");
+            work();
+        });
+    });
 }
 
 fn needs_native() {

@@ -1,6 +1,6 @@
 //! The pinned programs of a host, run on single packets.
 
-use std::{collections::BTreeMap, fmt};
+use std::{collections::BTreeMap, fmt, sync::Mutex};
 
 use aya::{
     maps::{Map, MapData, xdp::DevMapHash},
@@ -14,7 +14,8 @@ use testbed::{Daemon, Host, Netns, capture::hex, topology::sensor};
 pub struct Programs {
     pub host: Host,
     _wire: Netns,
-    _daemon: Daemon,
+    /// Locked by nobody; several threads may have the programs run.
+    _daemon: Mutex<Daemon>,
     uplink_xdp: Xdp,
     uplink_tc: SchedClassifier,
     port_tc: SchedClassifier,
@@ -79,7 +80,7 @@ impl Programs {
             port_tc: SchedClassifier::from_pin(pin("port_tc")).expect("the port's program"),
             host,
             _wire: wire,
-            _daemon: daemon,
+            _daemon: Mutex::new(daemon),
         }
     }
 

@@ -1,5 +1,7 @@
 //! The uplink's programs, packet by packet. XDP and TC must agree with one table.
 
+use std::thread;
+
 use testbed::{
     capture::hex,
     packet::{IPV4, IPV6},
@@ -8,7 +10,7 @@ use testbed::{
 
 use crate::{
     programs::{Action, Counters, Hook, Programs, Ran, difference},
-    tables::{self, Expect, Row, TENANTS, blue, green, inner6, plain},
+    tables::{self, Expect, Row, TENANTS, blue, green, inner4, inner6, plain},
 };
 
 /// A name, options of `run`, and rows.
@@ -32,6 +34,7 @@ pub fn cases() -> Vec<Case> {
         let name = format!("on receipt: cut at every byte, {hook}");
         cases.push(Case::new(name, move || truncated(hook)));
     }
+    cases.push(Case::new("on receipt: counted exactly on several CPUs", several_cpus));
     let name = format!("on receipt: VLAN tags, {}", Hook::UplinkXdp);
     cases.push(Case::new(name, || run(Hook::UplinkXdp, "", &tables::vlan())));
     cases
@@ -55,6 +58,22 @@ fn run(hook: Hook, options: &str, rows: &[Row]) {
         }
     }
     assert!(wrong.is_empty(), "{} of {} rows:\n{}", wrong.len(), rows.len(), wrong.join("\n"));
+}
+
+/// One tenant's packets on all CPUs at once.
+fn several_cpus() {
+    const EACH: u64 = 1000;
+    let programs = Programs::with("", TENANTS);
+    let frame = blue().build();
+    let cpus = thread::available_parallelism().expect("a number of CPUs").get() as u64;
+    thread::scope(|scope| {
+        for _ in 0..cpus {
+            scope.spawn(|| (0..EACH).for_each(|_| drop(programs.receive(Hook::UplinkXdp, &frame))));
+        }
+    });
+    let counters = programs.counters();
+    assert_eq!(counters["/tenants/blue/rx/packets"], cpus * EACH);
+    assert_eq!(counters["/tenants/blue/rx/bytes"], cpus * EACH * inner4().len() as u64);
 }
 
 impl Expect {

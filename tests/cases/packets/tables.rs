@@ -42,7 +42,7 @@ pub enum Expect {
 }
 use Expect::{Delivered, Dropped, DroppedAtHook, Noted, Passed};
 
-fn inner4() -> Vec<u8> {
+pub fn inner4() -> Vec<u8> {
     Udp::new("10.9.0.2", "10.9.0.1", b"payload").ip()
 }
 
