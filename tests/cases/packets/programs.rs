@@ -4,7 +4,9 @@ use std::{collections::BTreeMap, fmt, sync::Mutex};
 
 use aya::{
     maps::{Map, MapData, xdp::DevMapHash},
-    programs::{SchedClassifier, TestRun, TestRunOptions, TestRunResult, Xdp, XdpMode},
+    programs::{
+        SchedClassifier, TestRun, TestRunAttrs, TestRunOptions, TestRunResult, Xdp, XdpMode,
+    },
 };
 use aya_obj::programs::XdpAttachType;
 use serde_json::Value;
@@ -95,6 +97,18 @@ impl Programs {
             }
             Hook::UplinkTc => self.classify(&self.uplink_tc, frame, eth0),
         }
+    }
+
+    /// A frame arrives at `eth0` in XDP, `times` over on this CPU, with everything that follows from it.
+    pub fn receive_live(&self, frame: &[u8], times: u32) {
+        let mut options = TestRunOptions::new();
+        options.data_in = Some(frame);
+        let context = xdp_md(frame.len(), self.host.ns.ifindex("eth0"));
+        options.ctx_in = Some(&context);
+        options.repeat = times;
+        options.attrs = TestRunAttrs::new().xdp_live_frames(64);
+        let ran = self.host.ns.run_in(|| self.uplink_xdp.test_run(options));
+        ran.expect("live frames");
     }
 
     /// A frame arrives at a tenant's created port from the host's side.

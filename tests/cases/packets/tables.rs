@@ -42,7 +42,7 @@ pub enum Expect {
 }
 use Expect::{Delivered, Dropped, DroppedAtHook, Noted, Passed};
 
-pub fn inner4() -> Vec<u8> {
+fn inner4() -> Vec<u8> {
     Udp::new("10.9.0.2", "10.9.0.1", b"payload").ip()
 }
 
@@ -50,7 +50,7 @@ pub fn inner6() -> Vec<u8> {
     Udp::new("fd09::2", "fd09::1", b"payload").ip()
 }
 
-fn inner2() -> Vec<u8> {
+pub fn inner2() -> Vec<u8> {
     Udp::new("10.9.0.2", "10.9.0.1", b"payload").ethernet([2, 0, 0, 0, 0, 1], [2, 0, 0, 0, 0, 2])
 }
 
