@@ -44,6 +44,14 @@ pub struct Decap {
     pub notice: Option<Notice>,
 }
 
+impl Decap {
+    /// Bytes of the frame received.
+    #[inline(always)]
+    pub const fn frame_len(&self) -> usize {
+        self.strip + self.inner_len + self.padding
+    }
+}
+
 /// An inner IP header as far as congestion is concerned.
 ///
 /// Not an `Option`: the compiler leaves the fields of `None` undefined and may all the same calculate
@@ -60,7 +68,8 @@ pub struct InnerIp {
     checksum: [u8; 2],
 }
 
-/// The version of an inner IP header.
+/// The version of an inner IP header. As wide as what stands next to it: padding would be copied byte by byte.
+#[repr(u32)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Version {
     /// There is no IP header.

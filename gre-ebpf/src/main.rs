@@ -213,7 +213,7 @@ fn way_to_port(
     }
     match plan.port.delivery {
         // Few devices transmit fragments.
-        Delivery::REDIRECT => packet.is_linear().then_some(Delivery::REDIRECT),
+        Delivery::REDIRECT => packet.begins_with(plan.frame_len()).then_some(Delivery::REDIRECT),
         // Where `uplink_cpu` passes a frame it loses its metadata (before Linux 6.15).
         _ if hook == Hook::UPLINK_CPU => None,
         _ => rewrite::reserve_handover(ctx).is_ok().then_some(Delivery::PASS),

@@ -160,6 +160,12 @@ impl<'a> XdpPacket<'a> {
         Self { ctx, len: ctx.data_end() - ctx.data() }
     }
 
+    /// Whether that many bytes are in its first buffer.
+    #[inline(always)]
+    pub fn begins_with(&self, len: usize) -> bool {
+        len <= self.ctx.data_end() - self.ctx.data()
+    }
+
     /// Whether all of it is in one buffer.
     #[inline(always)]
     pub fn is_linear(&self) -> bool {
