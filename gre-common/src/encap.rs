@@ -5,6 +5,7 @@ use crate::{
     tables::{DfPolicy, HopState, IfIndex, NextHop, Service, Tables, Tenant, TenantId, Tunnel},
     verdict::{DropReason, End, PassReason, Verdict},
     wire::{
+        be32::Be32,
         ecn::Ecn,
         ethernet::{self, EtherType},
         gre::{self, GreKey},
@@ -36,13 +37,32 @@ pub struct Encap {
     pub payload: Payload,
 }
 
+impl Encap {
+    /// Bytes of the tenant's frame, with a VLAN tag that the device took out.
+    #[inline(always)]
+    pub const fn frame_len(&self) -> usize {
+        self.strip + self.inner_len + self.padding
+    }
+}
+
 /// Outer headers: IPv4, GRE.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Headers {
     /// Without key.
-    Plain([u8; PLAIN_LEN]),
+    Plain([Be32; PLAIN_LEN / 4]),
     /// With key.
-    Keyed([u8; KEYED_LEN]),
+    Keyed([Be32; KEYED_LEN / 4]),
+}
+
+impl Headers {
+    /// Their words.
+    #[inline(always)]
+    pub const fn words(&self) -> &[Be32] {
+        match self {
+            Self::Plain(words) => words,
+            Self::Keyed(words) => words,
+        }
+    }
 }
 
 /// What an inner packet is.
@@ -98,7 +118,7 @@ fn plan<P: Packet + ?Sized, T: Tables>(
         next_hop: tunnel.next_hop,
         strip: inner.strip,
         inner_len: inner.len,
-        padding: packet.len() - inner.strip - (inner.len - inner.tag_len),
+        padding: inner.padding,
         payload: inner.payload,
     })
 }
@@ -117,6 +137,8 @@ struct Inner {
     strip: usize,
     /// Its bytes, with a VLAN tag that the device took out.
     len: usize,
+    /// Bytes of Ethernet padding behind it.
+    padding: usize,
     /// Bytes of that tag.
     tag_len: usize,
     /// Bytes of it before its network header.
@@ -213,11 +235,14 @@ impl Inner {
         let ip = InnerIp::read(packet, frame);
         if service == Service::L2 {
             let tag_len = if packet.has_stripped_vlan() { ethernet::VLAN_TAG_LEN } else { 0 };
+            let ip_end = frame.offset + ip.total_len;
+            let len = packet.behind(ip_end).map_or_else(|| packet.len(), |behind| ip_end + behind);
             return Ok(Self {
                 payload: if ip.present { Payload::EthernetIp } else { Payload::Ethernet },
                 protocol: EtherType::ETHERNET,
                 strip: 0,
-                len: packet.len() + tag_len,
+                len: len + tag_len,
+                padding: 0,
                 tag_len,
                 link_len: frame.offset + tag_len,
                 ip,
@@ -233,17 +258,19 @@ impl Inner {
         if ip.ttl == 0 {
             return Err(PassReason::TtlExpired.into());
         }
-        let room = packet.len() - frame.offset;
         // A merged packet may be longer than its length field can say (BIG TCP leaves it 0).
-        let len = if packet.segment_payload() > 0 { room } else { ip.total_len };
-        if len > room || ip.transport_offset > frame.offset + len {
-            return Err(DropReason::InnerLength.of(id).into());
-        }
+        let merged = packet.segment_payload() > 0;
+        let len = if merged { packet.len() - frame.offset } else { ip.total_len };
+        let padding = match packet.behind(frame.offset + len) {
+            Some(padding) if ip.transport_offset <= frame.offset + len => padding,
+            _ => return Err(DropReason::InnerLength.of(id).into()),
+        };
         Ok(Self {
             payload: Payload::Ip,
             protocol: frame.ether_type,
             strip: frame.offset,
             len,
+            padding,
             tag_len: 0,
             link_len: 0,
             ip,
@@ -263,7 +290,7 @@ fn fits<P: Packet + ?Sized>(packet: &P, tunnel: &Tunnel, inner: &Inner, outer_le
     };
     let overhead = outer_len - inner.len;
     let mtu = usize::from(tunnel.mtu);
-    overhead + len <= usize::from(tunnel.next_hop.mtu) && (mtu == 0 || len <= mtu + inner.link_len)
+    overhead + len <= tunnel.next_hop.mtu as usize && (mtu == 0 || len <= mtu + inner.link_len)
 }
 
 /// Length of the header that is repeated in front of each segment of a merged packet.
@@ -305,9 +332,16 @@ fn headers<T: Tables>(
         dst: tunnel.remote,
     }
     .emit();
+    let [start, fragment, transport, src, dst] = ip;
     match tenant.out_key.into() {
-        Some(key) => Headers::Keyed(concat(ip, gre::emit_keyed(inner.protocol, key))),
-        None => Headers::Plain(concat(ip, gre::emit(inner.protocol))),
+        Some(key) => {
+            let [gre, key] = gre::emit_keyed(inner.protocol, key);
+            Headers::Keyed([start, fragment, transport, src, dst, gre, key])
+        }
+        None => {
+            let gre = gre::emit(inner.protocol);
+            Headers::Plain([start, fragment, transport, src, dst, gre])
+        }
     }
 }
 
@@ -316,13 +350,4 @@ fn headers<T: Tables>(
 fn outer_tos(tunnel: &Tunnel, inner: &Inner) -> u8 {
     let dscp = tunnel.tos.resolve(inner.ip.inheritable(inner.ip.tos));
     (dscp & 0xfc) | Ecn::from_tos(inner.ip.tos).bits()
-}
-
-#[inline(always)]
-fn concat<const G: usize, const N: usize>(ip: [u8; ipv4::HEADER_LEN], gre: [u8; G]) -> [u8; N] {
-    const { assert!(ipv4::HEADER_LEN + G == N) }
-    let mut headers = [0; N];
-    headers[..ipv4::HEADER_LEN].copy_from_slice(&ip);
-    headers[ipv4::HEADER_LEN..].copy_from_slice(&gre);
-    headers
 }

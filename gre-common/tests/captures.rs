@@ -13,7 +13,7 @@ use support::{
     checksum::{assert_well_formed, fill_ipv4},
     frame::{ARP, IPV4, IPV6},
     outcome::{Outcome, forwarded, passed, receive, send},
-    world::{World, tunnel},
+    world::{World, ends, tunnel},
 };
 
 /// What one end of a capture is set to, so that xgre in its place sends the same packets.
@@ -31,7 +31,7 @@ struct Peer {
 }
 
 /// Of the links that the packets were taken off.
-const MTU: u16 = 1600;
+const MTU: u32 = 1600;
 
 const LINUX_ENDS: [[u8; 4]; 2] = [[192, 0, 2, 1], [192, 0, 2, 2]];
 const OVS_ENDS: [[u8; 4]; 2] = [[192, 168, 5, 23], [192, 168, 5, 238]];
@@ -70,12 +70,12 @@ const PEERS: [Peer; 8] = [
 impl Peer {
     /// Tables of both ends at once. Beside their two tenants are others with every other key that the
     /// captures know, for packets to go astray to.
-    fn world(&self, ethernet: [u8; 14]) -> (World, [TenantId; 2]) {
+    fn world(&self, addresses: [u8; 12]) -> (World, [TenantId; 2]) {
         let mut world = World::default();
         let [a, b] = self.ends;
         let tenants = [(a, b, 0), (b, a, 1)].map(|(local, remote, end)| {
             let tunnel = tunnel(local, remote);
-            let next_hop = NextHop { ethernet, mtu: MTU, ..tunnel.next_hop };
+            let next_hop = NextHop { ends: ends(addresses), mtu: MTU, ..tunnel.next_hop };
             let id = world.add_tunnel(Tunnel { ttl: self.ttl, tos: self.tos, next_hop, ..tunnel });
             let in_key = self.keys[end];
             for decoy in [None, Some(0), Some(7), Some(8), Some(10)] {
@@ -103,7 +103,7 @@ fn packets_of_linux_and_open_vswitch_are_understood_and_written_alike() {
     for peer in PEERS {
         let file = peer.file;
         for (number, frame) in frames(file).iter().enumerate() {
-            let (world, tenants) = peer.world(frame[..14].try_into().unwrap());
+            let (world, tenants) = peer.world(frame[..12].try_into().unwrap());
             let to =
                 peer.ends.iter().position(|end| end == &frame[30..34]).expect("another address");
 
@@ -134,7 +134,7 @@ fn what_is_not_handled_yet_is_passed_on() {
     for (file, reason) in rows {
         let service = if file.contains("tap") { Service::L2 } else { Service::L3 };
         let keys = if file.contains("key10") { KEY_10 } else { [None; 2] };
-        let (world, _) = linux("", service, keys).world([0; 14]);
+        let (world, _) = linux("", service, keys).world([0; 12]);
         for (number, frame) in frames(file).iter().enumerate() {
             assert_eq!(receive(&world, frame), passed(reason), "{file}, packet {number}");
         }

@@ -8,6 +8,7 @@ use gre_common::{
     encap::{Payload, encap},
     tables::{DfPolicy, FieldPolicy, HopState, IfIndex, TenantId, Tunnel},
     verdict::{DropReason, PassReason, Verdict},
+    wire::ethernet::Ends,
 };
 use support::{
     apply::Apply,
@@ -220,7 +221,7 @@ fn an_ip_packet_cut_at_any_byte_is_not_sent() {
 fn the_kernel_finds_the_neighbour_for_ip_packets() {
     let unresolved = |tunnel: &mut Tunnel| {
         tunnel.next_hop.state = HopState::UNRESOLVED;
-        tunnel.next_hop.ethernet = [0; 14];
+        tunnel.next_hop.ends = Ends::NONE;
     };
     let world = World::with_cast().tunnels(unresolved);
     for tenant in [BLUE, GREEN] {

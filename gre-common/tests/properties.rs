@@ -4,13 +4,14 @@ mod support;
 
 use gre_common::{
     decap::{Version, decap},
-    encap::{Encap, Headers, encap},
+    encap::{Encap, encap},
     tables::{DfPolicy, FieldPolicy, TenantId},
     verdict::{DropReason, Verdict},
     wire::checksum as tested,
 };
 use proptest::{collection::vec, prelude::*, sample::Index, sample::select};
 use support::{
+    apply::headers,
     checksum,
     frame::{Frame, IPV4, IPV6, Ipv4, SERVICE_VLAN, VLAN, ethernet, ipv6, tagged},
     outcome::{Outcome, merged, receive, send},
@@ -143,11 +144,7 @@ fn check_decap(world: &World, frame: &[u8]) -> Result<(), TestCaseError> {
 fn check_encap(plan: &Encap, tenant: TenantId, frame: &[u8]) -> Result<(), TestCaseError> {
     prop_assert_eq!(plan.tenant, tenant);
     prop_assert_eq!(plan.strip + plan.inner_len + plan.padding, frame.len());
-    let headers = match &plan.headers {
-        Headers::Plain(headers) => &headers[..],
-        Headers::Keyed(headers) => &headers[..],
-    };
-    prop_assert_eq!(checksum::internet(&headers[..20]), 0, "outer header checksum");
+    prop_assert_eq!(checksum::internet(&headers(plan)[..20]), 0, "outer header checksum");
     Ok(())
 }
 

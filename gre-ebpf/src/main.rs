@@ -101,7 +101,7 @@ pub fn uplink_tc(ctx: TcContext) -> i32 {
 /// Encapsulates, in the driver, what a tenant sends over a wire.
 #[xdp(frags)]
 pub fn port_xdp(ctx: XdpContext) -> u32 {
-    port_xdp_verdict(&ctx, &XdpPacket::measured(&ctx))
+    port_xdp_verdict(&ctx, &XdpPacket::with_frags(&ctx))
 }
 
 /// The same for kernels before 5.18, where XDP knows no fragments.
@@ -191,7 +191,7 @@ fn port_xdp_verdict(ctx: &XdpContext, packet: &XdpPacket<'_>) -> u32 {
 #[inline(always)]
 fn way_to_uplink(ctx: &XdpContext, packet: &XdpPacket<'_>, plan: &Encap) -> Option<u32> {
     // Few devices transmit fragments.
-    if plan.next_hop.state != HopState::RESOLVED || !packet.is_linear() {
+    if plan.next_hop.state != HopState::RESOLVED || !packet.holds(plan.frame_len()) {
         return None;
     }
     let action = UPLINK_DEVICES.redirect(plan.next_hop.ifindex.0, u64::from(XDP_PASS)).ok()?;
@@ -213,7 +213,7 @@ fn way_to_port(
     }
     match plan.port.delivery {
         // Few devices transmit fragments.
-        Delivery::REDIRECT => packet.begins_with(plan.frame_len()).then_some(Delivery::REDIRECT),
+        Delivery::REDIRECT => packet.holds(plan.frame_len()).then_some(Delivery::REDIRECT),
         // Where `uplink_cpu` passes a frame it loses its metadata (before Linux 6.15).
         _ if hook == Hook::UPLINK_CPU => None,
         _ => rewrite::reserve_handover(ctx).is_ok().then_some(Delivery::PASS),

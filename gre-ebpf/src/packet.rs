@@ -16,6 +16,7 @@ use gre_common::{
     tables::{Handover, IfIndex},
     wire::{
         be32::Be32,
+        checksum,
         ethernet::{self, Ends, EtherType},
     },
 };
@@ -129,6 +130,33 @@ impl Span {
         }
         address.map(|_| words)
     }
+
+    /// For a program that may write there.
+    #[inline(always)]
+    fn write_words<const N: usize>(self, offset: usize, words: [Be32; N]) -> Option<()> {
+        let mut address = self.at(offset, N * size_of::<Be32>())?;
+        for word in words {
+            // SAFETY: the range was compared with the end of the packet, here and below.
+            unsafe { store::<32>(address, word.as_read()) };
+            address += size_of::<Be32>();
+        }
+        Some(())
+    }
+
+    /// See [`Self::write_words`].
+    #[inline(always)]
+    fn write_link_header(self, offset: usize, header: LinkHeader) -> Option<()> {
+        let address = self.at(offset, ethernet::HEADER_LEN)?;
+        let [first, second, third] = header.ends;
+        // SAFETY: as above.
+        unsafe {
+            store::<32>(address, first.as_read());
+            store::<32>(address + 4, second.as_read());
+            store::<32>(address + 8, third.as_read());
+            store::<16>(address + 12, header.ether_type.into());
+        }
+        Some(())
+    }
 }
 
 /// A frame in the driver.
@@ -148,22 +176,16 @@ impl<'a> XdpPacket<'a> {
         Self { ctx, len: Self::ASK }
     }
 
-    /// A frame that may continue in fragments, whose length is needed more than once.
-    #[inline(always)]
-    pub fn measured(ctx: &'a XdpContext) -> Self {
-        Self { ctx, len: Self::with_frags(ctx).len() }
-    }
-
     /// A frame that is all in one buffer.
     #[inline(always)]
     pub fn linear(ctx: &'a XdpContext) -> Self {
         Self { ctx, len: ctx.data_end() - ctx.data() }
     }
 
-    /// Whether that many bytes are in its first buffer.
+    /// Whether all of it, which is `len` bytes, is in one buffer.
     #[inline(always)]
-    pub fn begins_with(&self, len: usize) -> bool {
-        len <= self.ctx.data_end() - self.ctx.data()
+    pub fn holds(&self, len: usize) -> bool {
+        self.ctx.data_end() - self.ctx.data() == len
     }
 
     /// Whether all of it is in one buffer.
@@ -215,6 +237,16 @@ impl Packet for XdpPacket<'_> {
     }
 }
 
+/// Writes words into a frame in the driver.
+#[inline(always)]
+pub fn write_words_xdp<const N: usize>(
+    ctx: &XdpContext,
+    offset: usize,
+    words: [Be32; N],
+) -> Option<()> {
+    XdpPacket::span(ctx).write_words(offset, words)
+}
+
 /// Writes bytes into a frame in the driver.
 #[inline(always)]
 pub fn write_xdp<const N: usize>(ctx: &XdpContext, offset: usize, bytes: [u8; N]) -> Option<()> {
@@ -238,16 +270,49 @@ pub fn write_xdp<const N: usize>(ctx: &XdpContext, offset: usize, bytes: [u8; N]
 /// Writes the Ethernet header of a frame in the driver.
 #[inline(always)]
 pub fn write_link_header(ctx: &XdpContext, ends: Ends, ether_type: EtherType) -> Option<()> {
-    let address = XdpPacket::span(ctx).at(0, ethernet::HEADER_LEN)?;
-    let [first, second, third] = ends.words();
-    // SAFETY: the range was compared with the end of the frame, which the program owns.
-    unsafe {
-        store::<32>(address, first.as_read());
-        store::<32>(address + 4, second.as_read());
-        store::<32>(address + 8, third.as_read());
-        store::<16>(address + 12, ether_type.0.to_be().into());
+    let ether_type = ether_type.0.to_be();
+    XdpPacket::span(ctx).write_link_header(0, LinkHeader { ends: ends.words(), ether_type })
+}
+
+/// An Ethernet header as it stands in a frame.
+#[derive(Clone, Copy)]
+pub struct LinkHeader {
+    /// Destination, source.
+    pub ends: [Be32; 3],
+    /// In network byte order.
+    pub ether_type: u16,
+}
+
+impl LinkHeader {
+    /// Its part of a running [`checksum`].
+    #[inline(always)]
+    pub fn sum(self) -> u64 {
+        checksum::add_words(u64::from(self.ether_type), &self.ends)
     }
-    Some(())
+}
+
+/// Reads a frame's Ethernet header.
+#[inline(always)]
+pub fn read_link_header_tc(ctx: &TcContext) -> Option<LinkHeader> {
+    let span = TcPacket::span(ctx);
+    let (ends, ether_type) = (span.words(0)?, span.read(12)?);
+    Some(LinkHeader { ends, ether_type: u16::from_ne_bytes(ether_type) })
+}
+
+/// Writes an Ethernet header into a socket buffer, which must be unshared: one whose room was changed is.
+#[inline(always)]
+pub fn write_link_header_tc(ctx: &TcContext, offset: usize, header: LinkHeader) -> Option<()> {
+    TcPacket::span(ctx).write_link_header(offset, header)
+}
+
+/// Writes words into a socket buffer; see [`write_link_header_tc`].
+#[inline(always)]
+pub fn write_words_tc<const N: usize>(
+    ctx: &TcContext,
+    offset: usize,
+    words: [Be32; N],
+) -> Option<()> {
+    TcPacket::span(ctx).write_words(offset, words)
 }
 
 /// Writes the metadata in front of a frame, which must have room for it.

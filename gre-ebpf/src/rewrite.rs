@@ -10,7 +10,7 @@ use aya_ebpf::{
     },
     bpf_f_adj_room_encap_l2,
     helpers::{
-        bpf_check_mtu, bpf_skb_change_head, bpf_skb_change_tail, bpf_skb_vlan_pop,
+        bpf_check_mtu, bpf_csum_update, bpf_skb_change_head, bpf_skb_change_tail, bpf_skb_vlan_pop,
         bpf_xdp_adjust_head, bpf_xdp_adjust_meta, bpf_xdp_adjust_tail,
     },
     programs::{TcContext, XdpContext},
@@ -21,6 +21,8 @@ use gre_common::{
     packet::Packet as _,
     tables::{Handover, IfIndex, Port},
     wire::{
+        be32::Be32,
+        checksum,
         ethernet::{self, EtherType},
         ipv4, ipv6,
     },
@@ -28,7 +30,10 @@ use gre_common::{
 
 use crate::{
     maps::cookie,
-    packet::{TcPacket, stripped_vlan, write_handover, write_link_header, write_xdp},
+    packet::{
+        LinkHeader, TcPacket, read_link_header_tc, stripped_vlan, write_handover,
+        write_link_header, write_link_header_tc, write_words_tc, write_words_xdp, write_xdp,
+    },
 };
 
 /// The kernel refused a change.
@@ -105,11 +110,7 @@ pub fn decap_xdp(ctx: &XdpContext, plan: &Decap) -> Result {
 /// unchanged then.
 #[inline(always)]
 pub fn reserve_headers(ctx: &XdpContext, plan: &Encap) -> Result {
-    let len = match plan.headers {
-        Headers::Plain(headers) => headers.len(),
-        Headers::Keyed(headers) => headers.len(),
-    };
-    let room = ethernet::HEADER_LEN + len - plan.strip;
+    let room = ethernet::HEADER_LEN + size_of_val(plan.headers.words()) - plan.strip;
     // SAFETY: the context is the one the kernel gave us.
     accepted(unsafe { bpf_xdp_adjust_head(ctx.ctx, -(room as i32)) })
 }
@@ -121,10 +122,10 @@ pub fn encap_xdp(ctx: &XdpContext, plan: &Encap) -> Result {
         // SAFETY: the context is the one the kernel gave us.
         accepted(unsafe { bpf_xdp_adjust_tail(ctx.ctx, -(plan.padding as i32)) })?;
     }
-    write_xdp(ctx, 0, plan.next_hop.ethernet).ok_or(Refused)?;
+    write_link_header(ctx, plan.next_hop.ends, EtherType::IPV4).ok_or(Refused)?;
     match plan.headers {
-        Headers::Plain(headers) => write_xdp(ctx, ethernet::HEADER_LEN, headers),
-        Headers::Keyed(headers) => write_xdp(ctx, ethernet::HEADER_LEN, headers),
+        Headers::Plain(headers) => write_words_xdp(ctx, ethernet::HEADER_LEN, headers),
+        Headers::Keyed(headers) => write_words_xdp(ctx, ethernet::HEADER_LEN, headers),
     }
     .ok_or(Refused)
 }
@@ -177,29 +178,35 @@ fn announce(ctx: &TcContext, inner: Version) -> Result<usize> {
 pub fn encap_tc(ctx: &TcContext, plan: &Encap) -> Result {
     trim(ctx, plan.padding)?;
     match plan.headers {
-        Headers::Plain(headers) => encap_with(ctx, plan, &headers),
-        Headers::Keyed(headers) => encap_with(ctx, plan, &headers),
+        Headers::Plain(headers) => encap_with(ctx, plan, headers),
+        Headers::Keyed(headers) => encap_with(ctx, plan, headers),
     }
 }
 
 #[inline(always)]
-fn encap_with<const N: usize>(ctx: &TcContext, plan: &Encap, network: &[u8; N]) -> Result {
+fn encap_with<const N: usize>(ctx: &TcContext, plan: &Encap, network: [Be32; N]) -> Result {
     const GRE_OVER_IPV4: u64 = (BPF_F_ADJ_ROOM_ENCAP_L3_IPV4 | BPF_F_ADJ_ROOM_ENCAP_L4_GRE) as u64;
-    let outer_len = ethernet::HEADER_LEN + N;
+    let outer_len = ethernet::HEADER_LEN + size_of_val(&network);
+    // What the kernel has not seen of a device's checksum over the packet. That of an IPv4 header is nought.
+    let gre = checksum::add_words(0, &network[ipv4::HEADER_WORDS..]);
     match plan.payload {
         encap::Payload::Ip => {
-            adjust_room(ctx, network.len() as i32, GRE_OVER_IPV4)?;
+            adjust_room(ctx, size_of_val(&network) as i32, GRE_OVER_IPV4)?;
+            add_to_checksum(ctx, gre);
         }
         encap::Payload::EthernetIp => {
-            let inner: [u8; ethernet::HEADER_LEN] = TcPacket::new(ctx).read(0).ok_or(Refused)?;
             if let Some(tag) = stripped_vlan(ctx) {
+                let inner = TcPacket::new(ctx).read(0).ok_or(Refused)?;
                 pop_stripped_vlan(ctx)?;
                 let room = outer_len + ethernet::VLAN_TAG_LEN;
                 adjust_room(ctx, room as i32, GRE_OVER_IPV4 | inner_ethernet(18))?;
                 store_tagged(ctx, outer_len, &inner, tag)?;
+                add_to_checksum(ctx, gre);
             } else {
+                let inner = read_link_header_tc(ctx).ok_or(Refused)?;
                 adjust_room(ctx, outer_len as i32, GRE_OVER_IPV4 | inner_ethernet(14))?;
-                store(ctx, outer_len, &inner)?;
+                write_link_header_tc(ctx, outer_len, inner).ok_or(Refused)?;
+                add_to_checksum(ctx, gre + inner.sum());
             }
         }
         // `adjust_room` refuses what is not IP.
@@ -214,8 +221,17 @@ fn encap_with<const N: usize>(ctx: &TcContext, plan: &Encap, network: &[u8; N]) 
             }
         }
     }
-    store_link(ctx, &plan.next_hop.ethernet)?;
-    store(ctx, ethernet::HEADER_LEN, network)
+    let ether_type = EtherType::IPV4.0.to_be();
+    let link = LinkHeader { ends: plan.next_hop.ends.words(), ether_type };
+    write_link_header_tc(ctx, 0, link).ok_or(Refused)?;
+    write_words_tc(ctx, ethernet::HEADER_LEN, network).ok_or(Refused)
+}
+
+/// Adds what was written without the kernel's help to a device's checksum over the packet, where there is one.
+#[inline(always)]
+fn add_to_checksum(ctx: &TcContext, sum: u64) {
+    // SAFETY: the context is the one the kernel gave us.
+    let _ = unsafe { bpf_csum_update(ctx.skb.skb, u32::from(checksum::fold(sum))) };
 }
 
 /// The flags that tell the kernel of an Ethernet header of `len` bytes behind GRE.

@@ -1,7 +1,7 @@
 //! Tunnels and the way to their remote ends.
 
 use super::{IfIndex, Slot};
-use crate::wire::ethernet;
+use crate::wire::ethernet::Ends;
 
 /// An outer header field that is fixed, or copied from the inner packet.
 #[repr(C)]
@@ -63,7 +63,7 @@ impl HopState {
     pub const NO_ROUTE: Self = Self(0);
     /// Device and next hop are known, its MAC address is not: the kernel resolves it.
     pub const UNRESOLVED: Self = Self(1);
-    /// The Ethernet header is complete.
+    /// The addresses of the Ethernet header are complete.
     pub const RESOLVED: Self = Self(2);
 }
 
@@ -77,10 +77,10 @@ pub struct NextHop {
     pub ifindex: IfIndex,
     /// The neighbour: a gateway, or the remote address itself.
     pub address: [u8; 4],
-    /// Ethernet header of outgoing frames.
-    pub ethernet: [u8; ethernet::HEADER_LEN],
+    /// Addresses of outgoing frames.
+    pub ends: Ends,
     /// Largest outer IP packet, in bytes.
-    pub mtu: u16,
+    pub mtu: u32,
 }
 
 impl NextHop {
@@ -89,7 +89,7 @@ impl NextHop {
         state: HopState::NO_ROUTE,
         ifindex: IfIndex::NONE,
         address: [0; 4],
-        ethernet: [0; ethernet::HEADER_LEN],
+        ends: Ends::NONE,
         mtu: 0,
     };
 }

@@ -1,6 +1,6 @@
 //! GRE headers (RFC 2784, with the key and sequence number of RFC 2890).
 
-use super::ethernet::EtherType;
+use super::{be32::Be32, ethernet::EtherType};
 use crate::packet::Packet;
 
 /// Length of a header without optional fields, in bytes.
@@ -91,18 +91,21 @@ pub fn parse<P: Packet + ?Sized>(
 
 /// A header without optional fields.
 #[inline(always)]
-pub const fn emit(protocol: EtherType) -> [u8; BASE_LEN] {
-    let [p0, p1] = protocol.to_be_bytes();
-    [0, 0, p0, p1]
+pub fn emit(protocol: EtherType) -> Be32 {
+    start(0, protocol)
 }
 
 /// A header with a key.
 #[inline(always)]
-pub const fn emit_keyed(protocol: EtherType, key: GreKey) -> [u8; BASE_LEN + FIELD_LEN] {
-    let [f0, f1] = KEY.to_be_bytes();
+pub fn emit_keyed(protocol: EtherType, key: GreKey) -> [Be32; 2] {
+    [start(KEY, protocol), key.0.to_be_bytes().into()]
+}
+
+#[inline(always)]
+fn start(flags: u16, protocol: EtherType) -> Be32 {
+    let [f0, f1] = flags.to_be_bytes();
     let [p0, p1] = protocol.to_be_bytes();
-    let [k0, k1, k2, k3] = key.0.to_be_bytes();
-    [f0, f1, p0, p1, k0, k1, k2, k3]
+    [f0, f1, p0, p1].into()
 }
 
 /// Whether a payload type is a control or monitoring protocol that a tenant never carries: keepalive,

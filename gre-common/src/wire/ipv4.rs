@@ -94,19 +94,17 @@ pub struct Outer {
 impl Outer {
     /// The header of a GRE packet, checksum filled in.
     #[inline(always)]
-    pub fn emit(self) -> [u8; HEADER_LEN] {
+    pub fn emit(self) -> [Be32; HEADER_WORDS] {
         let [l0, l1] = self.total_len.to_be_bytes();
         let [i0, i1] = self.id.to_be_bytes();
         let [f0, f1] = if self.dont_fragment { DONT_FRAGMENT } else { 0 }.to_be_bytes();
-        let [s0, s1, s2, s3] = self.src;
-        let [d0, d1, d2, d3] = self.dst;
-        let mut header = [
-            0x45, self.tos, l0, l1, i0, i1, f0, f1, self.ttl, PROTO_GRE, 0, 0, s0, s1, s2, s3, d0,
-            d1, d2, d3,
-        ];
-        let [c0, c1] = (!checksum::fold(checksum::add(0, &header))).to_be_bytes();
-        header[CHECKSUM_OFFSET] = c0;
-        header[CHECKSUM_OFFSET + 1] = c1;
-        header
+        let header = |[c0, c1]: [u8; 2]| {
+            let start = [0x45, self.tos, l0, l1];
+            let fragment = [i0, i1, f0, f1];
+            let transport = [self.ttl, PROTO_GRE, c0, c1];
+            [start, fragment, transport, self.src, self.dst].map(Be32::from)
+        };
+        let sum = checksum::add_words(0, &header([0; 2]));
+        header((!checksum::fold(sum)).to_ne_bytes())
     }
 }

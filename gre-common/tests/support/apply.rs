@@ -2,7 +2,8 @@
 
 use gre_common::{
     decap::{self, Decap, Version},
-    encap::{Encap, Headers},
+    encap::Encap,
+    wire::ethernet::EtherType,
 };
 
 /// A plan for a frame.
@@ -35,12 +36,14 @@ impl Apply for Decap {
 impl Apply for Encap {
     fn apply(&self, frame: &[u8]) -> Vec<u8> {
         let inner = inner(frame, self.strip, self.inner_len, self.padding);
-        let headers = match &self.headers {
-            Headers::Plain(headers) => &headers[..],
-            Headers::Keyed(headers) => &headers[..],
-        };
-        [&self.next_hop.ethernet, headers, inner].concat()
+        let link = self.next_hop.ends.header(EtherType::IPV4);
+        [&link[..], &headers(self), inner].concat()
     }
+}
+
+/// The outer headers behind the Ethernet header, as they stand on the wire.
+pub fn headers(plan: &Encap) -> Vec<u8> {
+    plan.headers.words().iter().flat_map(|word| word.bytes()).collect()
 }
 
 fn inner(frame: &[u8], strip: usize, len: usize, padding: usize) -> &[u8] {

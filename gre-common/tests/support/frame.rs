@@ -1,6 +1,6 @@
 //! GRE frames in words, and what tenants put into them.
 
-use super::{checksum, world::UPLINK_HEADER};
+use super::{checksum, world::UPLINK_ENDS};
 
 pub const IPV4: u16 = 0x0800;
 pub const ARP: u16 = 0x0806;
@@ -100,7 +100,7 @@ impl Frame {
         let gre = self.gre_header(payload_type, inner);
         let packet = self.ip.around(&[&gre, inner].concat());
         let mut frame = tagged(&self.tags, IPV4, &packet);
-        frame[..12].copy_from_slice(&UPLINK_HEADER[..12]);
+        frame[..12].copy_from_slice(&UPLINK_ENDS);
         // Not zeros, so that a read beyond the IP packet shows.
         frame.resize(frame.len() + self.padding, 0xee);
         frame

@@ -41,8 +41,8 @@ pub const TWIN: TenantId = TenantId(6);
 /// l2, no key, over the second tunnel.
 pub const WHITE: TenantId = TenantId(7);
 
-/// Ethernet header towards the next hop.
-pub const UPLINK_HEADER: [u8; 14] = [2, 0, 0, 0, 1, 2, 2, 0, 0, 0, 1, 1, 8, 0];
+/// Ethernet addresses towards the next hop.
+pub const UPLINK_ENDS: [u8; 12] = [2, 0, 0, 0, 1, 2, 2, 0, 0, 0, 1, 1];
 /// MAC address behind every port.
 pub const STATION: MacAddr = [2, 0, 0, 0, 2, 2];
 /// MAC address of every port.
@@ -164,6 +164,11 @@ pub fn port_of(id: TenantId) -> IfIndex {
     IfIndex(100 + id.0)
 }
 
+/// The addresses that a frame begins with.
+pub fn ends([d0, d1, d2, d3, d4, d5, src @ ..]: [u8; 12]) -> Ends {
+    Ends::new([d0, d1, d2, d3, d4, d5], src)
+}
+
 /// A tunnel with the defaults, over a path of 1500 bytes.
 pub fn tunnel(local: [u8; 4], remote: [u8; 4]) -> Tunnel {
     Tunnel {
@@ -177,7 +182,7 @@ pub fn tunnel(local: [u8; 4], remote: [u8; 4]) -> Tunnel {
             state: HopState::RESOLVED,
             ifindex: IfIndex(2),
             address: remote,
-            ethernet: UPLINK_HEADER,
+            ends: ends(UPLINK_ENDS),
             mtu: 1500,
         },
         ..Tunnel::EMPTY

@@ -226,7 +226,10 @@ const fn ethernet_mtu() -> u16 {
 
 /// Largest inner packet (behind its Ethernet header for l2), in bytes.
 fn inner_mtu(tunnel: &Tunnel, tenant: &Tenant) -> u16 {
-    let path = if tunnel.next_hop.mtu == 0 { ethernet_mtu() } else { tunnel.next_hop.mtu };
+    let path = match tunnel.next_hop.mtu {
+        0 => ethernet_mtu(),
+        mtu => u16::try_from(mtu).unwrap_or(u16::MAX),
+    };
     let key = Option::<gre::GreKey>::from(tenant.out_key).map_or(0, |_| gre::FIELD_LEN);
     let link = if tenant.service == Service::L2 { ethernet::HEADER_LEN } else { 0 };
     let overhead = (ipv4::HEADER_LEN + gre::BASE_LEN + key + link) as u16;

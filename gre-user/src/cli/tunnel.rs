@@ -115,7 +115,7 @@ struct NextHopRow {
     ifindex: Option<u32>,
     address: Option<Ipv4Addr>,
     mac: Option<String>,
-    mtu: Option<u16>,
+    mtu: Option<u32>,
 }
 
 pub async fn run(dir: &StateDir, verb: Verb) -> anyhow::Result<()> {
@@ -221,7 +221,7 @@ fn next_hop(hop: &NextHop) -> NextHopRow {
         },
         ifindex: known.then_some(hop.ifindex.0),
         address: known.then(|| hop.address.into()),
-        mac: resolved.then(|| output::mac(&hop.ethernet[..6])),
+        mac: resolved.then(|| output::mac(&hop.ends.dst())),
         mtu: known.then_some(hop.mtu),
     }
 }

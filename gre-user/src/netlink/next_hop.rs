@@ -5,7 +5,7 @@ use std::{net::Ipv4Addr, pin::pin};
 use futures_util::{StreamExt, TryStreamExt};
 use gre_common::{
     tables::{HopState, IfIndex, NextHop},
-    wire::ethernet::{Ends, EtherType, MacAddr},
+    wire::ethernet::{Ends, MacAddr},
 };
 use nix::errno::Errno;
 use rtnetlink::{
@@ -59,14 +59,13 @@ impl Netlink {
             state: HopState::UNRESOLVED,
             ifindex: link.ifindex,
             address: route.next.octets(),
-            mtu: u16::try_from(mtu).unwrap_or(u16::MAX),
+            mtu: mtu.min(u16::MAX.into()),
             ..NextHop::NONE
         };
         let (Some(src), Some(dst)) = (link.mac, self.station(&link, route.next).await?) else {
             return Ok(hop);
         };
-        let ethernet = Ends::new(dst, src).header(EtherType::IPV4);
-        Ok(NextHop { state: HopState::RESOLVED, ethernet, ..hop })
+        Ok(NextHop { state: HopState::RESOLVED, ends: Ends::new(dst, src), ..hop })
     }
 
     /// Asks the kernel to resolve or confirm a next hop: packets that the stack does not see do not keep its
