@@ -20,11 +20,11 @@ pub const KEYED_LEN: usize = PLAIN_LEN + gre::FIELD_LEN;
 
 /// How to turn a tenant's packet into a GRE packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Encap {
+pub struct Encap<'t> {
     /// Whose it is.
     pub tenant: TenantId,
     /// Where the frame goes, and its outer Ethernet header.
-    pub next_hop: NextHop,
+    pub next_hop: &'t NextHop,
     /// The outer headers behind that, complete.
     pub headers: Headers,
     /// Bytes at the start of the frame that the outer headers replace: its Ethernet header for l3, none for l2.
@@ -37,7 +37,7 @@ pub struct Encap {
     pub payload: Payload,
 }
 
-impl Encap {
+impl Encap<'_> {
     /// Bytes of the tenant's frame, with a VLAN tag that the device took out.
     #[inline(always)]
     pub const fn frame_len(&self) -> usize {
@@ -55,12 +55,12 @@ pub enum Headers {
 }
 
 impl Headers {
-    /// Their words.
+    /// Their length in bytes.
     #[inline(always)]
-    pub const fn words(&self) -> &[Be32] {
+    pub const fn bytes(&self) -> usize {
         match self {
-            Self::Plain(words) => words,
-            Self::Keyed(words) => words,
+            Self::Plain(_) => PLAIN_LEN,
+            Self::Keyed(_) => KEYED_LEN,
         }
     }
 }
@@ -78,20 +78,20 @@ pub enum Payload {
 
 /// Decides about a frame received on the port `ifindex`.
 #[inline(always)]
-pub fn encap<P: Packet + ?Sized, T: Tables>(
+pub fn encap<'t, P: Packet + ?Sized, T: Tables>(
     packet: &P,
-    tables: &T,
+    tables: &'t T,
     ifindex: IfIndex,
-) -> Verdict<Encap> {
+) -> Verdict<Encap<'t>> {
     plan(packet, tables, ifindex).into()
 }
 
 #[inline(always)]
-fn plan<P: Packet + ?Sized, T: Tables>(
+fn plan<'t, P: Packet + ?Sized, T: Tables>(
     packet: &P,
-    tables: &T,
+    tables: &'t T,
     ifindex: IfIndex,
-) -> Result<Encap, End> {
+) -> Result<Encap<'t>, End> {
     let (id, tenant) = tables
         .port_tenant(ifindex)
         .and_then(|id| Some((id, tables.tenant(id)?)))
@@ -115,7 +115,7 @@ fn plan<P: Packet + ?Sized, T: Tables>(
     Ok(Encap {
         tenant: id,
         headers: headers(tables, tunnel, tenant, &inner, outer_len),
-        next_hop: tunnel.next_hop,
+        next_hop: &tunnel.next_hop,
         strip: inner.strip,
         inner_len: inner.len,
         padding: inner.padding,
@@ -333,15 +333,12 @@ fn headers<T: Tables>(
     }
     .emit();
     let [start, fragment, transport, src, dst] = ip;
-    match tenant.out_key.into() {
-        Some(key) => {
-            let [gre, key] = gre::emit_keyed(inner.protocol, key);
-            Headers::Keyed([start, fragment, transport, src, dst, gre, key])
-        }
-        None => {
-            let gre = gre::emit(inner.protocol);
-            Headers::Plain([start, fragment, transport, src, dst, gre])
-        }
+    if let Some(key) = tenant.out_key.into() {
+        let [gre, key] = gre::emit_keyed(inner.protocol, key);
+        Headers::Keyed([start, fragment, transport, src, dst, gre, key])
+    } else {
+        let gre = gre::emit(inner.protocol);
+        Headers::Plain([start, fragment, transport, src, dst, gre])
     }
 }
 

@@ -302,6 +302,7 @@ fn tcp(options: usize) -> Vec<u8> {
 
 #[test]
 fn a_merged_packet_is_judged_by_its_segments() {
+    let world = World::with_cast();
     let udp = || vec![0; 8];
     let transports = [(TCP, tcp(0)), (TCP, tcp(12)), (TCP, tcp(40)), (UDP, udp())];
     for (tenant, tags, overhead) in OVERHEADS {
@@ -311,10 +312,7 @@ fn a_merged_packet_is_judged_by_its_segments() {
             let v6 = ipv6(0, 64, *protocol, &data);
             for (version, packet, header_len) in [(IPV4, v4, 24), (IPV6, v6, 40)] {
                 let frame = tagged(tags, version, &packet);
-                let verdict = |segment| {
-                    let world = World::with_cast();
-                    encap(&merged(&frame, segment), &world, port_of(tenant))
-                };
+                let verdict = |segment| encap(&merged(&frame, segment), &world, port_of(tenant));
                 let largest = 1500 - overhead - header_len - transport.len();
                 assert!(
                     matches!(verdict(largest), Verdict::Forward(_)),

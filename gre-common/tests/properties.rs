@@ -141,7 +141,7 @@ fn check_decap(world: &World, frame: &[u8]) -> Result<(), TestCaseError> {
     Ok(())
 }
 
-fn check_encap(plan: &Encap, tenant: TenantId, frame: &[u8]) -> Result<(), TestCaseError> {
+fn check_encap(plan: &Encap<'_>, tenant: TenantId, frame: &[u8]) -> Result<(), TestCaseError> {
     prop_assert_eq!(plan.tenant, tenant);
     prop_assert_eq!(plan.strip + plan.inner_len + plan.padding, frame.len());
     prop_assert_eq!(checksum::internet(&headers(plan)[..20]), 0, "outer header checksum");

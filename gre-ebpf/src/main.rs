@@ -189,7 +189,7 @@ fn port_xdp_verdict(ctx: &XdpContext, packet: &XdpPacket<'_>) -> u32 {
 /// Makes room for the outer headers and has the kernel note the uplink, whose action is returned. `None`: XDP
 /// cannot send this packet, and nothing has changed.
 #[inline(always)]
-fn way_to_uplink(ctx: &XdpContext, packet: &XdpPacket<'_>, plan: &Encap) -> Option<u32> {
+fn way_to_uplink(ctx: &XdpContext, packet: &XdpPacket<'_>, plan: &Encap<'_>) -> Option<u32> {
     // Few devices transmit fragments.
     if plan.next_hop.state != HopState::RESOLVED || !packet.holds(plan.frame_len()) {
         return None;
@@ -268,10 +268,10 @@ fn drop_tc(ctx: &TcContext, hook: HookKey, discard: Discard) -> i32 {
 
 /// Sends an encapsulated packet on its way.
 #[inline(always)]
-fn send(plan: &Encap) -> i32 {
+fn send(plan: &Encap<'_>) -> i32 {
     match plan.next_hop.state {
         HopState::RESOLVED => redirect(plan.next_hop.ifindex),
-        _ => redirect_to_neighbour(&plan.next_hop),
+        _ => redirect_to_neighbour(plan.next_hop),
     }
 }
 

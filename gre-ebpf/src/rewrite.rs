@@ -109,15 +109,15 @@ pub fn decap_xdp(ctx: &XdpContext, plan: &Decap) -> Result {
 /// Makes room for the outer headers in front of a tenant's frame. Refused where there is none; the frame is
 /// unchanged then.
 #[inline(always)]
-pub fn reserve_headers(ctx: &XdpContext, plan: &Encap) -> Result {
-    let room = ethernet::HEADER_LEN + size_of_val(plan.headers.words()) - plan.strip;
+pub fn reserve_headers(ctx: &XdpContext, plan: &Encap<'_>) -> Result {
+    let room = ethernet::HEADER_LEN + plan.headers.bytes() - plan.strip;
     // SAFETY: the context is the one the kernel gave us.
     accepted(unsafe { bpf_xdp_adjust_head(ctx.ctx, -(room as i32)) })
 }
 
 /// Writes the outer headers of a tenant's frame, in the room that [`reserve_headers`] made.
 #[inline(always)]
-pub fn encap_xdp(ctx: &XdpContext, plan: &Encap) -> Result {
+pub fn encap_xdp(ctx: &XdpContext, plan: &Encap<'_>) -> Result {
     if plan.padding > 0 {
         // SAFETY: the context is the one the kernel gave us.
         accepted(unsafe { bpf_xdp_adjust_tail(ctx.ctx, -(plan.padding as i32)) })?;
@@ -175,7 +175,7 @@ fn announce(ctx: &TcContext, inner: Version) -> Result<usize> {
 
 /// Puts the outer headers in front of a tenant's packet.
 #[inline(always)]
-pub fn encap_tc(ctx: &TcContext, plan: &Encap) -> Result {
+pub fn encap_tc(ctx: &TcContext, plan: &Encap<'_>) -> Result {
     trim(ctx, plan.padding)?;
     match plan.headers {
         Headers::Plain(headers) => encap_with(ctx, plan, headers),
@@ -184,7 +184,7 @@ pub fn encap_tc(ctx: &TcContext, plan: &Encap) -> Result {
 }
 
 #[inline(always)]
-fn encap_with<const N: usize>(ctx: &TcContext, plan: &Encap, network: [Be32; N]) -> Result {
+fn encap_with<const N: usize>(ctx: &TcContext, plan: &Encap<'_>, network: [Be32; N]) -> Result {
     const GRE_OVER_IPV4: u64 = (BPF_F_ADJ_ROOM_ENCAP_L3_IPV4 | BPF_F_ADJ_ROOM_ENCAP_L4_GRE) as u64;
     let outer_len = ethernet::HEADER_LEN + size_of_val(&network);
     // What the kernel has not seen of a device's checksum over the packet. That of an IPv4 header is nought.

@@ -2,7 +2,7 @@
 
 use gre_common::{
     decap::{self, Decap, Version},
-    encap::Encap,
+    encap::{Encap, Headers},
     wire::ethernet::EtherType,
 };
 
@@ -33,7 +33,7 @@ impl Apply for Decap {
     }
 }
 
-impl Apply for Encap {
+impl Apply for Encap<'_> {
     fn apply(&self, frame: &[u8]) -> Vec<u8> {
         let inner = inner(frame, self.strip, self.inner_len, self.padding);
         let link = self.next_hop.ends.header(EtherType::IPV4);
@@ -42,8 +42,12 @@ impl Apply for Encap {
 }
 
 /// The outer headers behind the Ethernet header, as they stand on the wire.
-pub fn headers(plan: &Encap) -> Vec<u8> {
-    plan.headers.words().iter().flat_map(|word| word.bytes()).collect()
+pub fn headers(plan: &Encap<'_>) -> Vec<u8> {
+    let words = match &plan.headers {
+        Headers::Plain(words) => &words[..],
+        Headers::Keyed(words) => &words[..],
+    };
+    words.iter().flat_map(|word| word.bytes()).collect()
 }
 
 fn inner(frame: &[u8], strip: usize, len: usize, padding: usize) -> &[u8] {

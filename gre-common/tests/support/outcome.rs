@@ -96,7 +96,11 @@ pub fn decap_plan(world: &World, frame: &[u8]) -> Decap {
 }
 
 /// The plan for a tenant's frame that must be sent.
-pub fn encap_plan<P: Packet + ?Sized>(world: &World, tenant: TenantId, frame: &P) -> Encap {
+pub fn encap_plan<'w, P: Packet + ?Sized>(
+    world: &'w World,
+    tenant: TenantId,
+    frame: &P,
+) -> Encap<'w> {
     expect_plan(encap(frame, world, port_of(tenant)))
 }
 
