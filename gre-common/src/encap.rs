@@ -47,21 +47,22 @@ impl Encap<'_> {
 
 /// Outer headers: IPv4, GRE.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Headers {
-    /// Without key.
-    Plain([Be32; PLAIN_LEN / 4]),
-    /// With key.
-    Keyed([Be32; KEYED_LEN / 4]),
+pub struct Headers {
+    /// IPv4.
+    pub ipv4: [Be32; ipv4::HEADER_WORDS],
+    /// GRE, up to the key.
+    pub gre: Be32,
+    /// Whether there is a key.
+    pub has_key: bool,
+    /// The key; 0 where there is none.
+    pub key: Be32,
 }
 
 impl Headers {
     /// Their length in bytes.
     #[inline(always)]
     pub const fn bytes(&self) -> usize {
-        match self {
-            Self::Plain(_) => PLAIN_LEN,
-            Self::Keyed(_) => KEYED_LEN,
-        }
+        if self.has_key { KEYED_LEN } else { PLAIN_LEN }
     }
 }
 
@@ -321,7 +322,7 @@ fn headers<T: Tables>(
         DfPolicy::COPY => inner.ip.dont_fragment,
         _ => true,
     };
-    let ip = ipv4::Outer {
+    let ipv4 = ipv4::Outer {
         tos: outer_tos(tunnel, inner),
         // Only a merged packet can be longer; each segment gets its own length when it is cut.
         total_len: u16::try_from(outer_len).unwrap_or(u16::MAX),
@@ -332,13 +333,13 @@ fn headers<T: Tables>(
         dst: tunnel.remote,
     }
     .emit();
-    let [start, fragment, transport, src, dst] = ip;
-    if let Some(key) = tenant.out_key.into() {
-        let [gre, key] = gre::emit_keyed(inner.protocol, key);
-        Headers::Keyed([start, fragment, transport, src, dst, gre, key])
-    } else {
-        let gre = gre::emit(inner.protocol);
-        Headers::Plain([start, fragment, transport, src, dst, gre])
+    let has_key = has_key(tenant);
+    let key = Option::<GreKey>::from(tenant.out_key).map_or(0, |GreKey(key)| key);
+    Headers {
+        ipv4,
+        gre: gre::emit(inner.protocol, has_key),
+        has_key,
+        key: key.to_be_bytes().into(),
     }
 }
 

@@ -39,7 +39,7 @@ use aya_log_ebpf::debug;
 use gre_common::{
     decap::{Decap, decap},
     encap::{Encap, encap},
-    tables::{Delivery, Hook, HookKey, HopState, IfIndex, NextHop},
+    tables::{Delivery, Hook, HookKey, HopState, IfIndex, NextHop, TenantId},
     verdict::{Discard, DropReason, PassReason, Verdict},
 };
 
@@ -90,7 +90,8 @@ pub fn uplink_tc(ctx: TcContext) -> i32 {
         Verdict::Forward(plan) => match rewrite::decap_tc(&ctx, &plan) {
             Ok(()) => {
                 count::received(plan.tenant, plan.binding, plan.inner_len, plan.notice);
-                debug!(&ctx, "uplink_tc: tenant {} gets {} bytes", plan.tenant.0, plan.inner_len);
+                let (tenant, bytes) = told(plan.tenant, plan.inner_len);
+                debug!(&ctx, "uplink_tc: tenant {} gets {} bytes", tenant, bytes);
                 redirect(plan.port.ifindex)
             }
             Err(rewrite::Refused) => drop_tc(&ctx, hook, DropReason::RewriteFailed.of(plan.tenant)),
@@ -120,7 +121,8 @@ pub fn port_tc(ctx: TcContext) -> i32 {
         Verdict::Forward(plan) => match rewrite::encap_tc(&ctx, &plan) {
             Ok(()) => {
                 count::sent(plan.tenant, plan.inner_len);
-                debug!(&ctx, "port_tc: tenant {} sends {} bytes", plan.tenant.0, plan.inner_len);
+                let (tenant, bytes) = told(plan.tenant, plan.inner_len);
+                debug!(&ctx, "port_tc: tenant {} sends {} bytes", tenant, bytes);
                 send(&plan)
             }
             Err(rewrite::Refused) => drop_tc(&ctx, hook, DropReason::RewriteFailed.of(plan.tenant)),
@@ -147,10 +149,8 @@ fn uplink_xdp_verdict(ctx: &XdpContext, hook: Hook, packet: &XdpPacket<'_>) -> u
             match deliver_xdp(ctx, hook.ifindex, &plan, way) {
                 Ok(action) => {
                     count::received(plan.tenant, plan.binding, plan.inner_len, plan.notice);
-                    debug!(
-                        ctx,
-                        "uplink_xdp: tenant {} gets {} bytes", plan.tenant.0, plan.inner_len
-                    );
+                    let (tenant, bytes) = told(plan.tenant, plan.inner_len);
+                    debug!(ctx, "uplink_xdp: tenant {} gets {} bytes", tenant, bytes);
                     action
                 }
                 Err(reason) => drop_xdp(ctx, hook, reason.of(plan.tenant)),
@@ -172,10 +172,8 @@ fn port_xdp_verdict(ctx: &XdpContext, packet: &XdpPacket<'_>) -> u32 {
             match rewrite::encap_xdp(ctx, &plan) {
                 Ok(()) => {
                     count::sent(plan.tenant, plan.inner_len);
-                    debug!(
-                        ctx,
-                        "port_xdp: tenant {} sends {} bytes", plan.tenant.0, plan.inner_len
-                    );
+                    let (tenant, bytes) = told(plan.tenant, plan.inner_len);
+                    debug!(ctx, "port_xdp: tenant {} sends {} bytes", tenant, bytes);
                     action
                 }
                 Err(rewrite::Refused) => {
@@ -299,6 +297,13 @@ fn redirect_to_neighbour(hop: &NextHop) -> i32 {
     let len = size_of::<bpf_redir_neigh>() as i32;
     // SAFETY: `neighbour` is a complete `bpf_redir_neigh` and outlives the call.
     unsafe { bpf_redirect_neigh(hop.ifindex.0, &raw mut neighbour, len, 0) as i32 }
+}
+
+/// What a log line tells. It takes references, and the compiler would keep a whole plan in memory for one to a
+/// field of it.
+#[inline(always)]
+fn told(tenant: TenantId, bytes: usize) -> (u32, usize) {
+    (tenant.0, bytes)
 }
 
 #[inline(always)]

@@ -12,6 +12,7 @@ use aya_ebpf::{
     programs::{TcContext, XdpContext},
 };
 use gre_common::{
+    encap::{self, Encap},
     packet::Packet,
     tables::{Handover, IfIndex},
     wire::{
@@ -133,27 +134,40 @@ impl Span {
 
     /// For a program that may write there.
     #[inline(always)]
-    fn write_words<const N: usize>(self, offset: usize, words: [Be32; N]) -> Option<()> {
-        let mut address = self.at(offset, N * size_of::<Be32>())?;
-        for word in words {
-            // SAFETY: the range was compared with the end of the packet, here and below.
-            unsafe { store::<32>(address, word.as_read()) };
-            address += size_of::<Be32>();
-        }
-        Some(())
-    }
-
-    /// See [`Self::write_words`].
-    #[inline(always)]
     fn write_link_header(self, offset: usize, header: LinkHeader) -> Option<()> {
         let address = self.at(offset, ethernet::HEADER_LEN)?;
         let [first, second, third] = header.ends;
-        // SAFETY: as above.
+        // SAFETY: the range was compared with the end of the packet, here and below.
         unsafe {
             store::<32>(address, first.as_read());
             store::<32>(address + 4, second.as_read());
             store::<32>(address + 8, third.as_read());
             store::<16>(address + 12, header.ether_type.into());
+        }
+        Some(())
+    }
+
+    /// Word by word, as in a loop the compiler would put them into memory first. For a program that may write there.
+    #[inline(always)]
+    fn write_outer(self, plan: &Encap<'_>) -> Option<()> {
+        const KEY: usize = ethernet::HEADER_LEN + encap::PLAIN_LEN;
+        let link = LinkHeader::new(plan.next_hop.ends, EtherType::IPV4);
+        self.write_link_header(0, link)?;
+        let address = self.at(ethernet::HEADER_LEN, encap::PLAIN_LEN)?;
+        let [start, fragment, transport, src, dst] = plan.headers.ipv4;
+        // SAFETY: as above.
+        unsafe {
+            store::<32>(address, start.as_read());
+            store::<32>(address + 4, fragment.as_read());
+            store::<32>(address + 8, transport.as_read());
+            store::<32>(address + 12, src.as_read());
+            store::<32>(address + 16, dst.as_read());
+            store::<32>(address + 20, plan.headers.gre.as_read());
+        }
+        if plan.headers.has_key {
+            let address = self.at(KEY, size_of::<Be32>())?;
+            // SAFETY: as above.
+            unsafe { store::<32>(address, plan.headers.key.as_read()) };
         }
         Some(())
     }
@@ -237,14 +251,10 @@ impl Packet for XdpPacket<'_> {
     }
 }
 
-/// Writes words into a frame in the driver.
+/// Writes the outer headers of a frame in the driver.
 #[inline(always)]
-pub fn write_words_xdp<const N: usize>(
-    ctx: &XdpContext,
-    offset: usize,
-    words: [Be32; N],
-) -> Option<()> {
-    XdpPacket::span(ctx).write_words(offset, words)
+pub fn write_outer_xdp(ctx: &XdpContext, plan: &Encap<'_>) -> Option<()> {
+    XdpPacket::span(ctx).write_outer(plan)
 }
 
 /// Writes bytes into a frame in the driver.
@@ -270,8 +280,7 @@ pub fn write_xdp<const N: usize>(ctx: &XdpContext, offset: usize, bytes: [u8; N]
 /// Writes the Ethernet header of a frame in the driver.
 #[inline(always)]
 pub fn write_link_header(ctx: &XdpContext, ends: Ends, ether_type: EtherType) -> Option<()> {
-    let ether_type = ether_type.0.to_be();
-    XdpPacket::span(ctx).write_link_header(0, LinkHeader { ends: ends.words(), ether_type })
+    XdpPacket::span(ctx).write_link_header(0, LinkHeader::new(ends, ether_type))
 }
 
 /// An Ethernet header as it stands in a frame.
@@ -284,6 +293,11 @@ pub struct LinkHeader {
 }
 
 impl LinkHeader {
+    #[inline(always)]
+    fn new(ends: Ends, ether_type: EtherType) -> Self {
+        Self { ends: ends.words(), ether_type: ether_type.0.to_be() }
+    }
+
     /// Its part of a running [`checksum`].
     #[inline(always)]
     pub fn sum(self) -> u64 {
@@ -305,14 +319,10 @@ pub fn write_link_header_tc(ctx: &TcContext, offset: usize, header: LinkHeader) 
     TcPacket::span(ctx).write_link_header(offset, header)
 }
 
-/// Writes words into a socket buffer; see [`write_link_header_tc`].
+/// Writes the outer headers of a socket buffer; see [`write_link_header_tc`].
 #[inline(always)]
-pub fn write_words_tc<const N: usize>(
-    ctx: &TcContext,
-    offset: usize,
-    words: [Be32; N],
-) -> Option<()> {
-    TcPacket::span(ctx).write_words(offset, words)
+pub fn write_outer_tc(ctx: &TcContext, plan: &Encap<'_>) -> Option<()> {
+    TcPacket::span(ctx).write_outer(plan)
 }
 
 /// Writes the metadata in front of a frame, which must have room for it.

@@ -17,11 +17,10 @@ use aya_ebpf::{
 };
 use gre_common::{
     decap::{self, Decap, Version},
-    encap::{self, Encap, Headers},
+    encap::{self, Encap},
     packet::Packet as _,
     tables::{Handover, IfIndex, Port},
     wire::{
-        be32::Be32,
         checksum,
         ethernet::{self, EtherType},
         ipv4, ipv6,
@@ -31,8 +30,8 @@ use gre_common::{
 use crate::{
     maps::cookie,
     packet::{
-        LinkHeader, TcPacket, read_link_header_tc, stripped_vlan, write_handover,
-        write_link_header, write_link_header_tc, write_words_tc, write_words_xdp, write_xdp,
+        TcPacket, read_link_header_tc, stripped_vlan, write_handover, write_link_header,
+        write_link_header_tc, write_outer_tc, write_outer_xdp, write_xdp,
     },
 };
 
@@ -122,12 +121,7 @@ pub fn encap_xdp(ctx: &XdpContext, plan: &Encap<'_>) -> Result {
         // SAFETY: the context is the one the kernel gave us.
         accepted(unsafe { bpf_xdp_adjust_tail(ctx.ctx, -(plan.padding as i32)) })?;
     }
-    write_link_header(ctx, plan.next_hop.ends, EtherType::IPV4).ok_or(Refused)?;
-    match plan.headers {
-        Headers::Plain(headers) => write_words_xdp(ctx, ethernet::HEADER_LEN, headers),
-        Headers::Keyed(headers) => write_words_xdp(ctx, ethernet::HEADER_LEN, headers),
-    }
-    .ok_or(Refused)
+    write_outer_xdp(ctx, plan).ok_or(Refused)
 }
 
 /// Turns a GRE packet, merged or not, into the tenant's.
@@ -176,22 +170,15 @@ fn announce(ctx: &TcContext, inner: Version) -> Result<usize> {
 /// Puts the outer headers in front of a tenant's packet.
 #[inline(always)]
 pub fn encap_tc(ctx: &TcContext, plan: &Encap<'_>) -> Result {
-    trim(ctx, plan.padding)?;
-    match plan.headers {
-        Headers::Plain(headers) => encap_with(ctx, plan, headers),
-        Headers::Keyed(headers) => encap_with(ctx, plan, headers),
-    }
-}
-
-#[inline(always)]
-fn encap_with<const N: usize>(ctx: &TcContext, plan: &Encap<'_>, network: [Be32; N]) -> Result {
     const GRE_OVER_IPV4: u64 = (BPF_F_ADJ_ROOM_ENCAP_L3_IPV4 | BPF_F_ADJ_ROOM_ENCAP_L4_GRE) as u64;
-    let outer_len = ethernet::HEADER_LEN + size_of_val(&network);
+    trim(ctx, plan.padding)?;
+    let network_len = plan.headers.bytes();
+    let outer_len = ethernet::HEADER_LEN + network_len;
     // What the kernel has not seen of a device's checksum over the packet. That of an IPv4 header is nought.
-    let gre = checksum::add_words(0, &network[ipv4::HEADER_WORDS..]);
+    let gre = checksum::add_words(0, &[plan.headers.gre, plan.headers.key]);
     match plan.payload {
         encap::Payload::Ip => {
-            adjust_room(ctx, size_of_val(&network) as i32, GRE_OVER_IPV4)?;
+            adjust_room(ctx, network_len as i32, GRE_OVER_IPV4)?;
             add_to_checksum(ctx, gre);
         }
         encap::Payload::EthernetIp => {
@@ -221,10 +208,7 @@ fn encap_with<const N: usize>(ctx: &TcContext, plan: &Encap<'_>, network: [Be32;
             }
         }
     }
-    let ether_type = EtherType::IPV4.0.to_be();
-    let link = LinkHeader { ends: plan.next_hop.ends.words(), ether_type };
-    write_link_header_tc(ctx, 0, link).ok_or(Refused)?;
-    write_words_tc(ctx, ethernet::HEADER_LEN, network).ok_or(Refused)
+    write_outer_tc(ctx, plan).ok_or(Refused)
 }
 
 /// Adds what was written without the kernel's help to a device's checksum over the packet, where there is one.

@@ -89,21 +89,10 @@ pub fn parse<P: Packet + ?Sized>(
     Ok(Header { protocol: EtherType::from_be_bytes([p0, p1]), key, checksum, sequence, len })
 }
 
-/// A header without optional fields.
+/// The first word of a header, whose only optional field may be a key.
 #[inline(always)]
-pub fn emit(protocol: EtherType) -> Be32 {
-    start(0, protocol)
-}
-
-/// A header with a key.
-#[inline(always)]
-pub fn emit_keyed(protocol: EtherType, key: GreKey) -> [Be32; 2] {
-    [start(KEY, protocol), key.0.to_be_bytes().into()]
-}
-
-#[inline(always)]
-fn start(flags: u16, protocol: EtherType) -> Be32 {
-    let [f0, f1] = flags.to_be_bytes();
+pub fn emit(protocol: EtherType, has_key: bool) -> Be32 {
+    let [f0, f1] = if has_key { KEY } else { 0 }.to_be_bytes();
     let [p0, p1] = protocol.to_be_bytes();
     [f0, f1, p0, p1].into()
 }

@@ -3,7 +3,7 @@
 use gre_common::{
     decap::{self, Decap, Version},
     encap::{Encap, Headers},
-    wire::ethernet::EtherType,
+    wire::{be32::Be32, ethernet::EtherType},
 };
 
 /// A plan for a frame.
@@ -43,11 +43,9 @@ impl Apply for Encap<'_> {
 
 /// The outer headers behind the Ethernet header, as they stand on the wire.
 pub fn headers(plan: &Encap<'_>) -> Vec<u8> {
-    let words = match &plan.headers {
-        Headers::Plain(words) => &words[..],
-        Headers::Keyed(words) => &words[..],
-    };
-    words.iter().flat_map(|word| word.bytes()).collect()
+    let Headers { ipv4, gre, has_key, key } = plan.headers;
+    let key = has_key.then_some(key);
+    ipv4.into_iter().chain([gre]).chain(key).flat_map(Be32::bytes).collect()
 }
 
 fn inner(frame: &[u8], strip: usize, len: usize, padding: usize) -> &[u8] {
