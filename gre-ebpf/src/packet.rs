@@ -202,12 +202,6 @@ impl<'a> XdpPacket<'a> {
         self.ctx.data_end() - self.ctx.data() == len
     }
 
-    /// Whether all of it is in one buffer.
-    #[inline(always)]
-    pub fn is_linear(&self) -> bool {
-        self.len() == self.ctx.data_end() - self.ctx.data()
-    }
-
     #[inline(always)]
     fn span(ctx: &XdpContext) -> Span {
         Span { start: ctx.data(), end: ctx.data_end() }
