@@ -6,7 +6,7 @@
 
 use crate::{
     packet::Packet,
-    tables::{BindingId, BindingKey, IfIndex, LocalKey, Port, Service, Tables, TenantId},
+    tables::{Binding, BindingKey, IfIndex, LocalKey, Service, Tables},
     verdict::{DropReason, End, Notice, PassReason, Verdict},
     wire::{
         be32::Be32,
@@ -21,13 +21,9 @@ use crate::{
 
 /// How to turn a GRE packet into what its tenant gets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Decap {
-    /// Whose it is.
-    pub tenant: TenantId,
-    /// Where it is counted.
-    pub binding: BindingId,
-    /// Where it goes.
-    pub port: Port,
+pub struct Decap<'t> {
+    /// Whose it is, where it goes, where it is counted.
+    pub binding: &'t Binding,
     /// Bytes before the inner packet: Ethernet, VLAN tags, IP, GRE.
     pub strip: usize,
     /// Bytes of the inner packet. What follows it in the frame is Ethernet padding.
@@ -44,7 +40,7 @@ pub struct Decap {
     pub notice: Option<Notice>,
 }
 
-impl Decap {
+impl Decap<'_> {
     /// Bytes of the frame received.
     #[inline(always)]
     pub const fn frame_len(&self) -> usize {
@@ -135,12 +131,12 @@ pub enum Payload {
 
 /// Decides about a frame received on an uplink.
 #[inline(always)]
-pub fn decap<P: Packet + ?Sized, T: Tables>(packet: &P, tables: &T) -> Verdict<Decap> {
+pub fn decap<'t, P: Packet + ?Sized, T: Tables>(packet: &P, tables: &'t T) -> Verdict<Decap<'t>> {
     plan(packet, tables).into()
 }
 
 #[inline(always)]
-fn plan<P: Packet + ?Sized, T: Tables>(packet: &P, tables: &T) -> Result<Decap, End> {
+fn plan<'t, P: Packet + ?Sized, T: Tables>(packet: &P, tables: &'t T) -> Result<Decap<'t>, End> {
     let outer = Outer::find(packet)?;
     let header = &outer.header;
     let (local, remote) = (header.dst_addr.into(), header.src_addr.into());
@@ -163,7 +159,7 @@ fn plan<P: Packet + ?Sized, T: Tables>(packet: &P, tables: &T) -> Result<Decap, 
     })?;
 
     let key = BindingKey { local, remote, key: gre.key.into() };
-    let Some((place, binding)) = tables.binding(&key) else {
+    let Some(binding) = tables.binding(&key) else {
         return Err(unbound(tables, &key));
     };
     let id = binding.tenant;
@@ -193,9 +189,7 @@ fn plan<P: Packet + ?Sized, T: Tables>(packet: &P, tables: &T) -> Result<Decap, 
         return Err(DropReason::NoPort.of(id).into());
     }
     Ok(Decap {
-        tenant: id,
-        binding: place,
-        port: binding.port,
+        binding,
         strip,
         inner_len: outer.end - strip,
         padding,

@@ -15,7 +15,7 @@ const FRAGMENT: u16 = 0x3fff;
 /// A flow is addresses, protocol, and the ports of TCP and UDP where the packet is no fragment; the MAC addresses
 /// where it is not IP. The two directions are two flows.
 #[inline(always)]
-pub fn hash<P: Packet + ?Sized>(packet: &P, plan: &Decap) -> u32 {
+pub fn hash<P: Packet + ?Sized>(packet: &P, plan: &Decap<'_>) -> u32 {
     let offset = plan.inner_ip.offset;
     let hash = match plan.inner_ip.version {
         Version::V4 => v4(packet, offset),

@@ -122,7 +122,7 @@ fn check_decap(world: &World, frame: &[u8]) -> Result<(), TestCaseError> {
     match decap(frame, world) {
         Verdict::Forward(plan) => {
             prop_assert_eq!(plan.strip + plan.inner_len + plan.padding, frame.len());
-            prop_assert_eq!(Some(plan.tenant), named(world, frame));
+            prop_assert_eq!(Some(plan.binding.tenant), named(world, frame));
             if plan.inner_ip.version != Version::NotIp {
                 prop_assert!(plan.inner_ip.offset >= plan.strip);
                 prop_assert!(plan.inner_ip.offset + 20 <= plan.strip + plan.inner_len);

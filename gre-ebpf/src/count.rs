@@ -2,24 +2,25 @@
 
 use aya_ebpf::bindings::BPF_NOEXIST;
 use gre_common::{
-    tables::{BindingId, Counters, HookCounters, HookKey, IfIndex, REASONS, TenantEvent, TenantId},
+    tables::{Binding, Counters, HookCounters, HookKey, IfIndex, REASONS, TenantEvent, TenantId},
     verdict::{Discard, Notice, PassReason},
 };
 
 use crate::{
-    maps::{BINDINGS, HOOK_COUNTERS, SENT, TENANT_EVENTS},
+    maps::{HOOK_COUNTERS, SENT, TENANT_EVENTS},
     verifier::bounded,
 };
 
 /// A decapsulated packet of `bytes` inner bytes.
 #[inline(always)]
-pub fn received(tenant: TenantId, binding: BindingId, bytes: usize, notice: Option<Notice>) {
-    if let Some(binding) = BINDINGS.get_ptr_mut(binding.0) {
-        // SAFETY: the entry is part of the map; programs reach its counters only here.
-        unsafe {
-            add(&raw mut (*binding).received.packets, 1);
-            add(&raw mut (*binding).received.bytes, bytes as u64);
-        }
+pub fn received(binding: &Binding, bytes: usize, notice: Option<Notice>) {
+    let tenant = binding.tenant;
+    let Counters { packets, bytes: sum } = &binding.received;
+    // SAFETY: the binding is an entry of the map, whose memory other CPUs write too; nobody reads the
+    // counters through a reference.
+    unsafe {
+        add((&raw const *packets).cast_mut(), 1);
+        add((&raw const *sum).cast_mut(), bytes as u64);
     }
     if let Some(notice) = notice {
         event(TenantEvent { tenant, event: TenantEvent::NOTICE + notice as u32 });

@@ -89,12 +89,14 @@ pub fn uplink_tc(ctx: TcContext) -> i32 {
         Verdict::Drop(discard) => drop_tc(&ctx, hook, discard),
         Verdict::Forward(plan) => match rewrite::decap_tc(&ctx, &plan) {
             Ok(()) => {
-                count::received(plan.tenant, plan.binding, plan.inner_len, plan.notice);
-                let (tenant, bytes) = told(plan.tenant, plan.inner_len);
+                count::received(plan.binding, plan.inner_len, plan.notice);
+                let (tenant, bytes) = told(plan.binding.tenant, plan.inner_len);
                 debug!(&ctx, "uplink_tc: tenant {} gets {} bytes", tenant, bytes);
-                redirect(plan.port.ifindex)
+                redirect(plan.binding.port.ifindex)
             }
-            Err(rewrite::Refused) => drop_tc(&ctx, hook, DropReason::RewriteFailed.of(plan.tenant)),
+            Err(rewrite::Refused) => {
+                drop_tc(&ctx, hook, DropReason::RewriteFailed.of(plan.binding.tenant))
+            }
         },
     }
 }
@@ -148,12 +150,12 @@ fn uplink_xdp_verdict(ctx: &XdpContext, hook: Hook, packet: &XdpPacket<'_>) -> u
             };
             match deliver_xdp(ctx, hook.ifindex, &plan, way) {
                 Ok(action) => {
-                    count::received(plan.tenant, plan.binding, plan.inner_len, plan.notice);
-                    let (tenant, bytes) = told(plan.tenant, plan.inner_len);
+                    count::received(plan.binding, plan.inner_len, plan.notice);
+                    let (tenant, bytes) = told(plan.binding.tenant, plan.inner_len);
                     debug!(ctx, "uplink_xdp: tenant {} gets {} bytes", tenant, bytes);
                     action
                 }
-                Err(reason) => drop_xdp(ctx, hook, reason.of(plan.tenant)),
+                Err(reason) => drop_xdp(ctx, hook, reason.of(plan.binding.tenant)),
             }
         }
     }
@@ -202,14 +204,14 @@ fn way_to_port(
     ctx: &XdpContext,
     hook: Hook,
     packet: &XdpPacket<'_>,
-    plan: &Decap,
+    plan: &Decap<'_>,
 ) -> Option<Delivery> {
     if is_generic() {
         // Metadata does not survive the copies that generic XDP makes. Its redirect discards what is
         // longer than the device's MTU: merged packets.
         return rewrite::fits(ctx, plan).then_some(Delivery::REDIRECT);
     }
-    match plan.port.delivery {
+    match plan.binding.port.delivery {
         // Few devices transmit fragments.
         Delivery::REDIRECT => packet.holds(plan.frame_len()).then_some(Delivery::REDIRECT),
         // Where `uplink_cpu` passes a frame it loses its metadata (before Linux 6.15).
@@ -222,15 +224,15 @@ fn way_to_port(
 fn deliver_xdp(
     ctx: &XdpContext,
     uplink: IfIndex,
-    plan: &Decap,
+    plan: &Decap<'_>,
     way: Delivery,
 ) -> Result<u32, DropReason> {
     rewrite::decap_xdp(ctx, plan).map_err(|rewrite::Refused| DropReason::RewriteFailed)?;
     if way == Delivery::REDIRECT {
-        let sent = PORT_DEVICES.redirect(plan.port.ifindex.0, u64::from(XDP_DROP));
+        let sent = PORT_DEVICES.redirect(plan.binding.port.ifindex.0, u64::from(XDP_DROP));
         return sent.map_err(|_| DropReason::RedirectFailed);
     }
-    rewrite::hand_over(ctx, uplink, &plan.port)
+    rewrite::hand_over(ctx, uplink, &plan.binding.port)
         .map_err(|rewrite::Refused| DropReason::RewriteFailed)?;
     Ok(XDP_PASS)
 }

@@ -11,8 +11,8 @@ use aya_ebpf::{
 };
 use gre_common::{
     tables::{
-        Binding, BindingId, BindingKey, Counters, DEFAULT_TENANTS, HookCounters, HookKey, IfIndex,
-        IfName, LocalKey, LocalKeyUse, Meta, Named, PortRecord, Slot, Tables, Tenant, TenantEvent,
+        Binding, BindingKey, Counters, DEFAULT_TENANTS, HookCounters, HookKey, IfIndex, IfName,
+        LocalKey, LocalKeyUse, Meta, Named, PortRecord, Slot, Tables, Tenant, TenantEvent,
         TenantId, Tunnel, TunnelId, Uplink, table,
     },
     wire::be32::Be32,
@@ -116,15 +116,14 @@ pub struct Maps;
 
 impl Tables for Maps {
     #[inline(always)]
-    fn binding(&self, key: &BindingKey) -> Option<(BindingId, &Binding)> {
-        let found = table::find(key, PLACES_MASK.load(), |place| BINDINGS.get(place));
-        found.map(|(place, binding)| (BindingId(place), binding))
+    fn binding(&self, key: &BindingKey) -> Option<&Binding> {
+        table::find(key, PLACES_MASK.load(), |place| BINDINGS.get(place))
     }
 
     #[inline(always)]
     fn local_key(&self, key: &LocalKey) -> Option<TenantId> {
         let found = table::find(key, PLACES_MASK.load(), |place| LOCAL_KEYS.get(place));
-        found.map(|(_, entry)| entry.tenant)
+        found.map(|entry| entry.tenant)
     }
 
     #[inline(always)]

@@ -58,7 +58,7 @@ pub fn reserve_handover(ctx: &XdpContext) -> Result {
 
 /// Whether the tenant's frame fits the port's device.
 #[inline(always)]
-pub fn fits(ctx: &XdpContext, plan: &Decap) -> bool {
+pub fn fits(ctx: &XdpContext, plan: &Decap<'_>) -> bool {
     let link_len = match plan.payload {
         decap::Payload::Ethernet => 0,
         decap::Payload::Ip(_) => ethernet::HEADER_LEN,
@@ -66,7 +66,9 @@ pub fn fits(ctx: &XdpContext, plan: &Decap) -> bool {
     let removed = (plan.strip - link_len + plan.padding) as i32;
     let mut mtu = 0;
     // SAFETY: the helper writes the device's MTU to `mtu`.
-    unsafe { bpf_check_mtu(ctx.as_ptr(), plan.port.ifindex.0, &raw mut mtu, -removed, 0) == 0 }
+    unsafe {
+        bpf_check_mtu(ctx.as_ptr(), plan.binding.port.ifindex.0, &raw mut mtu, -removed, 0) == 0
+    }
 }
 
 /// Tells `uplink_tc` where a frame goes, in the room that [`reserve_handover`] made.
@@ -78,7 +80,7 @@ pub fn hand_over(ctx: &XdpContext, uplink: IfIndex, port: &Port) -> Result {
 
 /// Turns a GRE frame in the driver into the tenant's frame.
 #[inline(always)]
-pub fn decap_xdp(ctx: &XdpContext, plan: &Decap) -> Result {
+pub fn decap_xdp(ctx: &XdpContext, plan: &Decap<'_>) -> Result {
     if let Some(ecn) = plan.ecn {
         let mark = plan.inner_ip.with_ecn(ecn);
         let start = plan.inner_ip.offset;
@@ -100,7 +102,7 @@ pub fn decap_xdp(ctx: &XdpContext, plan: &Decap) -> Result {
             let delta = plan.strip - ethernet::HEADER_LEN;
             // SAFETY: as above.
             accepted(unsafe { bpf_xdp_adjust_head(ctx.ctx, delta as i32) })?;
-            write_link_header(ctx, plan.port.ends, ether_type).ok_or(Refused)
+            write_link_header(ctx, plan.binding.port.ends, ether_type).ok_or(Refused)
         }
     }
 }
@@ -126,7 +128,7 @@ pub fn encap_xdp(ctx: &XdpContext, plan: &Encap<'_>) -> Result {
 
 /// Turns a GRE packet, merged or not, into the tenant's.
 #[inline(always)]
-pub fn decap_tc(ctx: &TcContext, plan: &Decap) -> Result {
+pub fn decap_tc(ctx: &TcContext, plan: &Decap<'_>) -> Result {
     if let Some(ecn) = plan.ecn {
         let mark = plan.inner_ip.with_ecn(ecn);
         let start = plan.inner_ip.offset;
@@ -146,7 +148,7 @@ pub fn decap_tc(ctx: &TcContext, plan: &Decap) -> Result {
             (TcPacket::new(ctx).read(plan.strip).ok_or(Refused)?, plan.strip)
         }
         decap::Payload::Ip(ether_type) => {
-            (plan.port.ends.header(ether_type), plan.strip - ethernet::HEADER_LEN)
+            (plan.binding.port.ends.header(ether_type), plan.strip - ethernet::HEADER_LEN)
         }
     };
     let removed = removed + announce(ctx, plan.inner_ip.version)?;

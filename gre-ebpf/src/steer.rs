@@ -29,7 +29,7 @@ static STEER: Global<u32> = Global::new(0);
 
 /// Sends a frame, unchanged, to the CPU of its inner flow; `None`: it stays here.
 #[inline(always)]
-pub fn to_other_cpu(packet: &XdpPacket<'_>, plan: &Decap) -> Option<u32> {
+pub fn to_other_cpu(packet: &XdpPacket<'_>, plan: &Decap<'_>) -> Option<u32> {
     let cpus = STEER.load();
     if cpus == 0 {
         return None;

@@ -14,11 +14,6 @@ impl TenantId {
     pub const NONE: Self = Self(u32::MAX);
 }
 
-/// A binding's place in the table `BINDINGS`.
-#[repr(transparent)]
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct BindingId(pub u32);
-
 /// A tunnel's index in the map `TUNNELS`.
 #[repr(transparent)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

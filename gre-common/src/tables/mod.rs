@@ -16,7 +16,7 @@ mod uplink;
 pub use self::{
     binding::{Binding, BindingKey, KeyField, LocalKey, LocalKeyUse},
     counters::{Counters, Hook, HookCounters, HookKey, REASONS, TenantEvent},
-    id::{BindingId, IfIndex, IfName, Name, Named, TenantId, TunnelId},
+    id::{IfIndex, IfName, Name, Named, TenantId, TunnelId},
     tenant::{Delivery, Port, PortMode, PortRecord, Service, Slot, Tenant},
     tunnel::{DfPolicy, FieldPolicy, HopState, NextHop, Tunnel},
     uplink::{Handover, Uplink, UplinkMode},
@@ -44,8 +44,8 @@ const _: () = assert!(size_of::<Meta>() == 8);
 
 /// What the decisions look up.
 pub trait Tables {
-    /// What a received packet is bound to, and its place.
-    fn binding(&self, key: &BindingKey) -> Option<(BindingId, &Binding)>;
+    /// What a received packet is bound to.
+    fn binding(&self, key: &BindingKey) -> Option<&Binding>;
     /// Who is bound to a key at a local address.
     fn local_key(&self, key: &LocalKey) -> Option<TenantId>;
     /// Whether a tunnel ends at this address.

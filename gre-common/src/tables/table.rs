@@ -53,11 +53,11 @@ pub fn find<'e, E: Entry + 'e>(
     key: &E::Key,
     mask: u32,
     entry_at: impl Fn(u32) -> Option<&'e E>,
-) -> Option<(u32, &'e E)> {
+) -> Option<&'e E> {
     for place in places(key, mask) {
         let entry = entry_at(place)?;
         if entry.key() == key {
-            return Some((place, entry));
+            return Some(entry);
         }
         if entry.key().decisive() == VACANT {
             return None;

@@ -12,7 +12,7 @@ pub trait Apply {
     fn apply(&self, frame: &[u8]) -> Vec<u8>;
 }
 
-impl Apply for Decap {
+impl Apply for Decap<'_> {
     fn apply(&self, frame: &[u8]) -> Vec<u8> {
         let mut inner = inner(frame, self.strip, self.inner_len, self.padding).to_vec();
         if let Some(ecn) = self.ecn {
@@ -26,7 +26,7 @@ impl Apply for Decap {
         match self.payload {
             decap::Payload::Ethernet => inner,
             decap::Payload::Ip(ether_type) => {
-                let port = &self.port;
+                let port = &self.binding.port;
                 [&port.ends.header(ether_type)[..], &inner].concat()
             }
         }

@@ -6,7 +6,7 @@ use gre_common::{
     decap::{Decap, decap},
     encap::{Encap, encap},
     packet::Packet,
-    tables::TenantId,
+    tables::{Binding, TenantId},
     verdict::{Discard, DropReason, Notice, PassReason, Verdict},
 };
 
@@ -64,8 +64,9 @@ pub fn receive(world: &World, frame: &[u8]) -> Outcome {
         Verdict::Pass(reason) => Outcome::Passed(reason),
         Verdict::Drop(discard) => Outcome::Dropped(discard),
         Verdict::Forward(plan) => {
-            assert_eq!(plan.port.ifindex, port_of(plan.tenant), "another tenant's port");
-            Outcome::Forwarded(plan.tenant, plan.apply(frame), plan.notice)
+            let Binding { tenant, port, .. } = *plan.binding;
+            assert_eq!(port.ifindex, port_of(tenant), "another tenant's port");
+            Outcome::Forwarded(tenant, plan.apply(frame), plan.notice)
         }
     }
 }
@@ -91,7 +92,7 @@ pub fn assert_rows(rows: impl Iterator<Item = (&'static str, Outcome, Outcome)>)
 }
 
 /// The plan for a frame received on an uplink that must be delivered.
-pub fn decap_plan(world: &World, frame: &[u8]) -> Decap {
+pub fn decap_plan<'w>(world: &'w World, frame: &[u8]) -> Decap<'w> {
     expect_plan(decap(frame, world))
 }
 

@@ -4,9 +4,8 @@ use std::collections::HashMap;
 
 use gre_common::{
     tables::{
-        Binding, BindingId, BindingKey, Delivery, DfPolicy, FieldPolicy, HopState, IfIndex,
-        KeyField, LocalKey, NextHop, Port, Service, Slot, Tables, Tenant, TenantId, Tunnel,
-        TunnelId,
+        Binding, BindingKey, Delivery, DfPolicy, FieldPolicy, HopState, IfIndex, KeyField,
+        LocalKey, NextHop, Port, Service, Slot, Tables, Tenant, TenantId, Tunnel, TunnelId,
     },
     wire::{
         be32::Be32,
@@ -53,7 +52,7 @@ pub const IP_ID: u16 = 0xbeef;
 /// The tables.
 #[derive(Debug, Default)]
 pub struct World {
-    bindings: HashMap<BindingKey, (BindingId, Binding)>,
+    bindings: HashMap<BindingKey, Binding>,
     local_keys: HashMap<LocalKey, TenantId>,
     tenants: Vec<Tenant>,
     tunnels: Vec<Tunnel>,
@@ -78,7 +77,7 @@ impl World {
         ];
         assert_eq!(ids, [BLUE, GREEN, ZERO, KEYLESS, SPLIT, PORTLESS, TWIN, WHITE]);
         world.tenants[PORTLESS.0 as usize].port = Port::NONE;
-        world.bindings.values_mut().find(|(_, b)| b.tenant == PORTLESS).expect("bound").1.port =
+        world.bindings.values_mut().find(|b| b.tenant == PORTLESS).expect("bound").port =
             Port::NONE;
         world
     }
@@ -124,9 +123,8 @@ impl World {
         };
         let local = local.into();
         let binding_key = BindingKey { local, remote: remote.into(), key };
-        let place = BindingId(self.bindings.len() as u32);
         let binding = Binding::new(binding_key, id, service, port);
-        assert_eq!(self.bindings.insert(binding_key, (place, binding)), None, "bound twice");
+        assert_eq!(self.bindings.insert(binding_key, binding), None, "bound twice");
         self.local_keys.entry(LocalKey { local, key }).or_insert(id);
         self.tenants.push(Tenant {
             slot: Slot::IN_USE,
@@ -155,7 +153,7 @@ impl World {
     pub fn bound(&self, local: [u8; 4], remote: [u8; 4], key: Option<u32>) -> Option<TenantId> {
         let (local, remote) = (local.into(), remote.into());
         let bound = self.binding(&BindingKey { local, remote, key: key_field(key) });
-        bound.map(|(_, binding)| binding.tenant)
+        bound.map(|binding| binding.tenant)
     }
 }
 
@@ -194,8 +192,8 @@ fn key_field(key: Option<u32>) -> KeyField {
 }
 
 impl Tables for World {
-    fn binding(&self, key: &BindingKey) -> Option<(BindingId, &Binding)> {
-        self.bindings.get(key).map(|(place, binding)| (*place, binding))
+    fn binding(&self, key: &BindingKey) -> Option<&Binding> {
+        self.bindings.get(key)
     }
 
     fn local_key(&self, key: &LocalKey) -> Option<TenantId> {

@@ -151,6 +151,6 @@ mod tests {
         let entries: Vec<_> =
             (0..table.entries.len()).map(|place| table.entries.get(place)).collect();
         let found = table::find(&key(number), table.mask(), |place| entries.get(place as usize));
-        found.map(|(_, binding)| binding.tenant)
+        found.map(|binding| binding.tenant)
     }
 }
