@@ -3,7 +3,7 @@
 //! A program that only redirects takes turns with it on the same link. The uplink is a tap device; where it would
 //! transmit, a program counts and discards. One device feeds one tenant: what more tenants cost is not in these figures.
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use aya::{
     maps::{Map, xdp::DevMapHash},
     programs::{
@@ -15,7 +15,7 @@ use aya::{
 use aya_obj::programs::XdpAttachType;
 use testbed::{Host, topology};
 
-use super::encap::tenant_on_wire;
+use super::encap::{self, Candidate};
 use crate::bench::{
     Bench, batch,
     generator::{Frames, Generator},
@@ -23,19 +23,12 @@ use crate::bench::{
     row::Row,
 };
 
-/// What the port does with a packet.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Candidate {
-    Redirect,
-    Encapsulate,
-}
-
 /// Measures every size.
 pub fn run(bench: &Bench<'_>) -> Result<Vec<Row>> {
     bench.doing("set up");
     let (host, wire) = topology::sensor();
     host.ns.ip("tuntap add uplink0 mode tap");
-    let _daemon = tenant_on_wire(&host, "native");
+    let _daemon = encap::tenant_on_wire(&host, "native");
 
     let draws = bench.args.distribution.draw(1);
     let mut generator = Generator::load_live(bench, &wire, Frames::Plain, &draws)?;
@@ -52,8 +45,7 @@ pub fn run(bench: &Bench<'_>) -> Result<Vec<Row>> {
     for &size in &bench.args.sizes {
         bench.doing(format!("{size} bytes"));
         generator.set_size(size, host.ns.mac("eth0"))?;
-        let candidates = [Candidate::Redirect, Candidate::Encapsulate];
-        let measured = interleave(&candidates, bench.args.runs, |&candidate| {
+        let measured = interleave(&Candidate::BOTH, bench.args.runs, |&candidate| {
             let program = match candidate {
                 Candidate::Redirect => generator.program("redirect")?,
                 Candidate::Encapsulate => &mut encapsulate,
@@ -67,24 +59,9 @@ pub fn run(bench: &Bench<'_>) -> Result<Vec<Row>> {
             rate
         })?;
         let [redirect, encap] = <[Series; 2]>::try_from(measured).expect("as many as candidates");
-        let added = encap.with(&redirect, |encap, redirect| 1e3 / encap - 1e3 / redirect);
-        let ratio = encap.over(&redirect);
-        rows.push(
-            Row::new("encap")
-                .with("hook", "port_xdp")
-                .with("generator", generator.name())
-                .with("keys", 1)
-                .with("size", size)
-                .measured("mpps", encap.median())
-                .measured("baseline_mpps", redirect.median())
-                .measured("ratio", ratio.median())
-                .measured("added_ns", added.median())
-                .with("runs", bench.args.runs)
-                .measured("cv", ratio.cv()),
-        );
+        rows.push(encap::row(bench, "port_xdp", &generator, size, &redirect, &encap));
     }
-    let counted = host.tenant_stats("blue")["tx"]["packets"].as_u64();
-    ensure!(counted == Some(encapsulated), "xgre counted {counted:?}, {encapsulated} were sent");
+    encap::check_counters(&host, encapsulated)?;
     Ok(rows)
 }
 

@@ -3,6 +3,7 @@
 mod cli;
 mod decap;
 mod encap;
+mod encap_tc;
 mod encap_xdp;
 mod latency;
 mod load;
@@ -61,7 +62,10 @@ impl Case {
         match self {
             Self::Decap => decap::run(bench),
             Self::Nic => nic::run(bench),
-            Self::Encap => encap::run(bench),
+            Self::Encap => {
+                let tc = encap_tc::run(bench)?;
+                Ok(tc.into_iter().chain(encap_xdp::run(bench)?).collect())
+            }
             Self::Path => path::run(bench),
             Self::Steer => steer::run(bench),
             Self::Tcp => tcp::run(bench),

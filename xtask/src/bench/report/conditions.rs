@@ -59,12 +59,26 @@ pub fn in_guest() -> bool {
     Path::new(GUEST).exists()
 }
 
+/// The kernel's version, without what its builder calls it; with that of Debian's package where it is Debian's.
+fn kernel() -> String {
+    let release = first_line("/proc/sys/kernel/osrelease");
+    let version = release.split('-').next().unwrap_or_default();
+    let build = first_line("/proc/sys/kernel/version");
+    match build.split_once("Debian ") {
+        Some((_, package)) => {
+            let package = package.split_whitespace().next().unwrap_or_default();
+            format!("{version} (Debian {package})")
+        }
+        None => version.to_owned(),
+    }
+}
+
 /// A run with its results.
 pub fn describe(workspace: &Workspace, args: &Args, clock: Clock, rows: Vec<Row>) -> Result<Run> {
     let cpus = thread::available_parallelism()?;
     let arguments = arguments();
     let conditions = [
-        ("kernel", first_line("/proc/sys/kernel/osrelease")),
+        ("kernel", kernel()),
         ("processor", format!("{cpus} x {}", processor())),
         ("figures are", clock.text().to_owned()),
         ("spectre_v2", vulnerability("spectre_v2")),
