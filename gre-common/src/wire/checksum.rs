@@ -2,19 +2,6 @@
 
 use super::be32::Be32;
 
-/// Adds the 16-bit words of `bytes` to a running sum. An odd last byte counts as the high half of a word.
-#[inline(always)]
-pub fn add(mut sum: u64, bytes: &[u8]) -> u64 {
-    let mut words = bytes.chunks_exact(2);
-    for word in &mut words {
-        sum += u64::from(u16::from_be_bytes([word[0], word[1]]));
-    }
-    if let [last] = words.remainder() {
-        sum += u64::from(*last) << 8;
-    }
-    sum
-}
-
 /// Adds words to a running sum as this machine reads them: good to see whether data that has its checksum in
 /// it is sound, for which the order of bytes does not matter (RFC 1071 section 2 (B)).
 #[inline(always)]

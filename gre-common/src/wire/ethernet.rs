@@ -22,8 +22,6 @@ impl EtherType {
     pub const NONE: Self = Self(0);
     /// IPv4.
     pub const IPV4: Self = Self(0x0800);
-    /// Address resolution protocol.
-    pub const ARP: Self = Self(0x0806);
     /// VLAN tag (IEEE 802.1Q).
     pub const VLAN: Self = Self(0x8100);
     /// Service VLAN tag (IEEE 802.1ad).
@@ -74,12 +72,6 @@ impl Ends {
     pub const fn dst(self) -> MacAddr {
         let [[d0, d1, d2, d3], [d4, d5, ..], _] = self.bytes();
         [d0, d1, d2, d3, d4, d5]
-    }
-
-    /// Source.
-    pub const fn src(self) -> MacAddr {
-        let [_, [.., s0, s1], [s2, s3, s4, s5]] = self.bytes();
-        [s0, s1, s2, s3, s4, s5]
     }
 
     /// As they stand in a frame.
