@@ -27,8 +27,10 @@ impl KeyField {
     const DELETED: u32 = 3;
 
     #[inline(always)]
-    fn as_u64(self) -> u64 {
-        u64::from(self.kind) << 32 | u64::from(self.key.as_read())
+    fn hash_with(self, addresses: u64) -> u32 {
+        let key = u64::from(self.kind) << 32 | u64::from(self.key.as_read());
+        // Multiplied by an odd number, so that no address is taken for a key.
+        mix(addresses.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ key) as u32
     }
 }
 
@@ -72,8 +74,7 @@ impl Key for BindingKey {
     #[inline(always)]
     fn hash(&self) -> u32 {
         let ends = u64::from(self.local.as_read()) << 32 | u64::from(self.remote.as_read());
-        // Multiplied by an odd number, so that no address is taken for a key.
-        mix(ends.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ self.key.as_u64()) as u32
+        self.key.hash_with(ends)
     }
 }
 
@@ -132,8 +133,7 @@ impl Key for LocalKey {
 
     #[inline(always)]
     fn hash(&self) -> u32 {
-        let local = u64::from(self.local.as_read());
-        mix(local.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ self.key.as_u64()) as u32
+        self.key.hash_with(u64::from(self.local.as_read()))
     }
 }
 
