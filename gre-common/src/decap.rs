@@ -1,14 +1,18 @@
 //! The decision about a packet that arrives at an uplink.
 //!
 //! Rows of the table in the user's guide are decided in the order in which a reader of the packet meets
-//! them: outer IPv4, GRE, binding, payload. Nothing is dropped before it is known to be addressed to a
+//! them: outer IP, GRE, binding, payload. Nothing is dropped before it is known to be addressed to a
 //! tunnel of ours.
 
 use crate::{
+    outer,
     packet::Packet,
-    tables::{Binding, BindingKey, IfIndex, LocalKey, Service, Tables},
+    tables::{
+        Binding, BindingKey, Ends6, IfIndex, KeyField, LocalKey, Service, Tables, TunnelOptions,
+    },
     verdict::{DropReason, End, Notice, PassReason, Verdict},
     wire::{
+        address::{Address, Version},
         be32::Be32,
         checksum,
         ecn::{self, Ecn},
@@ -30,6 +34,12 @@ pub struct Decap<'t> {
     pub inner_len: usize,
     /// Bytes of padding behind the inner packet.
     pub padding: usize,
+    /// What it came over.
+    pub underlay: Version,
+    /// Whether it must come after all that came before it.
+    pub ordered: bool,
+    /// Its sequence number; 0 where there is none.
+    pub sequence: u32,
     /// What the inner packet is.
     pub payload: Payload,
     /// What the inner packet's ECN field becomes, if congestion on the way asks for a change.
@@ -62,18 +72,6 @@ pub struct InnerIp {
     start: [u8; 2],
     /// IPv4: its checksum.
     checksum: [u8; 2],
-}
-
-/// The version of an inner IP header. As wide as what stands next to it: padding would be copied byte by byte.
-#[repr(u32)]
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Version {
-    /// There is no IP header.
-    NotIp,
-    /// IPv4.
-    V4,
-    /// IPv6.
-    V6,
 }
 
 /// Bytes of an IP header that a new ECN field changes.
@@ -137,37 +135,25 @@ pub fn decap<'t, P: Packet + ?Sized, T: Tables>(packet: &P, tables: &'t T) -> Ve
 
 #[inline(always)]
 fn plan<'t, P: Packet + ?Sized, T: Tables>(packet: &P, tables: &'t T) -> Result<Decap<'t>, End> {
-    let outer = Outer::find(packet)?;
-    let header = &outer.header;
-    let (local, remote) = (header.dst_addr.into(), header.src_addr.into());
-    if ipv4::is_fragment(header) {
-        return Err(if_local(tables, local, PassReason::Fragment.into()));
-    }
-    let padding = outer
-        .check(packet)
-        .map_err(|reason| if_local(tables, local, reason.unattributed().into()))?;
-
-    let gre_offset = packet.settle(outer.offset + ipv4::header_len(header));
-    let gre = gre::parse(packet, gre_offset, outer.end - gre_offset).map_err(|malformed| {
-        let end = match malformed {
-            Malformed::Pptp => PassReason::Pptp.into(),
-            Malformed::Truncated => DropReason::Truncated.unattributed().into(),
-            Malformed::Version => DropReason::UnknownVersion.unattributed().into(),
-            Malformed::ReservedBits => DropReason::ReservedBits.unattributed().into(),
-        };
-        if_local(tables, local, end)
-    })?;
-
-    let key = BindingKey { local, remote, key: gre.key.into() };
-    let Some(binding) = tables.binding(&key) else {
-        return Err(unbound(tables, &key));
+    let frame = ethernet::payload(packet, 0);
+    let arrival = match frame.ether_type {
+        EtherType::IPV4 => over_ipv4(packet, tables, packet.settle(frame.offset))?,
+        EtherType::IPV6 => over_ipv6(packet, tables, packet.settle(frame.offset))?,
+        _ => return Err(PassReason::NotIp.into()),
     };
+    let Arrival { binding, gre, gre_offset, end, .. } = arrival;
     let id = binding.tenant;
-    if gre.checksum {
-        return Err(PassReason::Checksum.into());
+    // Whoever merged packets has verified each one's checksum, and left that of the first.
+    if gre.checksum && packet.segment_payload() == 0 {
+        match packet.sum(gre_offset, end - gre_offset) {
+            None => return Err(PassReason::LeftToTc.into()),
+            Some(checksum::SOUND) => {}
+            Some(_) => return Err(DropReason::BadChecksum.of(id).into()),
+        }
     }
-    if gre.sequence {
-        return Err(PassReason::Sequence.into());
+    let ordered = binding.options.has(TunnelOptions::SEQUENCE);
+    if ordered && !gre.has_sequence {
+        return Err(DropReason::OutOfSequence.of(id).into());
     }
 
     let payload = payload_of(binding.service, gre.protocol).map_err(|end| match end {
@@ -176,14 +162,14 @@ fn plan<'t, P: Packet + ?Sized, T: Tables>(packet: &P, tables: &'t T) -> Result<
         PayloadError::Unknown => DropReason::UnknownPayload.of(id).into(),
     })?;
     let strip = packet.settle(gre_offset + gre.len);
-    let inner = Inner { offset: strip, end: outer.end };
+    let inner = Inner { offset: strip, end };
     let inner_ip = match payload {
         Payload::Ethernet => inner.ip_in_ethernet(packet),
-        Payload::Ip(ether_type) => inner.ip(packet, ether_type, remote),
+        Payload::Ip(ether_type) => inner.ip(packet, ether_type, arrival.source),
     }
     .map_err(|reason| End::from(reason.of(id)))?;
     let (ecn, notice) =
-        congestion(inner_ip, header.tos).map_err(|reason| End::from(reason.of(id)))?;
+        congestion(inner_ip, arrival.tos).map_err(|reason| End::from(reason.of(id)))?;
 
     if binding.port.ifindex == IfIndex::NONE {
         return Err(DropReason::NoPort.of(id).into());
@@ -191,8 +177,11 @@ fn plan<'t, P: Packet + ?Sized, T: Tables>(packet: &P, tables: &'t T) -> Result<
     Ok(Decap {
         binding,
         strip,
-        inner_len: outer.end - strip,
-        padding,
+        inner_len: end - strip,
+        padding: arrival.padding,
+        underlay: arrival.source.version,
+        ordered,
+        sequence: gre.sequence,
         payload,
         ecn,
         inner_ip,
@@ -200,95 +189,121 @@ fn plan<'t, P: Packet + ?Sized, T: Tables>(packet: &P, tables: &'t T) -> Result<
     })
 }
 
-/// The outer IPv4 header and where it stands.
-struct Outer {
-    words: [Be32; ipv4::HEADER_WORDS],
-    header: Ipv4Hdr,
-    /// Where the header begins.
-    offset: usize,
-    /// Where the IP packet ends; the frame may be longer.
+/// A GRE packet that is bound to a tenant.
+struct Arrival<'t> {
+    binding: &'t Binding,
+    gre: gre::Header,
+    gre_offset: usize,
+    /// Where the outer packet ends; the frame may be longer.
     end: usize,
+    /// Bytes behind that.
+    padding: usize,
+    tos: u8,
+    source: Source,
 }
 
-impl Outer {
-    /// The IPv4 header of a frame that carries GRE.
-    #[inline(always)]
-    fn find<P: Packet + ?Sized>(packet: &P) -> Result<Self, PassReason> {
-        let frame = ethernet::payload(packet, 0);
-        match frame.ether_type {
-            EtherType::IPV4 => {}
-            EtherType::IPV6 => return Err(ipv6_reason(packet, frame.offset)),
-            _ => return Err(PassReason::NotIp),
-        }
-        let offset = packet.settle(frame.offset);
-        let words = packet.words(offset).ok_or(PassReason::NotIp)?;
-        let header = ipv4::parse(words);
-        if !ipv4::is_sane(&header) {
-            return Err(PassReason::NotIp);
-        }
-        if header.proto != ipv4::PROTO_GRE {
-            return Err(PassReason::NotGre);
-        }
-        let end = match ipv4::total_len(&header) {
-            // A merged packet longer than the field can say (BIG TCP, Linux 6.3) leaves it 0.
-            0 if packet.segment_payload() > 0 => packet.len(),
-            total_len => offset + total_len,
-        };
-        Ok(Self { words, header, offset, end })
-    }
-
-    /// Checks length and checksum of the header. Returns the bytes of padding behind the IP packet.
-    #[inline(always)]
-    fn check<P: Packet + ?Sized>(&self, packet: &P) -> Result<usize, DropReason> {
-        let header_len = ipv4::header_len(&self.header);
-        let padding = packet.behind(self.end).ok_or(DropReason::Truncated)?;
-        if self.end < self.offset + header_len {
-            return Err(DropReason::Truncated);
-        }
-        let mut sum = checksum::add_words(0, &self.words);
-        for offset in (ipv4::HEADER_LEN..ipv4::MAX_HEADER_LEN).step_by(4) {
-            if offset >= header_len {
-                break;
-            }
-            let options: [_; 1] =
-                packet.words(self.offset + offset).ok_or(DropReason::Truncated)?;
-            sum = checksum::add_words(sum, &options);
-        }
-        if checksum::fold(sum) == 0xffff { Ok(padding) } else { Err(DropReason::BadIpChecksum) }
-    }
+/// The outer source address.
+#[derive(Clone, Copy)]
+struct Source {
+    version: Version,
+    /// IPv4: the address.
+    v4: Be32,
+    /// IPv6: where it stands.
+    v6_offset: usize,
 }
 
-/// Tells GRE over IPv6 from other IPv6. Linux puts a destination-options header in between.
 #[inline(always)]
-fn ipv6_reason<P: Packet + ?Sized>(packet: &P, offset: usize) -> PassReason {
-    let Some(bytes) = packet.read(offset) else { return PassReason::NotGre };
-    let mut next = ipv6::Start(bytes).next_header();
-    let mut offset = offset + ipv6::HEADER_LEN;
-    for _ in 0..ipv6::MAX_OPTION_HEADERS {
-        if !ipv6::is_options(next) {
-            break;
-        }
-        let Some([after, len, ..]) = packet.read::<8>(offset) else { return PassReason::NotGre };
-        next = after;
-        offset += ipv6::options_len(len);
+fn over_ipv4<'t, P: Packet + ?Sized, T: Tables>(
+    packet: &P,
+    tables: &'t T,
+    offset: usize,
+) -> Result<Arrival<'t>, End> {
+    let outer = outer::v4(packet, offset)?;
+    let header = &outer.header;
+    let (local, remote) = (header.dst_addr.into(), header.src_addr.into());
+    let ours = |end| if_local(tables, &Address::v4(local), end);
+    if ipv4::is_fragment(header) {
+        return Err(ours(PassReason::Fragment.into()));
     }
-    if next == ipv4::PROTO_GRE { PassReason::Ipv6Underlay } else { PassReason::NotGre }
+    let padding = outer.check(packet).map_err(|reason| ours(reason.unattributed().into()))?;
+    let gre_offset = packet.settle(outer.gre_offset());
+    let gre = gre::parse(packet, gre_offset, outer.end - gre_offset)
+        .map_err(|malformed| ours(malformed.into()))?;
+    let key = gre.key.into();
+    let Some(binding) = tables.binding(&BindingKey::v4(local, remote, key)) else {
+        return Err(unbound(tables, &Address::v4(local), key));
+    };
+    let source = Source { version: Version::V4, v4: remote, v6_offset: 0 };
+    Ok(Arrival { binding, gre, gre_offset, end: outer.end, padding, tos: header.tos, source })
+}
+
+#[inline(always)]
+fn over_ipv6<'t, P: Packet + ?Sized, T: Tables>(
+    packet: &P,
+    tables: &'t T,
+    offset: usize,
+) -> Result<Arrival<'t>, End> {
+    let outer = outer::v6(packet, offset)?;
+    let ours = |end| if_local(tables, &outer.local, end);
+    if outer.is_fragment {
+        return Err(ours(PassReason::Fragment.into()));
+    }
+    if !outer.is_plain {
+        return Err(ours(PassReason::ExtensionHeaders.into()));
+    }
+    let padding = packet
+        .behind(outer.end)
+        .filter(|_| outer.gre_offset <= outer.end)
+        .ok_or_else(|| ours(DropReason::Truncated.unattributed().into()))?;
+    let gre_offset = packet.settle(outer.gre_offset);
+    let gre = gre::parse(packet, gre_offset, outer.end - gre_offset)
+        .map_err(|malformed| ours(malformed.into()))?;
+    let key = gre.key.into();
+    let bound = tables
+        .ends6(&Ends6::new(outer.local, outer.remote))
+        .and_then(|tunnel| tables.binding(&BindingKey::v6(tunnel, key)));
+    let Some(binding) = bound else {
+        return Err(unbound(tables, &outer.local, key));
+    };
+    let v6_offset = packet.settle(offset + ipv6::SOURCE_OFFSET);
+    let source = Source { version: Version::V6, v4: Be32::default(), v6_offset };
+    Ok(Arrival {
+        binding,
+        gre,
+        gre_offset,
+        end: outer.end,
+        padding,
+        tos: outer.traffic_class,
+        source,
+    })
+}
+
+impl From<Malformed> for End {
+    #[inline(always)]
+    fn from(malformed: Malformed) -> Self {
+        match malformed {
+            Malformed::Pptp => PassReason::Pptp.into(),
+            Malformed::Truncated => DropReason::Truncated.unattributed().into(),
+            Malformed::Version => DropReason::UnknownVersion.unattributed().into(),
+            Malformed::ReservedBits => DropReason::ReservedBits.unattributed().into(),
+        }
+    }
 }
 
 /// `end`, if the packet is addressed to a tunnel of ours; else it is none of our business.
 #[inline(always)]
-fn if_local<T: Tables>(tables: &T, address: Be32, end: End) -> End {
-    if tables.is_local(address) { end } else { PassReason::NotLocal.into() }
+fn if_local<T: Tables>(tables: &T, address: &Address, end: End) -> End {
+    if tables.local(address).is_some() { end } else { PassReason::NotLocal.into() }
 }
 
 /// What to do with a well-formed packet that matches no binding.
 #[inline(always)]
-fn unbound<T: Tables>(tables: &T, key: &BindingKey) -> End {
-    if let Some(tenant) = tables.local_key(&LocalKey { local: key.local, key: key.key }) {
-        return DropReason::WrongRemote.of(tenant).into();
-    }
-    if !tables.is_local(key.local) {
+fn unbound<T: Tables>(tables: &T, address: &Address, key: KeyField) -> End {
+    let Some(local) = tables.local(address) else {
         return PassReason::NotLocal.into();
+    };
+    if let Some(tenant) = tables.local_key(&LocalKey { local, key }) {
+        return DropReason::WrongRemote.of(tenant).into();
     }
     if tables.strict() {
         return DropReason::NoBinding.unattributed().into();
@@ -321,13 +336,13 @@ struct Inner {
 }
 
 impl Inner {
-    /// Checks the IP packet of an l3 tenant. `outer_src` is where a loop would lead.
+    /// Checks the IP packet of an l3 tenant. The outer source is where a loop would lead.
     #[inline(always)]
     fn ip<P: Packet + ?Sized>(
         &self,
         packet: &P,
         ether_type: EtherType,
-        outer_src: Be32,
+        source: Source,
     ) -> Result<InnerIp, DropReason> {
         let room = self.end - self.offset;
         if ether_type == EtherType::IPV6 {
@@ -340,6 +355,12 @@ impl Inner {
             }
             if ipv6::HEADER_LEN + start.payload_len() > room {
                 return Err(DropReason::InnerLength);
+            }
+            if source.version == Version::V6 {
+                let to = packet.words::<4>(self.offset + ipv6::DESTINATION_OFFSET);
+                if to == packet.words::<4>(source.v6_offset) {
+                    return Err(DropReason::Loop);
+                }
             }
             return Ok(InnerIp::v6(self.offset, start));
         }
@@ -355,7 +376,7 @@ impl Inner {
         if total_len > room || header_len > total_len || header_len < ipv4::HEADER_LEN {
             return Err(DropReason::InnerLength);
         }
-        if Be32::from(header.dst_addr) == outer_src {
+        if source.version == Version::V4 && Be32::from(header.dst_addr) == source.v4 {
             return Err(DropReason::Loop);
         }
         Ok(InnerIp::v4(self.offset, &header))

@@ -1,11 +1,16 @@
 //! The decision about a packet that enters at a tenant's port.
 
 use crate::{
+    flow,
     packet::Packet,
-    tables::{DfPolicy, HopState, IfIndex, NextHop, Service, Tables, Tenant, TenantId, Tunnel},
+    tables::{
+        DfPolicy, HopState, IfIndex, Service, Tables, Tenant, TenantId, Tunnel, TunnelOptions,
+    },
     verdict::{DropReason, End, PassReason, Verdict},
     wire::{
+        address::Version,
         be32::Be32,
+        checksum,
         ecn::Ecn,
         ethernet::{self, EtherType},
         gre::{self, GreKey},
@@ -13,19 +18,14 @@ use crate::{
     },
 };
 
-/// Outer headers behind the Ethernet header, without key: IPv4, GRE.
-pub const PLAIN_LEN: usize = ipv4::HEADER_LEN + gre::BASE_LEN;
-/// The same with key.
-pub const KEYED_LEN: usize = PLAIN_LEN + gre::FIELD_LEN;
-
 /// How to turn a tenant's packet into a GRE packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Encap<'t> {
     /// Whose it is.
     pub tenant: TenantId,
-    /// Where the frame goes, and its outer Ethernet header.
-    pub next_hop: &'t NextHop,
-    /// The outer headers behind that, complete.
+    /// What it goes through: outer addresses, next hop.
+    pub tunnel: &'t Tunnel,
+    /// The rest of the outer headers.
     pub headers: Headers,
     /// Bytes at the start of the frame that the outer headers replace: its Ethernet header for l3, none for l2.
     pub strip: usize,
@@ -45,24 +45,50 @@ impl Encap<'_> {
     }
 }
 
-/// Outer headers: IPv4, GRE.
+/// Outer headers: IP without its addresses, GRE without its sequence number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Headers {
-    /// IPv4.
-    pub ipv4: [Be32; ipv4::HEADER_WORDS],
-    /// GRE, up to the key.
+    /// The version of the IP header.
+    pub version: Version,
+    /// The IP header up to its addresses: three words of IPv4, or two of IPv6.
+    pub ip: [Be32; 3],
+    /// GRE, up to its optional fields.
     pub gre: Be32,
-    /// Whether there is a key.
-    pub has_key: bool,
+    /// Which of those there are.
+    pub fields: gre::Fields,
     /// The key; 0 where there is none.
     pub key: Be32,
+    /// [`Packet::sum`] of the inner packet where there is a checksum, else 0.
+    pub inner_sum: u16,
 }
 
 impl Headers {
+    /// Length of the outer IP header, in bytes.
+    #[inline(always)]
+    pub const fn ip_len(&self) -> usize {
+        ip_header_len(self.version)
+    }
+
     /// Their length in bytes.
     #[inline(always)]
     pub const fn bytes(&self) -> usize {
-        if self.has_key { KEYED_LEN } else { PLAIN_LEN }
+        self.ip_len() + self.fields.header_len()
+    }
+
+    /// The second word of a GRE header with a checksum.
+    #[inline(always)]
+    pub fn checksum(&self, sequence: Be32) -> Be32 {
+        let sum = checksum::add_words(u64::from(self.inner_sum), &[self.gre, self.key, sequence]);
+        let [c0, c1] = (!checksum::fold(sum)).to_ne_bytes();
+        [c0, c1, 0, 0].into()
+    }
+}
+
+#[inline(always)]
+const fn ip_header_len(version: Version) -> usize {
+    match version {
+        Version::V6 => ipv6::HEADER_LEN,
+        _ => ipv4::HEADER_LEN,
     }
 }
 
@@ -107,16 +133,23 @@ fn plan<'t, P: Packet + ?Sized, T: Tables>(
     if tunnel.next_hop.state == HopState::UNRESOLVED && inner.payload == Payload::Ethernet {
         return Err(DropReason::Unresolved.of(id).into());
     }
-    let gre_len = gre::BASE_LEN + if has_key(tenant) { gre::FIELD_LEN } else { 0 };
-    let outer_len = ipv4::HEADER_LEN + gre_len + inner.len;
-    if !fits(packet, tunnel, &inner, outer_len) {
+    if inner.ip.transport == ipv4::PROTO_GRE && inner.ip.is_own(packet, tunnel) {
+        return Err(DropReason::Loop.of(id).into());
+    }
+    let outer = Outer::of(tunnel, tenant);
+    if !fits(packet, tunnel, &inner, outer.len()) {
         return Err(DropReason::PacketTooBig.of(id).into());
+    }
+    // The kernel can be told of neither where it cuts a merged packet later.
+    let numbered = outer.fields.checksum || outer.fields.sequence;
+    if numbered && packet.segment_payload() > 0 {
+        return Err(DropReason::Unsegmented.of(id).into());
     }
 
     Ok(Encap {
         tenant: id,
-        headers: headers(tables, tunnel, tenant, &inner, outer_len),
-        next_hop: &tunnel.next_hop,
+        headers: headers(packet, tables, tunnel, tenant, &inner, outer)?,
+        tunnel,
         strip: inner.strip,
         inner_len: inner.len,
         padding: inner.padding,
@@ -124,9 +157,30 @@ fn plan<'t, P: Packet + ?Sized, T: Tables>(
     })
 }
 
-#[inline(always)]
-fn has_key(tenant: &Tenant) -> bool {
-    Option::<GreKey>::from(tenant.out_key).is_some()
+/// What a tunnel's outer headers consist of.
+#[derive(Clone, Copy)]
+struct Outer {
+    version: Version,
+    fields: gre::Fields,
+}
+
+impl Outer {
+    #[inline(always)]
+    fn of(tunnel: &Tunnel, tenant: &Tenant) -> Self {
+        Self {
+            version: if tunnel.local.is_v4() { Version::V4 } else { Version::V6 },
+            fields: gre::Fields {
+                checksum: tunnel.options.has(TunnelOptions::CHECKSUM),
+                key: Option::<GreKey>::from(tenant.out_key).is_some(),
+                sequence: tunnel.options.has(TunnelOptions::SEQUENCE),
+            },
+        }
+    }
+
+    #[inline(always)]
+    const fn len(self) -> usize {
+        ip_header_len(self.version) + self.fields.header_len()
+    }
 }
 
 /// The inner packet, as far as its headers decide about the outer ones.
@@ -153,8 +207,10 @@ struct Inner {
 /// with them, which the verifier refuses.
 #[derive(Clone, Copy)]
 struct InnerIp {
-    /// False: the payload is not IP, and the rest means nothing.
-    present: bool,
+    /// [`Version::NotIp`]: the rest means nothing.
+    version: Version,
+    /// Where the header begins, in bytes from the start of the frame.
+    offset: usize,
     /// Bytes from the start of the frame to the transport header.
     transport_offset: usize,
     transport: u8,
@@ -168,7 +224,8 @@ struct InnerIp {
 impl InnerIp {
     /// What the outer header of a packet that is not IP is like: no congestion control, not to be cut.
     const ABSENT: Self = Self {
-        present: false,
+        version: Version::NotIp,
+        offset: 0,
         transport_offset: 0,
         transport: 0,
         tos: 0,
@@ -194,7 +251,8 @@ impl InnerIp {
             return Self::ABSENT;
         }
         Self {
-            present: true,
+            version: Version::V4,
+            offset,
             transport_offset: offset + ipv4::header_len(&header),
             transport: header.proto,
             tos: header.tos,
@@ -212,7 +270,8 @@ impl InnerIp {
             return Self::ABSENT;
         }
         Self {
-            present: true,
+            version: Version::V6,
+            offset,
             transport_offset: offset + ipv6::HEADER_LEN,
             transport: start.next_header(),
             tos: start.traffic_class(),
@@ -222,10 +281,33 @@ impl InnerIp {
         }
     }
 
+    #[inline(always)]
+    fn is_present(self) -> bool {
+        self.version != Version::NotIp
+    }
+
     /// `field` of this header, for a policy that may inherit it.
     #[inline(always)]
     fn inheritable(self, field: u8) -> Option<u8> {
-        self.present.then_some(field)
+        self.is_present().then_some(field)
+    }
+
+    /// Whether the header is one that this tunnel puts before packets: sent again, it would grow for ever.
+    #[inline(always)]
+    fn is_own<P: Packet + ?Sized>(self, packet: &P, tunnel: &Tunnel) -> bool {
+        let offset = packet.settle(self.offset);
+        match self.version {
+            Version::V4 => {
+                let ends = [tunnel.local.last(), tunnel.remote.last()];
+                tunnel.local.is_v4() && packet.words(offset + ipv4::SOURCE_OFFSET) == Some(ends)
+            }
+            Version::V6 => {
+                let (local, remote) = (tunnel.local.words(), tunnel.remote.words());
+                packet.words(offset + ipv6::SOURCE_OFFSET) == Some(local)
+                    && packet.words(offset + ipv6::DESTINATION_OFFSET) == Some(remote)
+            }
+            Version::NotIp => false,
+        }
     }
 }
 
@@ -235,11 +317,11 @@ impl Inner {
         let frame = ethernet::payload(packet, 0);
         let ip = InnerIp::read(packet, frame);
         if service == Service::L2 {
-            let tag_len = if packet.has_stripped_vlan() { ethernet::VLAN_TAG_LEN } else { 0 };
+            let tag_len = if packet.stripped_vlan().is_some() { ethernet::VLAN_TAG_LEN } else { 0 };
             let ip_end = frame.offset + ip.total_len;
             let len = packet.behind(ip_end).map_or_else(|| packet.len(), |behind| ip_end + behind);
             return Ok(Self {
-                payload: if ip.present { Payload::EthernetIp } else { Payload::Ethernet },
+                payload: if ip.is_present() { Payload::EthernetIp } else { Payload::Ethernet },
                 protocol: EtherType::ETHERNET,
                 strip: 0,
                 len: len + tag_len,
@@ -249,11 +331,11 @@ impl Inner {
                 ip,
             });
         }
-        let tagged = packet.has_stripped_vlan() || frame.offset != ethernet::HEADER_LEN;
+        let tagged = packet.stripped_vlan().is_some() || frame.offset != ethernet::HEADER_LEN;
         if tagged || !matches!(frame.ether_type, EtherType::IPV4 | EtherType::IPV6) {
             return Err(PassReason::NotIp.into());
         }
-        if !ip.present {
+        if !ip.is_present() {
             return Err(DropReason::InnerVersion.of(id).into());
         }
         if ip.ttl == 0 {
@@ -279,17 +361,27 @@ impl Inner {
     }
 }
 
+impl Inner {
+    /// [`Packet::sum`] of its bytes on the wire.
+    #[inline(always)]
+    fn sum<P: Packet + ?Sized>(&self, packet: &P) -> Result<u16, End> {
+        let sum = packet.sum(self.strip, self.len - self.tag_len).ok_or(PassReason::LeftToTc)?;
+        let tag = packet.stripped_vlan().unwrap_or_default();
+        let tag = if self.tag_len > 0 { tag } else { Be32::default() };
+        Ok(checksum::fold(checksum::add_words(sum.into(), &[tag])))
+    }
+}
+
 /// Whether the outer packet, or each one a merged packet will be cut into, fits path and tunnel.
 #[inline(always)]
-fn fits<P: Packet + ?Sized>(packet: &P, tunnel: &Tunnel, inner: &Inner, outer_len: usize) -> bool {
+fn fits<P: Packet + ?Sized>(packet: &P, tunnel: &Tunnel, inner: &Inner, overhead: usize) -> bool {
     let segment = packet.segment_payload();
-    let len = if segment > 0 && inner.ip.present {
+    let len = if segment > 0 && inner.ip.is_present() {
         let transport_len = transport_header_len(packet, inner.ip);
         inner.ip.transport_offset - inner.strip + inner.tag_len + transport_len + segment
     } else {
         inner.len
     };
-    let overhead = outer_len - inner.len;
     let mtu = usize::from(tunnel.mtu);
     overhead + len <= tunnel.next_hop.mtu as usize && (mtu == 0 || len <= mtu + inner.link_len)
 }
@@ -310,42 +402,62 @@ fn transport_header_len<P: Packet + ?Sized>(packet: &P, ip: InnerIp) -> usize {
 }
 
 #[inline(always)]
-fn headers<T: Tables>(
+fn headers<P: Packet + ?Sized, T: Tables>(
+    packet: &P,
     tables: &T,
     tunnel: &Tunnel,
     tenant: &Tenant,
     inner: &Inner,
-    outer_len: usize,
-) -> Headers {
-    let dont_fragment = match tunnel.df {
-        DfPolicy::CLEAR => false,
-        DfPolicy::COPY => inner.ip.dont_fragment,
-        _ => true,
+    Outer { version, fields }: Outer,
+) -> Result<Headers, End> {
+    // Only a merged packet can be longer; each segment gets its own length when it is cut.
+    let payload_len = fields.header_len() + inner.len;
+    let ip = if version == Version::V6 {
+        let hash = flow::hash(packet, inner.ip.version, inner.ip.offset, 0);
+        let [first, second] = ipv6::Outer {
+            traffic_class: outer_tos(tunnel, inner),
+            flow_label: hash >> 12,
+            payload_len: u16::try_from(payload_len).unwrap_or(u16::MAX),
+            hop_limit: tunnel.ttl.resolve(inner.ip.inheritable(inner.ip.ttl)),
+        }
+        .emit();
+        [first, second, Be32::default()]
+    } else {
+        let dont_fragment = match tunnel.df {
+            DfPolicy::CLEAR => false,
+            DfPolicy::COPY => inner.ip.dont_fragment,
+            _ => true,
+        };
+        ipv4::Outer {
+            tos: outer_tos(tunnel, inner),
+            total_len: u16::try_from(ipv4::HEADER_LEN + payload_len).unwrap_or(u16::MAX),
+            id: if dont_fragment { 0 } else { tables.ip_id() },
+            dont_fragment,
+            ttl: tunnel.ttl.resolve(inner.ip.inheritable(inner.ip.ttl)),
+            src: tunnel.local.last(),
+            dst: tunnel.remote.last(),
+        }
+        .emit()
     };
-    let ipv4 = ipv4::Outer {
-        tos: outer_tos(tunnel, inner),
-        // Only a merged packet can be longer; each segment gets its own length when it is cut.
-        total_len: u16::try_from(outer_len).unwrap_or(u16::MAX),
-        id: if dont_fragment { 0 } else { tables.ip_id() },
-        dont_fragment,
-        ttl: tunnel.ttl.resolve(inner.ip.inheritable(inner.ip.ttl)),
-        src: tunnel.local,
-        dst: tunnel.remote,
-    }
-    .emit();
-    let has_key = has_key(tenant);
+    let inner_sum = if fields.checksum { inner.sum(packet)? } else { 0 };
     let key = Option::<GreKey>::from(tenant.out_key).map_or(0, |GreKey(key)| key);
-    Headers {
-        ipv4,
-        gre: gre::emit(inner.protocol, has_key),
-        has_key,
+    Ok(Headers {
+        version,
+        ip,
+        gre: gre::emit(inner.protocol, fields),
+        fields,
         key: key.to_be_bytes().into(),
-    }
+        inner_sum,
+    })
 }
 
-/// DSCP as the tunnel says, ECN copied from the inner packet (RFC 6040 section 4.1, normal mode).
+/// DSCP as the tunnel says; ECN copied from the inner packet in normal mode, zero in compatibility mode
+/// (RFC 6040 section 4.1).
 #[inline(always)]
 fn outer_tos(tunnel: &Tunnel, inner: &Inner) -> u8 {
-    let dscp = tunnel.tos.resolve(inner.ip.inheritable(inner.ip.tos));
-    (dscp & 0xfc) | Ecn::from_tos(inner.ip.tos).bits()
+    let dscp = tunnel.tos.resolve(inner.ip.inheritable(inner.ip.tos)) & 0xfc;
+    if tunnel.options.has(TunnelOptions::ECN_COMPATIBILITY) {
+        return dscp;
+    }
+    dscp | Ecn::from_tos(inner.ip.tos).bits()
 }

@@ -1,9 +1,8 @@
 //! Which flow an inner packet belongs to.
 
 use crate::{
-    decap::{Decap, Version},
     packet::Packet,
-    wire::{ipv4, ipv6},
+    wire::{address::Version, ipv4, ipv6},
 };
 
 const PROTO_UDP: u8 = 17;
@@ -13,14 +12,14 @@ const FRAGMENT: u16 = 0x3fff;
 /// A number that the packets of an inner flow have in common, and those of different flows seldom.
 ///
 /// A flow is addresses, protocol, and the ports of TCP and UDP where the packet is no fragment; the MAC addresses
-/// where it is not IP. The two directions are two flows.
+/// where it is not IP, which is then a frame that begins at `frame`. `ip` is where the IP header begins. The two
+/// directions are two flows.
 #[inline(always)]
-pub fn hash<P: Packet + ?Sized>(packet: &P, plan: &Decap<'_>) -> u32 {
-    let offset = plan.inner_ip.offset;
-    let hash = match plan.inner_ip.version {
-        Version::V4 => v4(packet, offset),
-        Version::V6 => v6(packet, offset),
-        Version::NotIp => mix(0, words(packet.read(plan.strip))),
+pub fn hash<P: Packet + ?Sized>(packet: &P, version: Version, ip: usize, frame: usize) -> u32 {
+    let hash = match version {
+        Version::V4 => v4(packet, ip),
+        Version::V6 => v6(packet, ip),
+        Version::NotIp => mix(0, words(packet.read(frame))),
     };
     // The upper bits of a product depend on every bit of its factors.
     (hash >> 32) as u32

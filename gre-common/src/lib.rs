@@ -6,6 +6,7 @@
 //! - [`wire`]: parse and emit headers, one file per protocol.
 //! - [`packet`]: the trait [`Packet`](packet::Packet), bounded reads of a frame.
 //! - [`tables`]: map keys and values, and the trait [`Tables`](tables::Tables) over them.
+//! - [`outer`]: finds the IP header that carries GRE.
 //! - [`decap`], [`encap`]: the decisions, from a packet and the tables to a verdict.
 //! - [`flow`]: which flow an inner packet belongs to.
 //! - [`verdict`]: [`Verdict`](verdict::Verdict) and every reason to pass or drop.
@@ -15,6 +16,7 @@
 pub mod decap;
 pub mod encap;
 pub mod flow;
+pub mod outer;
 pub mod packet;
 #[cfg(feature = "user")]
 mod pod;

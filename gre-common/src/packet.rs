@@ -1,6 +1,6 @@
 //! Bounded reads of a frame.
 
-use crate::wire::be32::Be32;
+use crate::wire::{be32::Be32, checksum};
 
 /// A frame that begins with its Ethernet header.
 ///
@@ -37,9 +37,13 @@ pub trait Packet {
         0
     }
 
-    /// Whether the frame has a VLAN tag that the device took out of its bytes.
-    fn has_stripped_vlan(&self) -> bool {
-        false
+    /// Running checksum of the `len` bytes at `offset`, an even number, folded, as this machine reads words; `None` where it
+    /// cannot be known here.
+    fn sum(&self, offset: usize, len: usize) -> Option<u16>;
+
+    /// The VLAN tag that the device took out of the frame's bytes.
+    fn stripped_vlan(&self) -> Option<Be32> {
+        None
     }
 
     /// Whether the frame holds no byte.
@@ -55,5 +59,13 @@ impl Packet for [u8] {
 
     fn read<const N: usize>(&self, offset: usize) -> Option<[u8; N]> {
         self.get(offset..offset.checked_add(N)?)?.try_into().ok()
+    }
+
+    fn sum(&self, offset: usize, len: usize) -> Option<u16> {
+        let words = self.get(offset..offset.checked_add(len)?)?.chunks(2);
+        let word = |bytes: &[u8]| {
+            u64::from(u16::from_ne_bytes([bytes[0], bytes.get(1).copied().unwrap_or(0)]))
+        };
+        Some(checksum::fold(words.map(word).sum()))
     }
 }

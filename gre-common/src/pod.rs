@@ -5,10 +5,11 @@
 )]
 
 use crate::tables::{
-    Binding, Counters, HookCounters, HookKey, IfIndex, LocalKeyUse, Meta, Named, Port, PortRecord,
-    Tenant, TenantEvent, TenantId, Tunnel, Uplink,
+    Binding, Counters, Ends6Use, HookCounters, HookKey, IfIndex, LocalKeyUse, LocalUse, Meta,
+    Named, Port, PortRecord, Sequence, Tenant, TenantEvent, TenantId, Tunnel, TunnelOptions,
+    Uplink,
 };
-use crate::wire::be32::Be32;
+use crate::wire::{address::Address, be32::Be32};
 
 macro_rules! pod {
     ($($name:ty),+ $(,)?) => {
@@ -21,20 +22,25 @@ macro_rules! pod {
 }
 
 pod!(
+    Address,
     Be32,
     Binding,
     Counters,
+    Ends6Use,
     HookCounters,
     HookKey,
     IfIndex,
     LocalKeyUse,
+    LocalUse,
     Meta,
     Named,
     Port,
     PortRecord,
+    Sequence,
     Tenant,
     TenantEvent,
     TenantId,
     Tunnel,
+    TunnelOptions,
     Uplink,
 );

@@ -135,12 +135,8 @@ reasons! {
         Pptp = "pptp",
         /// The outer packet is a fragment; the kernel reassembles.
         Fragment = "fragment",
-        /// The GRE checksum is present; not handled yet.
-        Checksum = "checksum",
-        /// The GRE sequence number is present; not handled yet.
-        Sequence = "sequence",
-        /// GRE over IPv6; not handled yet.
-        Ipv6Underlay = "ipv6_underlay",
+        /// There are IPv6 extension headers before GRE that the kernel must judge first.
+        ExtensionHeaders = "extension_headers",
         /// A control protocol inside GRE: keepalive, WCCP, ERSPAN, NHRP, MPLS or IS-IS.
         ControlPayload = "control_payload",
         /// The port belongs to no tenant.
@@ -159,6 +155,10 @@ reasons! {
         Truncated = "truncated",
         /// The outer IPv4 header checksum is wrong (RFC 1122 section 3.2.1.2).
         BadIpChecksum = "bad_ip_checksum",
+        /// The GRE checksum is wrong (RFC 2784 section 2.3).
+        BadChecksum = "bad_checksum",
+        /// Older than the last packet, or without sequence number, in a tunnel with `--seq` (RFC 2890 section 2.2).
+        OutOfSequence = "out_of_sequence",
         /// GRE version 2 or above.
         UnknownVersion = "unknown_version",
         /// The routing bit or a reserved bit 4-5 is set (RFC 2784 section 2.3).
@@ -175,7 +175,7 @@ reasons! {
         InnerVersion = "inner_version",
         /// The inner packet is longer than the room it came in, or shorter than its header.
         InnerLength = "inner_length",
-        /// The inner destination is the outer source, a loop (RFC 2784 section 3.1).
+        /// The inner destination is the outer source (RFC 2784 section 3.1), or the packet sent is one of the tunnel's own.
         Loop = "loop",
         /// The outer header says congestion, the inner cannot (RFC 6040 section 4.2).
         Ecn = "ecn",
@@ -183,6 +183,8 @@ reasons! {
         NoPort = "no_port",
         /// The inner packet does not fit the tunnel.
         PacketTooBig = "packet_too_big",
+        /// A merged (GSO) packet, each of whose parts would need a GRE checksum or sequence number of its own.
+        Unsegmented = "unsegmented",
         /// There is no route to the remote address.
         NoRoute = "no_route",
         /// The next hop's MAC address is not known yet, and the kernel cannot find it for this frame.

@@ -3,7 +3,7 @@
 use core::mem::offset_of;
 
 use super::{
-    Counters, Port, Service, TenantId,
+    Counters, LocalId, Port, Service, TenantId, TunnelId, TunnelOptions,
     table::{Entry, Key, mix},
 };
 use crate::wire::{be32::Be32, gre::GreKey};
@@ -25,6 +25,8 @@ impl KeyField {
     const ABSENT: u32 = 1;
     const PRESENT: u32 = 2;
     const DELETED: u32 = 3;
+    /// Added to the kind in a [`BindingKey`] of a tunnel over IPv6.
+    const OVER_IPV6: u32 = 4;
 
     #[inline(always)]
     fn hash_with(self, addresses: u64) -> u32 {
@@ -56,11 +58,26 @@ impl From<KeyField> for Option<GreKey> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct BindingKey {
     /// The tunnel's local address: the packet's destination.
-    pub local: Be32,
+    local: Be32,
     /// The tunnel's remote address: the packet's source.
-    pub remote: Be32,
+    remote: Be32,
     /// The key in packets received.
-    pub key: KeyField,
+    key: KeyField,
+}
+
+impl BindingKey {
+    /// Of a tunnel over IPv4.
+    #[inline(always)]
+    pub const fn v4(local: Be32, remote: Be32, key: KeyField) -> Self {
+        Self { local, remote, key }
+    }
+
+    /// Of a tunnel over IPv6, whose number stands for its ends.
+    #[inline(always)]
+    pub const fn v6(TunnelId(tunnel): TunnelId, key: KeyField) -> Self {
+        let key = KeyField { kind: key.kind | KeyField::OVER_IPV6, ..key };
+        Self { local: Be32::from_read(tunnel), remote: Be32::from_read(0), key }
+    }
 }
 
 impl Key for BindingKey {
@@ -93,13 +110,15 @@ pub struct Binding {
     pub received: Counters,
     /// Where they go: the tenant's port.
     pub port: Port,
-    reserved: u32,
+    /// What the tunnel asks of them.
+    pub options: TunnelOptions,
 }
 
 impl Binding {
     /// A binding that has received nothing.
     pub const fn new(key: BindingKey, tenant: TenantId, service: Service, port: Port) -> Self {
-        Self { key, tenant, service, received: Counters::ZERO, port, reserved: 0 }
+        let options = TunnelOptions::NONE;
+        Self { key, tenant, service, received: Counters::ZERO, port, options }
     }
 }
 
@@ -118,7 +137,7 @@ impl Entry for Binding {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct LocalKey {
     /// The tunnel's local address.
-    pub local: Be32,
+    pub local: LocalId,
     /// The key in packets received.
     pub key: KeyField,
 }
@@ -133,7 +152,7 @@ impl Key for LocalKey {
 
     #[inline(always)]
     fn hash(&self) -> u32 {
-        self.key.hash_with(u64::from(self.local.as_read()))
+        self.key.hash_with(u64::from(self.local.0))
     }
 }
 

@@ -7,7 +7,9 @@
 
 mod binding;
 mod counters;
+mod ends;
 mod id;
+mod sequence;
 pub mod table;
 mod tenant;
 mod tunnel;
@@ -16,16 +18,18 @@ mod uplink;
 pub use self::{
     binding::{Binding, BindingKey, KeyField, LocalKey, LocalKeyUse},
     counters::{Counters, Hook, HookCounters, HookKey, REASONS, TenantEvent},
+    ends::{Ends6, Ends6Use, LocalId, LocalUse},
     id::{IfIndex, IfName, Name, Named, TenantId, TunnelId},
+    sequence::Sequence,
     tenant::{Delivery, Port, PortMode, PortRecord, Service, Slot, Tenant},
-    tunnel::{DfPolicy, FieldPolicy, HopState, NextHop, Tunnel},
+    tunnel::{DfPolicy, FieldPolicy, HopState, Keepalive, NextHop, Tunnel, TunnelOptions},
     uplink::{Handover, Uplink, UplinkMode},
 };
 
-use crate::wire::be32::Be32;
+use crate::wire::address::Address;
 
 /// Version of everything in this room. A pinned state of another version is refused.
-pub const SCHEMA_VERSION: u32 = 2;
+pub const SCHEMA_VERSION: u32 = 3;
 
 /// Tenants, and tunnels, that a state has room for unless its maker asks for another number.
 pub const DEFAULT_TENANTS: u32 = 16_384;
@@ -46,10 +50,12 @@ const _: () = assert!(size_of::<Meta>() == 8);
 pub trait Tables {
     /// What a received packet is bound to.
     fn binding(&self, key: &BindingKey) -> Option<&Binding>;
+    /// The tunnel over IPv6 between these ends.
+    fn ends6(&self, ends: &Ends6) -> Option<TunnelId>;
     /// Who is bound to a key at a local address.
     fn local_key(&self, key: &LocalKey) -> Option<TenantId>;
-    /// Whether a tunnel ends at this address.
-    fn is_local(&self, address: Be32) -> bool;
+    /// The local address, if a tunnel ends there.
+    fn local(&self, address: &Address) -> Option<LocalId>;
     /// A tenant.
     fn tenant(&self, id: TenantId) -> Option<&Tenant>;
     /// A tunnel.

@@ -1,7 +1,7 @@
 //! Tunnels and the way to their remote ends.
 
 use super::{IfIndex, Slot};
-use crate::wire::ethernet::Ends;
+use crate::wire::{address::Address, ethernet::Ends};
 
 /// An outer header field that is fixed, or copied from the inner packet.
 #[repr(C)]
@@ -53,6 +53,38 @@ impl DfPolicy {
     pub const CLEAR: Self = Self(2);
 }
 
+/// What a tunnel does besides.
+#[repr(transparent)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TunnelOptions(u32);
+
+impl TunnelOptions {
+    /// Nothing.
+    pub const NONE: Self = Self(0);
+    /// Packets sent carry a checksum (RFC 2784 section 2.1).
+    pub const CHECKSUM: Self = Self(1);
+    /// Packets sent carry sequence numbers, and those received must come in order (RFC 2890 section 2.2).
+    pub const SEQUENCE: Self = Self(2);
+    /// The outer ECN field is zero: compatibility mode (RFC 6040 section 4.1).
+    pub const ECN_COMPATIBILITY: Self = Self(4);
+    /// The MSS option of TCP stays as it is.
+    pub const KEEP_MSS: Self = Self(8);
+    /// What the underlay's ICMP says of the path's MTU is not believed.
+    pub const NO_PMTU_DISCOVERY: Self = Self(16);
+
+    /// With `other` where `wanted`.
+    #[must_use]
+    pub const fn with(self, other: Self, wanted: bool) -> Self {
+        if wanted { Self(self.0 | other.0) } else { self }
+    }
+
+    /// Whether all of `other` is part of it.
+    #[inline(always)]
+    pub const fn has(self, other: Self) -> bool {
+        self.0 & other.0 == other.0
+    }
+}
+
 /// How far the resolver got with a tunnel's next hop.
 #[repr(transparent)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,12 +107,12 @@ pub struct NextHop {
     pub state: HopState,
     /// The uplink.
     pub ifindex: IfIndex,
-    /// The neighbour: a gateway, or the remote address itself.
-    pub address: [u8; 4],
     /// Addresses of outgoing frames.
     pub ends: Ends,
     /// Largest outer IP packet, in bytes.
     pub mtu: u32,
+    /// The neighbour: a gateway, or the remote address itself; [`Address::NONE`] leaves it to the kernel.
+    pub address: Address,
 }
 
 impl NextHop {
@@ -88,10 +120,27 @@ impl NextHop {
     pub const NONE: Self = Self {
         state: HopState::NO_ROUTE,
         ifindex: IfIndex::NONE,
-        address: [0; 4],
         ends: Ends::NONE,
         mtu: 0,
+        address: Address::NONE,
     };
+}
+
+/// How a tunnel's remote end is asked whether it is there.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Keepalive {
+    /// Seconds between two questions; 0: none are asked.
+    pub period: u16,
+    /// So many unanswered in a row mean that the tunnel is down.
+    pub retries: u16,
+    /// 1 while the tunnel is down.
+    pub down: u32,
+}
+
+impl Keepalive {
+    /// No questions.
+    pub const OFF: Self = Self { period: 0, retries: 0, down: 0 };
 }
 
 /// Value of the map `TUNNELS`.
@@ -100,10 +149,8 @@ impl NextHop {
 pub struct Tunnel {
     /// What the slot holds.
     pub slot: Slot,
-    /// Local address: source of packets sent.
-    pub local: [u8; 4],
-    /// Remote address: destination of packets sent.
-    pub remote: [u8; 4],
+    /// What it does besides.
+    pub options: TunnelOptions,
     /// Outer TTL.
     pub ttl: FieldPolicy,
     /// Outer DSCP; the ECN bits follow RFC 6040 whatever this says.
@@ -112,27 +159,38 @@ pub struct Tunnel {
     pub df: DfPolicy,
     /// Largest inner packet (behind its Ethernet header for l2), in bytes; 0: what the path allows.
     pub mtu: u16,
-    /// Number of tenants that use it.
-    pub tenants: u32,
+    /// Local address: source of packets sent.
+    pub local: Address,
+    /// Remote address, of the same version: destination of packets sent.
+    pub remote: Address,
     /// The way to the remote address, kept by the resolver.
     pub next_hop: NextHop,
+    /// Number of tenants that use it.
+    pub tenants: u32,
+    /// Largest outer packet that the path was found to carry, in bytes; 0: nothing is known.
+    pub path_mtu: u32,
+    /// Whether it is up.
+    pub keepalive: Keepalive,
 }
 
 impl Tunnel {
     /// An empty slot.
     pub const EMPTY: Self = Self {
         slot: Slot::FREE,
-        local: [0; 4],
-        remote: [0; 4],
+        options: TunnelOptions::NONE,
         ttl: FieldPolicy::fixed(0),
         tos: FieldPolicy::fixed(0),
         df: DfPolicy::SET,
         mtu: 0,
-        tenants: 0,
+        local: Address::NONE,
+        remote: Address::NONE,
         next_hop: NextHop::NONE,
+        tenants: 0,
+        path_mtu: 0,
+        keepalive: Keepalive::OFF,
     };
 }
 
 const _: () = {
-    assert!(size_of::<Tunnel>() == 52);
+    assert!(size_of::<Tunnel>() == 104);
 };

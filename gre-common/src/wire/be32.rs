@@ -20,6 +20,18 @@ impl Be32 {
         self.0
     }
 
+    /// Sixteen bytes as words.
+    #[inline(always)]
+    pub const fn words(bytes: [u8; 16]) -> [Self; 4] {
+        let [a0, a1, a2, a3, b0, b1, b2, b3, c0, c1, c2, c3, d0, d1, d2, d3] = bytes;
+        [
+            Self(u32::from_ne_bytes([a0, a1, a2, a3])),
+            Self(u32::from_ne_bytes([b0, b1, b2, b3])),
+            Self(u32::from_ne_bytes([c0, c1, c2, c3])),
+            Self(u32::from_ne_bytes([d0, d1, d2, d3])),
+        ]
+    }
+
     /// From a number that this machine read from a packet.
     #[inline(always)]
     pub const fn from_read(read: u32) -> Self {

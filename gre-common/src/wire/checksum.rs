@@ -9,6 +9,9 @@ pub fn add_words(sum: u64, words: &[Be32]) -> u64 {
     words.iter().fold(sum, |sum, word| sum + u64::from(word.as_read()))
 }
 
+/// What [`fold`] gives of data that has its checksum in it and is sound.
+pub const SOUND: u16 = 0xffff;
+
 /// Folds a running sum of 16-bit or 32-bit words, 65,536 of them at most, into 16 bits.
 #[inline(always)]
 pub const fn fold(sum: u64) -> u16 {

@@ -20,6 +20,28 @@ const VERSION: u16 = 0x0007;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct GreKey(pub u32);
 
+/// The optional fields of a header.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fields {
+    /// Checksum, and what is reserved next to it.
+    pub checksum: bool,
+    /// Key.
+    pub key: bool,
+    /// Sequence number.
+    pub sequence: bool,
+}
+
+impl Fields {
+    /// Length of a header with these fields, in bytes.
+    #[inline(always)]
+    pub const fn header_len(self) -> usize {
+        BASE_LEN
+            + if self.checksum { FIELD_LEN } else { 0 }
+            + if self.key { FIELD_LEN } else { 0 }
+            + if self.sequence { FIELD_LEN } else { 0 }
+    }
+}
+
 /// A header that RFC 2784 lets a receiver accept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Header {
@@ -30,7 +52,9 @@ pub struct Header {
     /// Whether a checksum is present.
     pub checksum: bool,
     /// Whether a sequence number is present.
-    pub sequence: bool,
+    pub has_sequence: bool,
+    /// The sequence number; 0 where there is none.
+    pub sequence: u32,
     /// Length with optional fields, in bytes.
     pub len: usize,
 }
@@ -74,25 +98,34 @@ pub fn parse<P: Packet + ?Sized>(
         return Err(Malformed::ReservedBits);
     }
     let checksum = flags & CHECKSUM != 0;
-    let sequence = flags & SEQUENCE != 0;
-    let key_offset = BASE_LEN + if checksum { FIELD_LEN } else { 0 };
-    let mut len = key_offset + if sequence { FIELD_LEN } else { 0 };
+    let has_sequence = flags & SEQUENCE != 0;
+    let mut len = BASE_LEN + if checksum { FIELD_LEN } else { 0 };
     let mut key = None;
     if flags & KEY != 0 {
-        len += FIELD_LEN;
-        let bytes = packet.read(offset + key_offset).ok_or(Malformed::Truncated)?;
+        let bytes = packet.read(offset + len).ok_or(Malformed::Truncated)?;
         key = Some(GreKey(u32::from_be_bytes(bytes)));
+        len += FIELD_LEN;
+    }
+    let mut sequence = 0;
+    if has_sequence {
+        let bytes = packet.read(offset + len).ok_or(Malformed::Truncated)?;
+        sequence = u32::from_be_bytes(bytes);
+        len += FIELD_LEN;
     }
     if room < len {
         return Err(Malformed::Truncated);
     }
-    Ok(Header { protocol: EtherType::from_be_bytes([p0, p1]), key, checksum, sequence, len })
+    let protocol = EtherType::from_be_bytes([p0, p1]);
+    Ok(Header { protocol, key, checksum, has_sequence, sequence, len })
 }
 
-/// The first word of a header, whose only optional field may be a key.
+/// The first word of a header with these fields.
 #[inline(always)]
-pub fn emit(protocol: EtherType, has_key: bool) -> Be32 {
-    let [f0, f1] = if has_key { KEY } else { 0 }.to_be_bytes();
+pub fn emit(protocol: EtherType, fields: Fields) -> Be32 {
+    let flag = |present, flag| if present { flag } else { 0 };
+    let flags =
+        flag(fields.checksum, CHECKSUM) | flag(fields.key, KEY) | flag(fields.sequence, SEQUENCE);
+    let [f0, f1] = flags.to_be_bytes();
     let [p0, p1] = protocol.to_be_bytes();
     [f0, f1, p0, p1].into()
 }

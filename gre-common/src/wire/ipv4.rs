@@ -12,6 +12,8 @@ pub const HEADER_WORDS: usize = HEADER_LEN / 4;
 pub const MAX_HEADER_LEN: usize = 15 * 4;
 /// Where the header checksum stands.
 pub const CHECKSUM_OFFSET: usize = 10;
+/// Where the source address stands, and behind it the destination.
+pub const SOURCE_OFFSET: usize = 12;
 /// Protocol number of GRE.
 pub const PROTO_GRE: u8 = 47;
 /// Protocol number of TCP.
@@ -86,15 +88,15 @@ pub struct Outer {
     /// Time to live.
     pub ttl: u8,
     /// Source address.
-    pub src: [u8; 4],
+    pub src: Be32,
     /// Destination address.
-    pub dst: [u8; 4],
+    pub dst: Be32,
 }
 
 impl Outer {
-    /// The header of a GRE packet, checksum filled in.
+    /// The header of a GRE packet up to its addresses, checksum filled in.
     #[inline(always)]
-    pub fn emit(self) -> [Be32; HEADER_WORDS] {
+    pub fn emit(self) -> [Be32; 3] {
         let [l0, l1] = self.total_len.to_be_bytes();
         let [i0, i1] = self.id.to_be_bytes();
         let [f0, f1] = if self.dont_fragment { DONT_FRAGMENT } else { 0 }.to_be_bytes();
@@ -102,9 +104,10 @@ impl Outer {
             let start = [0x45, self.tos, l0, l1];
             let fragment = [i0, i1, f0, f1];
             let transport = [self.ttl, PROTO_GRE, c0, c1];
-            [start, fragment, transport, self.src, self.dst].map(Be32::from)
+            [start, fragment, transport].map(Be32::from)
         };
-        let sum = checksum::add_words(0, &header([0; 2]));
+        let addresses = checksum::add_words(0, &[self.src, self.dst]);
+        let sum = checksum::add_words(addresses, &header([0; 2]));
         header((!checksum::fold(sum)).to_ne_bytes())
     }
 }

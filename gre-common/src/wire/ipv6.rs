@@ -1,21 +1,72 @@
-//! IPv6 headers (RFC 8200), as far as payloads need them.
+//! IPv6 headers (RFC 8200).
+
+use super::be32::Be32;
 
 /// Length of the fixed header, in bytes.
 pub const HEADER_LEN: usize = network_types::ip::Ipv6Hdr::LEN;
 
-/// Most option headers that are looked behind: hop-by-hop and destination options (RFC 8200 section 4.1).
-pub const MAX_OPTION_HEADERS: usize = 2;
+/// The same in words of 32 bits.
+pub const HEADER_WORDS: usize = HEADER_LEN / 4;
+/// Where the source address stands.
+pub const SOURCE_OFFSET: usize = 8;
+/// Where the destination address stands.
+pub const DESTINATION_OFFSET: usize = 24;
+/// Protocol number of the fragment header.
+pub const FRAGMENT: u8 = 44;
 
-/// Whether a next-header value announces hop-by-hop or destination options.
+/// Most extension headers that are looked behind.
+pub const MAX_EXTENSIONS: usize = 2;
+/// Length of the extension headers that are looked behind, in bytes: the shortest there is.
+pub const EXTENSION_LEN: usize = 8;
+
+/// Whether a next-header value announces an extension header: hop-by-hop options, routing, fragment,
+/// authentication, destination options (RFC 8200 section 4, RFC 4302), mobility, host identity, shim6.
 #[inline(always)]
-pub const fn is_options(next_header: u8) -> bool {
-    matches!(next_header, 0 | 60)
+pub const fn is_extension(next_header: u8) -> bool {
+    matches!(next_header, 0 | 43 | 44 | 51 | 60 | 135 | 139 | 140)
 }
 
-/// Length of an option header in bytes, from its length octet (RFC 8200 section 4.3).
+/// What follows a header of hop-by-hop or destination options that says nothing to a receiver of GRE; `None`
+/// where it does, or is longer than eight bytes.
+///
+/// The options are padding, or the tunnel encapsulation limit (RFC 2473 section 4.1.1) that Linux sends.
 #[inline(always)]
-pub const fn options_len(octet: u8) -> usize {
-    (octet as usize + 1) * 8
+pub const fn behind_options(next_header: u8, header: [u8; EXTENSION_LEN]) -> Option<u8> {
+    const PAD_ALL: u8 = 1;
+    const ENCAPSULATION_LIMIT: u8 = 4;
+    if !matches!(next_header, 0 | 60) {
+        return None;
+    }
+    match header {
+        [next, 0, PAD_ALL, 4, ..] | [next, 0, ENCAPSULATION_LIMIT, 1, _, PAD_ALL, 1, _] => {
+            Some(next)
+        }
+        _ => None,
+    }
+}
+
+/// The fields of an outer header that differ from tunnel to tunnel or packet to packet.
+#[derive(Clone, Copy, Debug)]
+pub struct Outer {
+    /// Traffic class: DSCP and ECN.
+    pub traffic_class: u8,
+    /// Flow label, of 20 bits (RFC 6437).
+    pub flow_label: u32,
+    /// Length of what follows the header, in bytes.
+    pub payload_len: u16,
+    /// Hop limit.
+    pub hop_limit: u8,
+}
+
+impl Outer {
+    /// The header of a GRE packet up to its addresses.
+    #[inline(always)]
+    pub fn emit(self) -> [Be32; 2] {
+        let start = 6 << 28 | u32::from(self.traffic_class) << 20 | self.flow_label & 0xf_ffff;
+        let [l0, l1] = self.payload_len.to_be_bytes();
+        let rest = [l0, l1, super::ipv4::PROTO_GRE, self.hop_limit];
+        [start.to_be_bytes(), rest].map(Be32::from)
+    }
 }
 
 /// The first eight bytes of a header: all but the addresses.

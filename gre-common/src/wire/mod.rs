@@ -3,6 +3,7 @@
 //! Header structs come from `network-types`; GRE is ours. All numbers that leave this module are in
 //! host byte order, all arrays in network byte order.
 
+pub mod address;
 pub mod be32;
 pub mod checksum;
 pub mod ecn;
