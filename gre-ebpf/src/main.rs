@@ -3,7 +3,8 @@
 //! - [`packet`] is the only file that touches packet pointers.
 //! - [`maps`] has the maps, and the tables that decisions read.
 //! - [`rewrite`] makes or takes room and writes headers.
-//! - [`count`] has the counters.
+//! - [`count`] has the counters, [`sequence`] the sequence numbers.
+//! - [`checksum`] adds up the bytes of a packet.
 //! - [`steer`] spreads flows over CPUs.
 //! - [`verifier`] tells the verifier what it does not see.
 #![cfg_attr(target_arch = "bpf", no_std, no_main, feature(asm_experimental_arch))]
@@ -17,10 +18,12 @@
     reason = "aya's macros make functions without documentation, and take contexts by value"
 )]
 
+mod checksum;
 mod count;
 mod maps;
 mod packet;
 mod rewrite;
+mod sequence;
 mod steer;
 mod verifier;
 
@@ -41,6 +44,7 @@ use gre_common::{
     encap::{Encap, encap},
     tables::{Delivery, Hook, HookKey, HopState, IfIndex, NextHop, TenantId},
     verdict::{Discard, DropReason, PassReason, Verdict},
+    wire::{address::Address, be32::Be32},
 };
 
 use crate::{
@@ -87,6 +91,9 @@ pub fn uplink_tc(ctx: TcContext) -> i32 {
     match decap(&TcPacket::new(&ctx), &Maps) {
         Verdict::Pass(reason) => pass_tc(&ctx, hook, reason),
         Verdict::Drop(discard) => drop_tc(&ctx, hook, discard),
+        Verdict::Forward(plan) if !in_sequence(&plan) => {
+            drop_tc(&ctx, hook, DropReason::OutOfSequence.of(plan.binding.tenant))
+        }
         Verdict::Forward(plan) => match rewrite::decap_tc(&ctx, &plan) {
             Ok(()) => {
                 count::received(plan.binding, plan.inner_len, plan.notice);
@@ -120,7 +127,7 @@ pub fn port_tc(ctx: TcContext) -> i32 {
     match encap(&TcPacket::new(&ctx), &Maps, hook.ifindex) {
         Verdict::Pass(reason) => pass_tc(&ctx, hook, reason),
         Verdict::Drop(discard) => drop_tc(&ctx, hook, discard),
-        Verdict::Forward(plan) => match rewrite::encap_tc(&ctx, &plan) {
+        Verdict::Forward(plan) => match rewrite::encap_tc(&ctx, &plan, sequence_number(&plan)) {
             Ok(()) => {
                 count::sent(plan.tenant, plan.inner_len);
                 let (tenant, bytes) = told(plan.tenant, plan.inner_len);
@@ -148,6 +155,9 @@ fn uplink_xdp_verdict(ctx: &XdpContext, hook: Hook, packet: &XdpPacket<'_>) -> u
             let Some(way) = way_to_port(ctx, hook.hook, packet, &plan) else {
                 return pass_xdp(ctx, hook, PassReason::LeftToTc);
             };
+            if !in_sequence(&plan) {
+                return drop_xdp(ctx, hook, DropReason::OutOfSequence.of(plan.binding.tenant));
+            }
             match deliver_xdp(ctx, hook.ifindex, &plan, way) {
                 Ok(action) => {
                     count::received(plan.binding, plan.inner_len, plan.notice);
@@ -171,7 +181,7 @@ fn port_xdp_verdict(ctx: &XdpContext, packet: &XdpPacket<'_>) -> u32 {
             let Some(action) = way_to_uplink(ctx, packet, &plan) else {
                 return pass_xdp(ctx, hook, PassReason::LeftToTc);
             };
-            match rewrite::encap_xdp(ctx, &plan) {
+            match rewrite::encap_xdp(ctx, &plan, sequence_number(&plan)) {
                 Ok(()) => {
                     count::sent(plan.tenant, plan.inner_len);
                     let (tenant, bytes) = told(plan.tenant, plan.inner_len);
@@ -191,10 +201,11 @@ fn port_xdp_verdict(ctx: &XdpContext, packet: &XdpPacket<'_>) -> u32 {
 #[inline(always)]
 fn way_to_uplink(ctx: &XdpContext, packet: &XdpPacket<'_>, plan: &Encap<'_>) -> Option<u32> {
     // Few devices transmit fragments.
-    if plan.next_hop.state != HopState::RESOLVED || !packet.holds(plan.frame_len()) {
+    let hop = &plan.tunnel.next_hop;
+    if hop.state != HopState::RESOLVED || !packet.holds(plan.frame_len()) {
         return None;
     }
-    let action = UPLINK_DEVICES.redirect(plan.next_hop.ifindex.0, u64::from(XDP_PASS)).ok()?;
+    let action = UPLINK_DEVICES.redirect(hop.ifindex.0, u64::from(XDP_PASS)).ok()?;
     rewrite::reserve_headers(ctx, plan).ok().map(|()| action)
 }
 
@@ -269,10 +280,26 @@ fn drop_tc(ctx: &TcContext, hook: HookKey, discard: Discard) -> i32 {
 /// Sends an encapsulated packet on its way.
 #[inline(always)]
 fn send(plan: &Encap<'_>) -> i32 {
-    match plan.next_hop.state {
-        HopState::RESOLVED => redirect(plan.next_hop.ifindex),
-        _ => redirect_to_neighbour(plan.next_hop),
+    let hop = &plan.tunnel.next_hop;
+    match hop.state {
+        HopState::RESOLVED => redirect(hop.ifindex),
+        _ => redirect_to_neighbour(hop),
     }
+}
+
+/// Whether a packet comes in the order that its tunnel asks for.
+#[inline(always)]
+fn in_sequence(plan: &Decap<'_>) -> bool {
+    !plan.ordered || sequence::advance(plan.binding.tenant, plan.sequence)
+}
+
+/// What a packet says of its place in the order, as it stands on the wire; 0 where it says nothing.
+#[inline(always)]
+fn sequence_number(plan: &Encap<'_>) -> Be32 {
+    if !plan.headers.fields.sequence {
+        return Be32::default();
+    }
+    sequence::next(plan.tenant).to_be_bytes().into()
 }
 
 /// Transmits on a device.
@@ -286,16 +313,21 @@ fn redirect(ifindex: IfIndex) -> i32 {
 #[inline(always)]
 fn redirect_to_neighbour(hop: &NextHop) -> i32 {
     const AF_INET: u32 = 2;
-    if hop.address == [0; 4] {
-        // An IPv6 gateway: the kernel looks the route up itself.
+    const AF_INET6: u32 = 10;
+    if hop.address == Address::NONE {
+        // The kernel looks the route up itself.
         // SAFETY: without parameters the helper takes integers only.
         return unsafe { bpf_redirect_neigh(hop.ifindex.0, ptr::null_mut(), 0, 0) as i32 };
     }
+    let is_v4 = hop.address.is_v4();
+    let [a, b, c, d] = hop.address.words().map(Be32::as_read);
     let mut neighbour = bpf_redir_neigh {
-        nh_family: AF_INET,
-        __bindgen_anon_1: bpf_redir_neigh__bindgen_ty_1 { ipv6_nh: [0; 4] },
+        nh_family: if is_v4 { AF_INET } else { AF_INET6 },
+        // An IPv4 address stands in the first of the words.
+        __bindgen_anon_1: bpf_redir_neigh__bindgen_ty_1 {
+            ipv6_nh: if is_v4 { [d, 0, 0, 0] } else { [a, b, c, d] },
+        },
     };
-    neighbour.__bindgen_anon_1.ipv4_nh = u32::from_ne_bytes(hop.address);
     let len = size_of::<bpf_redir_neigh>() as i32;
     // SAFETY: `neighbour` is a complete `bpf_redir_neigh` and outlives the call.
     unsafe { bpf_redirect_neigh(hop.ifindex.0, &raw mut neighbour, len, 0) as i32 }

@@ -11,11 +11,11 @@ use aya_ebpf::{
 };
 use gre_common::{
     tables::{
-        Binding, BindingKey, Counters, DEFAULT_TENANTS, HookCounters, HookKey, IfIndex, IfName,
-        LocalKey, LocalKeyUse, Meta, Named, PortRecord, Slot, Tables, Tenant, TenantEvent,
-        TenantId, Tunnel, TunnelId, Uplink, table,
+        Binding, BindingKey, Counters, DEFAULT_TENANTS, Ends6, Ends6Use, HookCounters, HookKey,
+        IfIndex, IfName, LocalId, LocalKey, LocalKeyUse, LocalUse, Meta, Named, PortRecord,
+        Sequence, Slot, Tables, Tenant, TenantEvent, TenantId, Tunnel, TunnelId, Uplink, table,
     },
-    wire::be32::Be32,
+    wire::address::Address,
 };
 
 const TENANTS_MAX: usize = DEFAULT_TENANTS as usize;
@@ -36,9 +36,12 @@ pub static BINDINGS: Array<Binding, TABLE_PLACES, SHARED> = Array::new();
 /// Who is bound to a key at a local address: a [`table`].
 #[btf_map]
 pub static LOCAL_KEYS: Array<LocalKeyUse, TABLE_PLACES, SHARED> = Array::new();
+/// Tunnels over IPv6 by their ends: a [`table`].
+#[btf_map]
+pub static ENDS6: Array<Ends6Use, TABLE_PLACES, SHARED> = Array::new();
 /// Local addresses, and the number of tunnels that end there.
 #[btf_map]
-pub static LOCALS: HashMap<Be32, u32, TUNNELS_MAX, ON_DEMAND> = HashMap::new();
+pub static LOCALS: HashMap<Address, LocalUse, TUNNELS_MAX, ON_DEMAND> = HashMap::new();
 /// Tenants by [`TenantId`].
 #[btf_map]
 pub static TENANTS: Array<Tenant, TENANTS_MAX, SHARED> = Array::new();
@@ -58,6 +61,9 @@ pub static UPLINK_DEVICES: DevMapHash<UPLINKS_MAX> = DevMapHash::new();
 /// Packets and bytes sent, by [`TenantId`]. Those received stand in [`BINDINGS`].
 #[btf_map]
 pub static SENT: PerCpuArray<Counters, TENANTS_MAX> = PerCpuArray::new();
+/// Sequence numbers by [`TenantId`].
+#[btf_map]
+pub static SEQUENCES: Array<Sequence, TENANTS_MAX, SHARED> = Array::new();
 /// Drops and notices of tenants.
 #[btf_map]
 pub static TENANT_EVENTS: PerCpuHashMap<TenantEvent, u64, TENANTS_MAX, ON_DEMAND> =
@@ -87,7 +93,7 @@ pub static UPLINKS: HashMap<IfIndex, Uplink, UPLINKS_MAX, ON_DEMAND> = HashMap::
 #[unsafe(no_mangle)]
 static STRICT: Global<u8> = Global::new(0);
 
-/// One less than the places in [`BINDINGS`] and [`LOCAL_KEYS`]. Set at load.
+/// One less than the places in every [`table`]. Set at load.
 #[unsafe(no_mangle)]
 static PLACES_MASK: Global<u32> = Global::new(TABLE_PLACES as u32 - 1);
 
@@ -121,16 +127,22 @@ impl Tables for Maps {
     }
 
     #[inline(always)]
+    fn ends6(&self, ends: &Ends6) -> Option<TunnelId> {
+        let found = table::find(ends, PLACES_MASK.load(), |place| ENDS6.get(place));
+        found.map(|entry| entry.tunnel)
+    }
+
+    #[inline(always)]
     fn local_key(&self, key: &LocalKey) -> Option<TenantId> {
         let found = table::find(key, PLACES_MASK.load(), |place| LOCAL_KEYS.get(place));
         found.map(|entry| entry.tenant)
     }
 
     #[inline(always)]
-    fn is_local(&self, address: Be32) -> bool {
+    fn local(&self, address: &Address) -> Option<LocalId> {
         // SAFETY: programs never insert here or remove; userspace frees entries after an RCU grace
         // period, which cannot pass while this program runs. The same holds below.
-        unsafe { LOCALS.get(address) }.is_some()
+        unsafe { LOCALS.get(address) }.map(|used| used.id)
     }
 
     #[inline(always)]

@@ -12,17 +12,22 @@ use aya_ebpf::{
     programs::{TcContext, XdpContext},
 };
 use gre_common::{
-    encap::{self, Encap},
+    encap::Encap,
     packet::Packet,
     tables::{Handover, IfIndex},
     wire::{
+        address::Version,
         be32::Be32,
         checksum,
         ethernet::{self, Ends, EtherType},
+        gre, ipv4, ipv6,
     },
 };
 
-use crate::verifier::{bounded, forgotten};
+use crate::{
+    checksum::sum,
+    verifier::{bounded, forgotten},
+};
 
 /// Furthest byte a header may begin at; the verifier needs a bound. Outer headers with all options and
 /// tags, and inner ones up to the transport header, end well before it.
@@ -132,6 +137,12 @@ impl Span {
         address.map(|_| words)
     }
 
+    #[inline(always)]
+    fn sum(self, offset: usize, len: usize) -> Option<u16> {
+        let sum = sum(self.start, self.end, offset, len);
+        (sum >= 0).then(|| checksum::fold(sum as u64))
+    }
+
     /// For a program that may write there.
     #[inline(always)]
     fn write_link_header(self, offset: usize, header: LinkHeader) -> Option<()> {
@@ -147,27 +158,52 @@ impl Span {
         Some(())
     }
 
-    /// Word by word, as in a loop the compiler would put them into memory first. For a program that may write there.
+    /// Words one by one: in a loop the compiler would put them into memory first. For a program that may write
+    /// there.
     #[inline(always)]
-    fn write_outer(self, plan: &Encap<'_>) -> Option<()> {
-        const KEY: usize = ethernet::HEADER_LEN + encap::PLAIN_LEN;
-        let link = LinkHeader::new(plan.next_hop.ends, EtherType::IPV4);
-        self.write_link_header(0, link)?;
-        let address = self.at(ethernet::HEADER_LEN, encap::PLAIN_LEN)?;
-        let [start, fragment, transport, src, dst] = plan.headers.ipv4;
-        // SAFETY: as above.
-        unsafe {
-            store::<32>(address, start.as_read());
-            store::<32>(address + 4, fragment.as_read());
-            store::<32>(address + 8, transport.as_read());
-            store::<32>(address + 12, src.as_read());
-            store::<32>(address + 16, dst.as_read());
-            store::<32>(address + 20, plan.headers.gre.as_read());
+    fn write_words<const N: usize>(self, offset: usize, words: [Be32; N]) -> Option<()> {
+        let address = self.at(offset, N * size_of::<Be32>())?;
+        for (number, word) in words.into_iter().enumerate() {
+            // SAFETY: the range was compared with the end of the packet.
+            unsafe { store::<32>(address + number * size_of::<Be32>(), word.as_read()) };
         }
-        if plan.headers.has_key {
-            let address = self.at(KEY, size_of::<Be32>())?;
-            // SAFETY: as above.
-            unsafe { store::<32>(address, plan.headers.key.as_read()) };
+        Some(())
+    }
+
+    /// For a program that may write there.
+    #[inline(always)]
+    fn write_outer(self, plan: &Encap<'_>, sequence: Be32) -> Option<()> {
+        const OFFSET: usize = ethernet::HEADER_LEN;
+        let tunnel = plan.tunnel;
+        let [first, second, third] = plan.headers.ip;
+        if plan.headers.version == Version::V6 {
+            self.write_link_header(0, LinkHeader::new(tunnel.next_hop.ends, EtherType::IPV6))?;
+            self.write_words(OFFSET, [first, second])?;
+            self.write_words(OFFSET + ipv6::SOURCE_OFFSET, tunnel.local.words())?;
+            self.write_words(OFFSET + ipv6::DESTINATION_OFFSET, tunnel.remote.words())?;
+            return self.write_gre(OFFSET + ipv6::HEADER_LEN, plan, sequence);
+        }
+        self.write_link_header(0, LinkHeader::new(tunnel.next_hop.ends, EtherType::IPV4))?;
+        let ends = [tunnel.local.last(), tunnel.remote.last()];
+        self.write_words(OFFSET, [first, second, third, ends[0], ends[1]])?;
+        self.write_gre(OFFSET + ipv4::HEADER_LEN, plan, sequence)
+    }
+
+    #[inline(always)]
+    fn write_gre(self, mut offset: usize, plan: &Encap<'_>, sequence: Be32) -> Option<()> {
+        let headers = &plan.headers;
+        self.write_words(offset, [headers.gre])?;
+        offset += gre::BASE_LEN;
+        if headers.fields.checksum {
+            self.write_words(offset, [headers.checksum(sequence)])?;
+            offset += gre::FIELD_LEN;
+        }
+        if headers.fields.key {
+            self.write_words(offset, [headers.key])?;
+            offset += gre::FIELD_LEN;
+        }
+        if headers.fields.sequence {
+            self.write_words(offset, [sequence])?;
         }
         Some(())
     }
@@ -233,6 +269,11 @@ impl Packet for XdpPacket<'_> {
         forgotten::<MAX_OFFSET>(offset, self.ctx.data_end() - self.ctx.data())
     }
 
+    #[inline(always)]
+    fn sum(&self, offset: usize, len: usize) -> Option<u16> {
+        Self::span(self.ctx).sum(offset, len)
+    }
+
     /// A packet that ends with the first buffer is taken to be all of the frame: nobody pads frames that
     /// need a second one. It spares most packets a call into the kernel.
     #[inline(always)]
@@ -247,8 +288,8 @@ impl Packet for XdpPacket<'_> {
 
 /// Writes the outer headers of a frame in the driver.
 #[inline(always)]
-pub fn write_outer_xdp(ctx: &XdpContext, plan: &Encap<'_>) -> Option<()> {
-    XdpPacket::span(ctx).write_outer(plan)
+pub fn write_outer_xdp(ctx: &XdpContext, plan: &Encap<'_>, sequence: Be32) -> Option<()> {
+    XdpPacket::span(ctx).write_outer(plan, sequence)
 }
 
 /// Writes bytes into a frame in the driver.
@@ -315,8 +356,8 @@ pub fn write_link_header_tc(ctx: &TcContext, offset: usize, header: LinkHeader) 
 
 /// Writes the outer headers of a socket buffer; see [`write_link_header_tc`].
 #[inline(always)]
-pub fn write_outer_tc(ctx: &TcContext, plan: &Encap<'_>) -> Option<()> {
-    TcPacket::span(ctx).write_outer(plan)
+pub fn write_outer_tc(ctx: &TcContext, plan: &Encap<'_>, sequence: Be32) -> Option<()> {
+    TcPacket::span(ctx).write_outer(plan, sequence)
 }
 
 /// Writes the metadata in front of a frame, which must have room for it.
@@ -385,8 +426,18 @@ impl Packet for TcPacket<'_> {
     }
 
     #[inline(always)]
-    fn has_stripped_vlan(&self) -> bool {
-        stripped_vlan(self.ctx).is_some()
+    fn sum(&self, offset: usize, len: usize) -> Option<u16> {
+        let needed = (offset + len) as u32;
+        if ((self.ctx.data_end() - self.ctx.data()) as u32) < needed {
+            // SAFETY: the context is the one the kernel gave us.
+            unsafe { bpf_skb_pull_data(self.ctx.as_ptr().cast(), needed) };
+        }
+        Self::span(self.ctx).sum(offset, len)
+    }
+
+    #[inline(always)]
+    fn stripped_vlan(&self) -> Option<Be32> {
+        stripped_vlan(self.ctx).map(Be32::from)
     }
 }
 

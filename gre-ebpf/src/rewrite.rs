@@ -5,8 +5,9 @@
 use aya_ebpf::{
     EbpfContext as _,
     bindings::{
-        BPF_F_ADJ_ROOM_ENCAP_L2_ETH, BPF_F_ADJ_ROOM_ENCAP_L3_IPV4, BPF_F_ADJ_ROOM_ENCAP_L4_GRE,
-        BPF_F_ADJ_ROOM_FIXED_GSO, BPF_F_RECOMPUTE_CSUM, bpf_adj_room_mode::BPF_ADJ_ROOM_MAC,
+        BPF_F_ADJ_ROOM_ENCAP_L2_ETH, BPF_F_ADJ_ROOM_ENCAP_L3_IPV4, BPF_F_ADJ_ROOM_ENCAP_L3_IPV6,
+        BPF_F_ADJ_ROOM_ENCAP_L4_GRE, BPF_F_ADJ_ROOM_FIXED_GSO, BPF_F_RECOMPUTE_CSUM,
+        bpf_adj_room_mode::BPF_ADJ_ROOM_MAC,
     },
     bpf_f_adj_room_encap_l2,
     helpers::{
@@ -16,11 +17,13 @@ use aya_ebpf::{
     programs::{TcContext, XdpContext},
 };
 use gre_common::{
-    decap::{self, Decap, Version},
+    decap::{self, Decap},
     encap::{self, Encap},
     packet::Packet as _,
     tables::{Handover, IfIndex, Port},
     wire::{
+        address::Version,
+        be32::Be32,
         checksum,
         ethernet::{self, EtherType},
         ipv4, ipv6,
@@ -44,10 +47,6 @@ type Result<T = ()> = core::result::Result<T, Refused>;
 fn accepted(code: i64) -> Result {
     if code == 0 { Ok(()) } else { Err(Refused) }
 }
-
-/// Shortest Ethernet frame that `adjust_room` leaves behind: it wants an IPv4 header to remain. A frame
-/// on a wire is longer (60 bytes), filled up with zeros.
-const MIN_FRAME: usize = ethernet::HEADER_LEN + ipv4::HEADER_LEN;
 
 /// Makes room for metadata in front of a frame. Refused by drivers without metadata; the frame is unchanged then.
 #[inline(always)]
@@ -118,12 +117,12 @@ pub fn reserve_headers(ctx: &XdpContext, plan: &Encap<'_>) -> Result {
 
 /// Writes the outer headers of a tenant's frame, in the room that [`reserve_headers`] made.
 #[inline(always)]
-pub fn encap_xdp(ctx: &XdpContext, plan: &Encap<'_>) -> Result {
+pub fn encap_xdp(ctx: &XdpContext, plan: &Encap<'_>, sequence: Be32) -> Result {
     if plan.padding > 0 {
         // SAFETY: the context is the one the kernel gave us.
         accepted(unsafe { bpf_xdp_adjust_tail(ctx.ctx, -(plan.padding as i32)) })?;
     }
-    write_outer_xdp(ctx, plan).ok_or(Refused)
+    write_outer_xdp(ctx, plan, sequence).ok_or(Refused)
 }
 
 /// Turns a GRE packet, merged or not, into the tenant's.
@@ -140,7 +139,7 @@ pub fn decap_tc(ctx: &TcContext, plan: &Decap<'_>) -> Result {
     pop_stripped_vlan(ctx)?;
     trim(ctx, plan.padding)?;
     if plan.payload == decap::Payload::Ethernet {
-        pad(ctx, plan.strip + MIN_FRAME)?;
+        pad(ctx, plan.strip + min_frame(plan))?;
     }
     // `adjust_room` removes bytes behind the outer Ethernet header, which the inner one then replaces.
     let (header, removed) = match plan.payload {
@@ -151,51 +150,71 @@ pub fn decap_tc(ctx: &TcContext, plan: &Decap<'_>) -> Result {
             (plan.binding.port.ends.header(ether_type), plan.strip - ethernet::HEADER_LEN)
         }
     };
-    let removed = removed + announce(ctx, plan.inner_ip.version)?;
-    adjust_room(ctx, -(removed as i32), 0)?;
+    let appeared = announce(ctx, plan.underlay, plan.inner_ip.version)?;
+    adjust_room(ctx, -(removed as i32 + appeared), 0)?;
     store_link(ctx, &header)
 }
 
-/// Has the kernel know that an IPv6 packet comes out of an IPv4 one; it could not cut a merged packet
-/// otherwise. Returns the bytes that appear behind the Ethernet header by that.
-///
-/// `adjust_room` has a flag for this since Linux 6.3 only (`BPF_F_ADJ_ROOM_DECAP_L3_IPV6`).
+/// Length of the shortest Ethernet frame that `adjust_room` leaves behind: it wants a header of the IP version that
+/// it believes to be there. A frame on a wire is longer (60 bytes), filled up with zeros.
 #[inline(always)]
-fn announce(ctx: &TcContext, inner: Version) -> Result<usize> {
-    if inner != Version::V6 {
-        return Ok(0);
+fn min_frame(plan: &Decap<'_>) -> usize {
+    let believed = match plan.inner_ip.version {
+        Version::NotIp => plan.underlay,
+        inner => inner,
+    };
+    ethernet::HEADER_LEN + header_len(believed)
+}
+
+#[inline(always)]
+const fn header_len(version: Version) -> usize {
+    match version {
+        Version::V6 => ipv6::HEADER_LEN,
+        _ => ipv4::HEADER_LEN,
     }
-    ctx.change_proto(EtherType::IPV6.0.to_be(), 0).map_err(|_| Refused)?;
-    Ok(ipv6::HEADER_LEN - ipv4::HEADER_LEN)
+}
+
+/// Has the kernel know that a packet of one IP version comes out of one of the other; it could not cut a merged
+/// packet otherwise. Returns the bytes that appear behind the Ethernet header by that; they are fewer than none
+/// where IPv4 comes out of IPv6.
+///
+/// `adjust_room` has flags for this since Linux 6.3 only (`BPF_F_ADJ_ROOM_DECAP_L3_IPV4`).
+#[inline(always)]
+fn announce(ctx: &TcContext, underlay: Version, inner: Version) -> Result<i32> {
+    let ether_type = match inner {
+        Version::V4 if underlay == Version::V6 => EtherType::IPV4,
+        Version::V6 if underlay == Version::V4 => EtherType::IPV6,
+        _ => return Ok(0),
+    };
+    ctx.change_proto(ether_type.0.to_be(), 0).map_err(|_| Refused)?;
+    Ok(header_len(inner) as i32 - header_len(underlay) as i32)
 }
 
 /// Puts the outer headers in front of a tenant's packet.
 #[inline(always)]
-pub fn encap_tc(ctx: &TcContext, plan: &Encap<'_>) -> Result {
-    const GRE_OVER_IPV4: u64 = (BPF_F_ADJ_ROOM_ENCAP_L3_IPV4 | BPF_F_ADJ_ROOM_ENCAP_L4_GRE) as u64;
+pub fn encap_tc(ctx: &TcContext, plan: &Encap<'_>, sequence: Be32) -> Result {
     trim(ctx, plan.padding)?;
     let network_len = plan.headers.bytes();
     let outer_len = ethernet::HEADER_LEN + network_len;
-    // What the kernel has not seen of a device's checksum over the packet. That of an IPv4 header is nought.
-    let gre = checksum::add_words(0, &[plan.headers.gre, plan.headers.key]);
+    let (flags, outer_sum) = (outer_flags(plan), outer_sum(plan, sequence));
     match plan.payload {
         encap::Payload::Ip => {
-            adjust_room(ctx, network_len as i32, GRE_OVER_IPV4)?;
-            add_to_checksum(ctx, gre);
+            adjust_room(ctx, network_len as i32, flags)?;
+            add_to_checksum(ctx, outer_sum);
         }
         encap::Payload::EthernetIp => {
             if let Some(tag) = stripped_vlan(ctx) {
                 let inner = TcPacket::new(ctx).read(0).ok_or(Refused)?;
                 pop_stripped_vlan(ctx)?;
                 let room = outer_len + ethernet::VLAN_TAG_LEN;
-                adjust_room(ctx, room as i32, GRE_OVER_IPV4 | inner_ethernet(18))?;
+                adjust_room(ctx, room as i32, flags | inner_ethernet(18))?;
                 store_tagged(ctx, outer_len, &inner, tag)?;
-                add_to_checksum(ctx, gre);
+                add_to_checksum(ctx, outer_sum);
             } else {
                 let inner = read_link_header_tc(ctx).ok_or(Refused)?;
-                adjust_room(ctx, outer_len as i32, GRE_OVER_IPV4 | inner_ethernet(14))?;
+                adjust_room(ctx, outer_len as i32, flags | inner_ethernet(14))?;
                 write_link_header_tc(ctx, outer_len, inner).ok_or(Refused)?;
-                add_to_checksum(ctx, gre + inner.sum());
+                add_to_checksum(ctx, outer_sum + inner.sum());
             }
         }
         // `adjust_room` refuses what is not IP.
@@ -210,7 +229,34 @@ pub fn encap_tc(ctx: &TcContext, plan: &Encap<'_>) -> Result {
             }
         }
     }
-    write_outer_tc(ctx, plan).ok_or(Refused)
+    write_outer_tc(ctx, plan, sequence).ok_or(Refused)
+}
+
+/// What tells the kernel of GRE, and of the IP version around it.
+#[inline(always)]
+fn outer_flags(plan: &Encap<'_>) -> u64 {
+    let ip = match plan.headers.version {
+        Version::V6 => BPF_F_ADJ_ROOM_ENCAP_L3_IPV6,
+        _ => BPF_F_ADJ_ROOM_ENCAP_L3_IPV4,
+    };
+    u64::from(ip | BPF_F_ADJ_ROOM_ENCAP_L4_GRE)
+}
+
+/// What the kernel has not seen of a device's checksum over the packet. That of an IPv4 header is nought.
+#[inline(always)]
+fn outer_sum(plan: &Encap<'_>, sequence: Be32) -> u64 {
+    let headers = &plan.headers;
+    let mut sum = checksum::add_words(0, &[headers.gre, headers.key, sequence]);
+    if headers.fields.checksum {
+        sum = checksum::add_words(sum, &[headers.checksum(sequence)]);
+    }
+    if headers.version == Version::V6 {
+        let [first, second, _] = headers.ip;
+        sum = checksum::add_words(sum, &[first, second]);
+        sum = checksum::add_words(sum, &plan.tunnel.local.words());
+        sum = checksum::add_words(sum, &plan.tunnel.remote.words());
+    }
+    sum
 }
 
 /// Adds what was written without the kernel's help to a device's checksum over the packet, where there is one.

@@ -38,7 +38,10 @@ pub fn to_other_cpu(packet: &XdpPacket<'_>, plan: &Decap<'_>) -> Option<u32> {
     // form that the verifier takes for numbers.
     // SAFETY: the helper takes no argument and cannot fail.
     let here = unsafe { bpf_get_smp_processor_id() };
-    let share = (u64::from(flow::hash(packet, plan)) * u64::from(cpus)) >> 32;
+    let inner = plan.inner_ip;
+    let share = (u64::from(flow::hash(packet, inner.version, inner.offset, plan.strip))
+        * u64::from(cpus))
+        >> 32;
     let cpu = *STEER_CPUS.get(share as u32)?;
     if cpu == here {
         return None;
