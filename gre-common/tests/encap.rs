@@ -226,8 +226,9 @@ fn the_kernel_finds_the_neighbour_for_ip_packets() {
     let world = World::with_cast().tunnels(unresolved);
     for tenant in [BLUE, GREEN] {
         let plan = encap_plan(&world, tenant, &framed(&small_ipv4())[..]);
-        assert_eq!((plan.next_hop.state, plan.next_hop.address), (HopState::UNRESOLVED, REMOTE));
-        assert_eq!(plan.next_hop.ifindex, IfIndex(2));
+        let hop = plan.tunnel.next_hop;
+        assert_eq!((hop.state, hop.address), (HopState::UNRESOLVED, plan.tunnel.remote));
+        assert_eq!(hop.ifindex, IfIndex(2));
     }
 }
 

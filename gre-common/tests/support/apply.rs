@@ -1,9 +1,9 @@
 //! Carries out a plan on bytes, as the kernel side does on a packet.
 
 use gre_common::{
-    decap::{self, Decap, Version},
-    encap::{Encap, Headers},
-    wire::{be32::Be32, ethernet::EtherType},
+    decap::{self, Decap},
+    encap::Encap,
+    wire::{address::Version, be32::Be32, ethernet::EtherType},
 };
 
 /// A plan for a frame.
@@ -36,16 +36,32 @@ impl Apply for Decap<'_> {
 impl Apply for Encap<'_> {
     fn apply(&self, frame: &[u8]) -> Vec<u8> {
         let inner = inner(frame, self.strip, self.inner_len, self.padding);
-        let link = self.next_hop.ends.header(EtherType::IPV4);
+        let ether_type = match self.headers.version {
+            Version::V6 => EtherType::IPV6,
+            _ => EtherType::IPV4,
+        };
+        let link = self.tunnel.next_hop.ends.header(ether_type);
         [&link[..], &headers(self), inner].concat()
     }
 }
 
+/// The sequence number of every packet that has one.
+pub const SEQUENCE: u32 = 0x0102_0304;
+
 /// The outer headers behind the Ethernet header, as they stand on the wire.
 pub fn headers(plan: &Encap<'_>) -> Vec<u8> {
-    let Headers { ipv4, gre, has_key, key } = plan.headers;
-    let key = has_key.then_some(key);
-    ipv4.into_iter().chain([gre]).chain(key).flat_map(Be32::bytes).collect()
+    let headers = &plan.headers;
+    let (local, remote) = (plan.tunnel.local, plan.tunnel.remote);
+    let mut words = match headers.version {
+        Version::V6 => [&headers.ip[..2], &local.words(), &remote.words()].concat(),
+        _ => [&headers.ip[..], &[local.last(), remote.last()]].concat(),
+    };
+    let number = if headers.fields.sequence { SEQUENCE } else { 0 }.to_be_bytes().into();
+    words.push(headers.gre);
+    words.extend(headers.fields.checksum.then(|| headers.checksum(number)));
+    words.extend(headers.fields.key.then_some(headers.key));
+    words.extend(headers.fields.sequence.then_some(number));
+    words.into_iter().flat_map(Be32::bytes).collect()
 }
 
 fn inner(frame: &[u8], strip: usize, len: usize, padding: usize) -> &[u8] {

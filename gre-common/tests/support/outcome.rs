@@ -8,6 +8,7 @@ use gre_common::{
     packet::Packet,
     tables::{Binding, TenantId},
     verdict::{Discard, DropReason, Notice, PassReason, Verdict},
+    wire::be32::Be32,
 };
 
 use super::{
@@ -15,6 +16,9 @@ use super::{
     frame::{IPV4, IPV6},
     world::{OWN, STATION, World, port_of},
 };
+
+/// The tag that a device took out: VLAN 5.
+pub const VLAN_TAG: [u8; 4] = [0x81, 0, 0, 5];
 
 /// What became of a frame.
 #[derive(Clone, PartialEq, Eq)]
@@ -139,8 +143,12 @@ impl Packet for Told<'_> {
         self.segment
     }
 
-    fn has_stripped_vlan(&self) -> bool {
-        self.stripped_vlan
+    fn sum(&self, offset: usize, len: usize) -> Option<u16> {
+        self.frame.sum(offset, len)
+    }
+
+    fn stripped_vlan(&self) -> Option<Be32> {
+        self.stripped_vlan.then(|| VLAN_TAG.into())
     }
 }
 

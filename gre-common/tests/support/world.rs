@@ -4,11 +4,11 @@ use std::collections::HashMap;
 
 use gre_common::{
     tables::{
-        Binding, BindingKey, Delivery, DfPolicy, FieldPolicy, HopState, IfIndex, KeyField,
-        LocalKey, NextHop, Port, Service, Slot, Tables, Tenant, TenantId, Tunnel, TunnelId,
+        Binding, BindingKey, Delivery, DfPolicy, Ends6, FieldPolicy, HopState, IfIndex, KeyField,
+        LocalId, LocalKey, NextHop, Port, Service, Slot, Tables, Tenant, TenantId, Tunnel, TunnelId,
     },
     wire::{
-        be32::Be32,
+        address::Address,
         ethernet::{Ends, MacAddr},
         gre::GreKey,
     },
@@ -115,16 +115,21 @@ impl World {
         out_key: KeyField,
     ) -> TenantId {
         let id = TenantId(self.tenants.len() as u32);
-        let Tunnel { local, remote, .. } = self.tunnels[tunnel.0 as usize];
+        let ends = self.tunnels[tunnel.0 as usize];
         let port = Port {
             ifindex: port_of(id),
             delivery: Delivery::REDIRECT,
             ends: Ends::new(STATION, OWN),
         };
-        let local = local.into();
-        let binding_key = BindingKey { local, remote: remote.into(), key };
-        let binding = Binding::new(binding_key, id, service, port);
+        let binding_key = if ends.local.is_v4() {
+            BindingKey::v4(ends.local.last(), ends.remote.last(), key)
+        } else {
+            BindingKey::v6(tunnel, key)
+        };
+        let options = ends.options;
+        let binding = Binding { options, ..Binding::new(binding_key, id, service, port) };
         assert_eq!(self.bindings.insert(binding_key, binding), None, "bound twice");
+        let local = self.local(&ends.local).expect("a tunnel ends there");
         self.local_keys.entry(LocalKey { local, key }).or_insert(id);
         self.tenants.push(Tenant {
             slot: Slot::IN_USE,
@@ -140,8 +145,8 @@ impl World {
     /// The tables at the other ends of the tunnels: addresses and keys swapped.
     pub fn mirrored(&self) -> Self {
         let mut world = Self::default();
-        for &Tunnel { local, remote, .. } in &self.tunnels {
-            world.add_tunnel(tunnel(remote, local));
+        for &tunnel in &self.tunnels {
+            world.add_tunnel(Tunnel { local: tunnel.remote, remote: tunnel.local, ..tunnel });
         }
         for &Tenant { tunnel, service, in_key, out_key, .. } in &self.tenants {
             world.bind(tunnel, service, out_key, in_key);
@@ -151,8 +156,8 @@ impl World {
 
     /// Whose packet this is, by the tables alone.
     pub fn bound(&self, local: [u8; 4], remote: [u8; 4], key: Option<u32>) -> Option<TenantId> {
-        let (local, remote) = (local.into(), remote.into());
-        let bound = self.binding(&BindingKey { local, remote, key: key_field(key) });
+        let bound =
+            self.binding(&BindingKey::v4(local.into(), remote.into(), key_field(key)));
         bound.map(|binding| binding.tenant)
     }
 }
@@ -169,6 +174,7 @@ pub fn ends([d0, d1, d2, d3, d4, d5, src @ ..]: [u8; 12]) -> Ends {
 
 /// A tunnel with the defaults, over a path of 1500 bytes.
 pub fn tunnel(local: [u8; 4], remote: [u8; 4]) -> Tunnel {
+    let [local, remote] = [local, remote].map(|address| Address::v4(address.into()));
     Tunnel {
         slot: Slot::IN_USE,
         local,
@@ -200,8 +206,16 @@ impl Tables for World {
         self.local_keys.get(key).copied()
     }
 
-    fn is_local(&self, address: Be32) -> bool {
-        self.tunnels.iter().any(|tunnel| Be32::from(tunnel.local) == address)
+    fn ends6(&self, ends: &Ends6) -> Option<TunnelId> {
+        let same = |tunnel: &Tunnel| {
+            !tunnel.local.is_v4() && Ends6::new(tunnel.local, tunnel.remote) == *ends
+        };
+        self.tunnels.iter().position(same).map(|index| TunnelId(index as u32))
+    }
+
+    fn local(&self, address: &Address) -> Option<LocalId> {
+        let first = self.tunnels.iter().position(|tunnel| tunnel.local == *address);
+        first.map(|index| LocalId(index as u32))
     }
 
     fn tenant(&self, id: TenantId) -> Option<&Tenant> {
