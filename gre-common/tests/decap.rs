@@ -2,8 +2,11 @@
 
 mod support;
 
+use std::net::Ipv6Addr;
+
 use gre_common::{
     decap::{Payload, decap},
+    tables::TunnelOptions,
     verdict::{DropReason, Notice, PassReason, Verdict},
     wire::ethernet::EtherType,
 };
@@ -12,6 +15,7 @@ use support::{
         ARP, ETHERNET, Frame, GRE, ICMP, IPV4, IPV6, Ipv4, MORE_FRAGMENTS, SERVICE_VLAN, TCP, UDP,
         VLAN, ethernet, ipv6, small_ipv4, small_ipv6, tagged,
     },
+    ipv6::{address, extended, over_ipv6},
     outcome::{
         Outcome, assert_rows, at_port, decap_plan, delivered, dropped, forwarded, passed, receive,
         refused,
@@ -43,7 +47,7 @@ fn green() -> Frame {
 
 #[rustfmt::skip]
 fn not_ours() -> Vec<Row> {
-    use PassReason::{Ipv6Underlay, NotGre, NotIp, NotLocal, Pptp};
+    use PassReason::{NotGre, NotIp, NotLocal, Pptp};
     let ip = small_ipv4();
     let gre_in_ipv6 = ethernet(IPV6, &ipv6(0, 64, GRE, &[0; 40]));
     // Linux puts the tunnel encapsulation limit there (RFC 2473 section 4.1.1).
@@ -65,8 +69,8 @@ fn not_ours() -> Vec<Row> {
         ("ihl 4", blue().ip(|ip| ip.header_words(4)).ipv4(&ip), passed(NotIp)),
         ("TCP", ethernet(IPV4, &Ipv4::new(TCP).to(LOCAL).around(&[0; 40])), passed(NotGre)),
         ("TCP over IPv6", ethernet(IPV6, &ipv6(0, 64, TCP, &[0; 40])), passed(NotGre)),
-        ("GRE over IPv6", gre_in_ipv6, passed(Ipv6Underlay)),
-        ("GRE over IPv6 behind destination options", gre_behind_options, passed(Ipv6Underlay)),
+        ("GRE over IPv6 to nobody here", gre_in_ipv6, passed(NotLocal)),
+        ("GRE over IPv6 behind destination options to nobody here", gre_behind_options, passed(NotLocal)),
         ("to nobody here", blue().to(STRANGER).ipv4(&ip), passed(NotLocal)),
         ("multicast", blue().to([224, 0, 0, 5]).ipv4(&ip), passed(NotLocal)),
         ("malformed, to nobody here", blue().to(STRANGER).flags(0x4007).ipv4(&ip), passed(NotLocal)),
@@ -110,6 +114,11 @@ fn outer_header() -> Vec<Row> {
 fn gre_header() -> Vec<Row> {
     use DropReason::{ReservedBits, UnknownVersion};
     let ip = small_ipv4();
+    let odd = Ipv4::new(UDP).around(b"odd");
+    let corrupted = |mut frame: Vec<u8>, at: usize| {
+        frame[at] ^= 0x10;
+        frame
+    };
     let flagged = |flags| blue().flags(flags).ipv4(&small_ipv4());
     vec![
         ("bits 6 to 12 set", flagged(0x03f8), delivered(BLUE, &ip)),
@@ -121,10 +130,15 @@ fn gre_header() -> Vec<Row> {
         ("version 2", flagged(0x0002), refused(UnknownVersion)),
         ("version 4", flagged(0x0004), refused(UnknownVersion)),
         ("version 7", flagged(0x0007), refused(UnknownVersion)),
-        ("checksum", blue().checksum().ipv4(&ip), passed(PassReason::Checksum)),
-        ("sequence", blue().sequence(0).ipv4(&ip), passed(PassReason::Sequence)),
-        ("checksum and sequence", blue().checksum().sequence(3).ipv4(&ip), passed(PassReason::Checksum)),
-        ("checksum without key", arriving().checksum().ipv4(&ip), passed(PassReason::Checksum)),
+        ("checksum", blue().checksum().ipv4(&ip), delivered(BLUE, &ip)),
+        ("checksum before padding", blue().checksum().padding(7).ipv4(&ip), delivered(BLUE, &ip)),
+        ("checksum over an odd number of bytes", blue().checksum().ipv4(&odd), delivered(BLUE, &odd)),
+        ("wrong checksum", corrupted(blue().checksum().ipv4(&ip), 38), dropped(BLUE, DropReason::BadChecksum)),
+        ("wrong byte under a checksum", corrupted(blue().checksum().ipv4(&ip), 60), dropped(BLUE, DropReason::BadChecksum)),
+        ("wrong last byte under a checksum", corrupted(blue().checksum().ipv4(&odd), odd.len() + 45), dropped(BLUE, DropReason::BadChecksum)),
+        ("checksum and sequence", blue().checksum().sequence(3).ipv4(&ip), delivered(BLUE, &ip)),
+        ("checksum without key", arriving().checksum().ipv4(&ip), delivered(KEYLESS, &ip)),
+        ("sequence nobody asks for", blue().sequence(77).ipv4(&ip), delivered(BLUE, &ip)),
         // The flag promises a field that the packet has no room for.
         ("key flag without key", arriving().flags(0x2000).carrying(IPV4, &[]), refused(DropReason::Truncated)),
         ("checksum flag alone", arriving().flags(0x8000).carrying(IPV4, &[]), refused(DropReason::Truncated)),
@@ -316,6 +330,100 @@ fn strict() -> Vec<Row> {
     ]
 }
 
+/// What every packet over IPv6 meets that one over IPv4 does not.
+#[rustfmt::skip]
+fn over_ipv6_only() -> Vec<Row> {
+    const FRAGMENT: u8 = 44;
+    const ROUTING: u8 = 43;
+    const DESTINATION: u8 = 60;
+    const HOP_BY_HOP: u8 = 0;
+    let ip = small_ipv4();
+    let frame = over_ipv6(&blue().padding(3).ipv4(&ip));
+    let behind = |first, headers: &[u8]| extended(&frame, first, headers);
+    let elsewhere = |first, headers: &[u8]| extended(&over_ipv6(&blue().to(STRANGER).ipv4(&ip)), first, headers);
+    let with_byte = |at: usize, value| {
+        let mut frame = frame.clone();
+        frame[at] = value;
+        frame
+    };
+    let limit = [4, 1, 4, 1, 1, 0];
+    let options = |next: u8, options: [u8; 6]| [&[next, 0], &options[..]].concat();
+    let to_own_source = ipv6_to(address(REMOTE));
+    vec![
+        ("hop limit 1", with_byte(21, 1), delivered(BLUE, &ip)),
+        ("a flow label", with_byte(17, 0xff), delivered(BLUE, &ip)),
+        ("version 4 with the type of IPv6", with_byte(14, 0x45), passed(PassReason::NotIp)),
+        ("length beyond the frame", with_byte(19, 44), refused(DropReason::Truncated)),
+        ("length ends before the key", with_byte(19, 7), refused(DropReason::Truncated)),
+        ("an encapsulation limit", behind(DESTINATION, &options(GRE, limit)), delivered(BLUE, &ip)),
+        ("padding as an option", behind(HOP_BY_HOP, &options(GRE, [1, 4, 0, 0, 0, 0])), delivered(BLUE, &ip)),
+        ("two headers with options", behind(HOP_BY_HOP, &[options(DESTINATION, [1, 4, 0, 0, 0, 0]), options(GRE, limit)].concat()), delivered(BLUE, &ip)),
+        ("an option that is not known", behind(DESTINATION, &options(GRE, [0xc7, 4, 0, 0, 0, 0])), passed(PassReason::ExtensionHeaders)),
+        ("sixteen bytes of options", behind(DESTINATION, &[&[GRE, 1, 1, 12][..], &[0; 12]].concat()), passed(PassReason::ExtensionHeaders)),
+        ("a routing header", behind(ROUTING, &options(GRE, [0; 6])), passed(PassReason::ExtensionHeaders)),
+        ("three headers with options", behind(DESTINATION, &[options(DESTINATION, limit), options(DESTINATION, limit), options(GRE, limit)].concat()), passed(PassReason::ExtensionHeaders)),
+        ("a routing header, to nobody here", elsewhere(ROUTING, &options(GRE, [0; 6])), passed(PassReason::NotLocal)),
+        ("TCP behind options", behind(DESTINATION, &options(TCP, limit)), passed(PassReason::NotGre)),
+        ("first fragment", behind(FRAGMENT, &[GRE, 0, 0, 1, 0, 0, 0, 1]), passed(PassReason::Fragment)),
+        ("later fragment", behind(FRAGMENT, &[GRE, 0, 0, 8, 0, 0, 0, 1]), passed(PassReason::Fragment)),
+        ("fragment behind options", behind(DESTINATION, &[options(FRAGMENT, limit), vec![GRE, 0, 0, 8, 0, 0, 0, 1]].concat()), passed(PassReason::Fragment)),
+        ("fragment of TCP", behind(FRAGMENT, &[TCP, 0, 0, 8, 0, 0, 0, 1]), passed(PassReason::NotGre)),
+        ("fragment, to nobody here", elsewhere(FRAGMENT, &[GRE, 0, 0, 8, 0, 0, 0, 1]), passed(PassReason::NotLocal)),
+        ("cut in its extension header", behind(DESTINATION, &options(GRE, limit))[..60].to_vec(), passed(PassReason::ExtensionHeaders)),
+        ("the inner destination is the outer source", over_ipv6(&blue().ipv6(&to_own_source)), dropped(BLUE, DropReason::Loop)),
+    ]
+}
+
+fn ipv6_to(destination: Ipv6Addr) -> Vec<u8> {
+    let mut packet = small_ipv6();
+    packet[24..40].copy_from_slice(&destination.octets());
+    packet
+}
+
+/// With `--seq`. What order is, the kernel side sees.
+#[test]
+fn an_ordered_tunnel_wants_sequence_numbers() {
+    let world = World::with_cast().options(TunnelOptions::SEQUENCE);
+    let ip = small_ipv4();
+    let none = dropped(BLUE, DropReason::OutOfSequence);
+    assert_eq!(receive(&world, &blue().ipv4(&ip)), none);
+    let frame = blue().sequence(9).ipv4(&ip);
+    assert_eq!(receive(&world, &frame), delivered(BLUE, &ip));
+    let plan = decap_plan(&world, &frame);
+    assert_eq!((plan.ordered, plan.sequence), (true, 9));
+    let world = World::with_cast();
+    let plan = decap_plan(&world, &frame);
+    assert!(!plan.ordered);
+}
+
+/// What does not depend on the outer IP header is the same over both versions.
+#[test]
+fn over_ipv6_every_frame_meets_the_same_fate() {
+    let rows = [
+        gre_header(),
+        binding(),
+        payload_types(),
+        inner_packets(),
+        congestion(),
+        congestion_without_inner_ip(),
+    ];
+    // Not a loop there: an IPv4 address is no IPv6 address.
+    let rows = rows
+        .concat()
+        .into_iter()
+        .filter(|(_, _, outcome)| *outcome != dropped(BLUE, DropReason::Loop));
+    let world = World::with_cast().over_ipv6();
+    let judge =
+        |(what, frame, expected): Row| (what, receive(&world, &over_ipv6(&frame)), expected);
+    assert_rows(rows.map(judge));
+    let judge = |(what, frame, expected): Row| (what, receive(&world, &frame), expected);
+    assert_rows(over_ipv6_only().into_iter().map(judge));
+    let world = World::with_cast().over_ipv6().strict();
+    let judge =
+        |(what, frame, expected): Row| (what, receive(&world, &over_ipv6(&frame)), expected);
+    assert_rows(strict().into_iter().map(judge));
+}
+
 fn default_rows() -> Vec<Row> {
     [
         not_ours(),
@@ -346,7 +454,8 @@ fn strict_mode_drops_only_what_no_tenant_is_bound_to() {
 
 #[test]
 fn every_reason_has_a_row() {
-    let rows = [default_rows(), strict()].concat();
+    let ordered = ("", vec![], dropped(BLUE, DropReason::OutOfSequence));
+    let rows = [default_rows(), strict(), over_ipv6_only(), vec![ordered]].concat();
     let (passed, dropped) = reasons::in_rows(rows.into_iter().map(|(_, _, outcome)| outcome));
     for reason in PassReason::ALL {
         let elsewhere = [ENCAP_PASSES, KERNEL_PASSES].concat().contains(reason);

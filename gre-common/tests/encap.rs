@@ -6,16 +6,21 @@ mod support;
 
 use gre_common::{
     encap::{Payload, encap},
-    tables::{DfPolicy, FieldPolicy, HopState, IfIndex, TenantId, Tunnel},
+    flow,
+    tables::{DfPolicy, FieldPolicy, HopState, IfIndex, TenantId, Tunnel, TunnelOptions},
     verdict::{DropReason, PassReason, Verdict},
-    wire::ethernet::Ends,
+    wire::{
+        address::Version,
+        ethernet::{Ends, EtherType, payload},
+    },
 };
 use support::{
-    apply::Apply,
+    apply::{Apply, SEQUENCE},
     frame::{
         ARP, DONT_FRAGMENT, ETHERNET, Frame, GRE, ICMP, IPV4, IPV6, Ipv4, SERVICE_VLAN, TCP, UDP,
         VLAN, ethernet, ipv6, small_ipv4, small_ipv6, tagged,
     },
+    ipv6::over_ipv6,
     outcome::{Outcome, Told, assert_rows, dropped, encap_plan, forwarded, merged, passed, send},
     reasons::{self, ENCAP_DROPS, ENCAP_PASSES},
     world::{
@@ -43,7 +48,7 @@ fn services_and_keys() -> Vec<Row> {
     let (v4, v6) = (small_ipv4(), small_ipv6());
     let (frame, frame_v6) = (framed(&v4), framed(&v6));
     let arp = ethernet(ARP, &[1; 28]);
-    let own_gre = Ipv4::new(GRE).around(&[0; 24]);
+    let own_gre = Ipv4::new(GRE).from(LOCAL).around(&[0; 24]);
     let to_second = Frame::gre().from(LOCAL).to(SECOND_REMOTE);
     let rows = [
         ("IPv4", BLUE, frame.clone(), leaving().key(10).ipv4(&v4)),
@@ -151,7 +156,7 @@ fn congestion() -> Vec<Row> {
 
 #[rustfmt::skip]
 fn not_sent() -> Vec<Row> {
-    use DropReason::{InnerLength, InnerVersion, NoRoute, PacketTooBig, Unresolved};
+    use DropReason::{InnerLength, InnerVersion, Loop, NoRoute, PacketTooBig, Unresolved};
     use PassReason::{NoTenant, NotIp, TtlExpired};
     let (v4, v6) = (small_ipv4(), small_ipv6());
     let arp = ethernet(ARP, &[1; 28]);
@@ -174,6 +179,8 @@ fn not_sent() -> Vec<Row> {
         ("IPv4 shorter than its header", as_default, BLUE, lie(|ip| ip.claiming(19)), dropped(BLUE, InnerLength)),
         ("ihl beyond the IPv4 length", as_default, BLUE, lie(|ip| ip.header_words(8)), dropped(BLUE, InnerLength)),
         ("IPv6 cut off", as_default, BLUE, ethernet(IPV6, &v6[..v6.len() - 1]), dropped(BLUE, InnerLength)),
+        ("what the tunnel sent", as_default, BLUE, leaving().key(11).ipv4(&v4), dropped(BLUE, Loop)),
+        ("what the tunnel sent, in Ethernet", as_default, GREEN, leaving().key(10).ipv4(&v4), dropped(GREEN, Loop)),
         ("no route", no_route, BLUE, framed(&v4), dropped(BLUE, NoRoute)),
         ("no route for Ethernet", no_route, GREEN, arp.clone(), dropped(GREEN, NoRoute)),
         ("ARP to an unresolved next hop", unresolved, GREEN, arp, dropped(GREEN, Unresolved)),
@@ -182,8 +189,100 @@ fn not_sent() -> Vec<Row> {
     ]
 }
 
+/// With `--csum`, `--seq` and `--ecn compatibility`.
+#[rustfmt::skip]
+fn options() -> Vec<Row> {
+    let checksum: fn(&mut Tunnel) = |t| t.options = TunnelOptions::CHECKSUM;
+    let sequence: fn(&mut Tunnel) = |t| t.options = TunnelOptions::SEQUENCE;
+    let both: fn(&mut Tunnel) = |t| t.options = TunnelOptions::CHECKSUM.with(TunnelOptions::SEQUENCE, true);
+    let compatibility: fn(&mut Tunnel) = |t| t.options = TunnelOptions::ECN_COMPATIBILITY;
+    let inherited: fn(&mut Tunnel) = |t| (t.options, t.tos) = (TunnelOptions::ECN_COMPATIBILITY, FieldPolicy::inherit(0));
+    let (v4, odd) = (small_ipv4(), Ipv4::new(UDP).around(b"odd"));
+    let ce = Ipv4::new(UDP).tos(0x2b).around(b"a datagram");
+    let arp = ethernet(ARP, &[1; 28]);
+    vec![
+        ("checksum", checksum, BLUE, framed(&v4), forwarded(BLUE, &leaving().key(10).checksum().ipv4(&v4))),
+        ("checksum without key", checksum, KEYLESS, framed(&v4), forwarded(KEYLESS, &leaving().checksum().ipv4(&v4))),
+        ("checksum over an odd number of bytes", checksum, BLUE, framed(&odd), forwarded(BLUE, &leaving().key(10).checksum().ipv4(&odd))),
+        ("checksum without padding", checksum, BLUE, [&framed(&odd)[..], &[0xee; 9]].concat(), forwarded(BLUE, &leaving().key(10).checksum().ipv4(&odd))),
+        ("checksum over Ethernet", checksum, GREEN, arp.clone(), forwarded(GREEN, &leaving().key(20).checksum().ethernet(&arp))),
+        ("sequence", sequence, BLUE, framed(&v4), forwarded(BLUE, &leaving().key(10).sequence(SEQUENCE).ipv4(&v4))),
+        ("sequence without key", sequence, KEYLESS, framed(&v4), forwarded(KEYLESS, &leaving().sequence(SEQUENCE).ipv4(&v4))),
+        ("checksum and sequence", both, GREEN, framed(&v4), forwarded(GREEN, &leaving().key(20).checksum().sequence(SEQUENCE).ethernet(&framed(&v4)))),
+        ("ECN compatibility mode", compatibility, BLUE, framed(&ce), forwarded(BLUE, &leaving().key(10).ipv4(&ce))),
+        ("ECN compatibility mode, DSCP inherited", inherited, BLUE, framed(&ce), forwarded(BLUE, &leaving().key(10).ip(|ip| ip.tos(0x28)).ipv4(&ce))),
+    ]
+}
+
 fn rows() -> Vec<Row> {
-    [services_and_keys(), padding(), outer_header(), congestion(), not_sent()].concat()
+    [services_and_keys(), padding(), outer_header(), congestion(), options(), not_sent()].concat()
+}
+
+/// But for fields that IPv6 does not have, the outer header says the same.
+#[test]
+fn over_ipv6_every_frame_meets_the_same_fate() {
+    assert_rows(rows().into_iter().map(|(what, setting, tenant, frame, expected)| {
+        let narrow = |tunnel: &mut Tunnel| {
+            setting(tunnel);
+            // A header that is longer by 20 bytes.
+            tunnel.next_hop.mtu += 20;
+        };
+        let world = World::with_cast().tunnels(narrow).over_ipv6();
+        let frame =
+            if expected == dropped(tenant, DropReason::Loop) { over_ipv6(&frame) } else { frame };
+        let outcome = match send(&world, tenant, &frame) {
+            Outcome::Forwarded(tenant, mut sent, notice) => {
+                let label = u32::from_be_bytes([0, sent[15] & 0xf, sent[16], sent[17]]);
+                assert_eq!(label, label_of(&frame), "{what}");
+                sent[15] &= 0xf0;
+                sent[16..18].fill(0);
+                Outcome::Forwarded(tenant, sent, notice)
+            }
+            other => other,
+        };
+        let expected = match expected {
+            Outcome::Forwarded(tenant, sent, notice) => {
+                Outcome::Forwarded(tenant, over_ipv6(&sent), notice)
+            }
+            other => other,
+        };
+        (what, outcome, expected)
+    }));
+}
+
+/// The flow label of a tenant's frame: 20 bits of the flow's hash (RFC 6438).
+fn label_of(frame: &[u8]) -> u32 {
+    let payload = payload(frame, 0);
+    let version = match (payload.ether_type, frame[payload.offset] >> 4) {
+        (EtherType::IPV4, 4) => Version::V4,
+        (EtherType::IPV6, 6) => Version::V6,
+        _ => Version::NotIp,
+    };
+    flow::hash(frame, version, payload.offset, 0) >> 12
+}
+
+/// The kernel could be told of neither.
+#[test]
+fn a_merged_packet_has_no_checksum_and_no_number() {
+    let frame = framed(&Ipv4::new(TCP).around(&[&tcp(0)[..], &[0; 9000]].concat()));
+    for options in [TunnelOptions::CHECKSUM, TunnelOptions::SEQUENCE] {
+        let world = World::with_cast().tunnels(|tunnel| tunnel.options = options);
+        for tenant in [BLUE, GREEN] {
+            let verdict = encap(&merged(&frame, 1400), &world, port_of(tenant));
+            assert_eq!(verdict, Verdict::Drop(DropReason::Unsegmented.of(tenant)));
+        }
+    }
+}
+
+/// A tag that the device took out is back in the sum, as it is in the frame.
+#[test]
+fn a_stripped_vlan_tag_is_summed() {
+    let world = World::with_cast().tunnels(|tunnel| tunnel.options = TunnelOptions::CHECKSUM);
+    let whole = tagged(&[VLAN], IPV4, &small_ipv4());
+    let stripped = [&whole[..12], &whole[16..]].concat();
+    let taken = Told { frame: &stripped, segment: 0, stripped_vlan: true };
+    let there = encap_plan(&world, GREEN, &whole[..]);
+    assert_eq!(encap_plan(&world, GREEN, &taken).headers, there.headers);
 }
 
 #[test]
@@ -201,7 +300,9 @@ fn every_reason_has_a_row() {
         assert!(passed.contains(reason), "{reason:?}");
     }
     for reason in ENCAP_DROPS {
-        assert!(dropped.contains(reason), "{reason:?}");
+        // Only of merged packets, which no row has.
+        let elsewhere = *reason == DropReason::Unsegmented;
+        assert!(elsewhere || dropped.contains(reason), "{reason:?}");
     }
 }
 

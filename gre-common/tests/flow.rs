@@ -10,7 +10,9 @@ use support::{
 };
 
 fn hash(frame: &[u8]) -> u32 {
-    flow::hash(frame, &decap_plan(&World::with_cast(), frame))
+    let world = World::with_cast();
+    let plan = decap_plan(&world, frame);
+    flow::hash(frame, plan.inner_ip.version, plan.inner_ip.offset, plan.strip)
 }
 
 fn blue() -> Frame {

@@ -3,11 +3,11 @@
 mod support;
 
 use gre_common::{
-    decap::{Version, decap},
+    decap::decap,
     encap::{Encap, encap},
     tables::{DfPolicy, FieldPolicy, TenantId},
     verdict::{DropReason, Verdict},
-    wire::{be32::Be32, checksum as tested},
+    wire::{address::Version, be32::Be32, checksum as tested},
 };
 use proptest::{collection::vec, prelude::*, sample::Index, sample::select};
 use support::{

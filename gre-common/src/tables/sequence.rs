@@ -39,7 +39,11 @@ mod tests {
             (u32::MAX, 3, true),
             (3, u32::MAX, false),
         ] {
-            assert_eq!(Sequence::is_next(received.into(), number), next, "{number} after {received}");
+            assert_eq!(
+                Sequence::is_next(received.into(), number),
+                next,
+                "{number} after {received}"
+            );
         }
     }
 }

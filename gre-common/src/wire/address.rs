@@ -92,7 +92,7 @@ mod tests {
 
     #[test]
     fn addresses_come_back() {
-        for text in ["192.0.2.1", "2001:db8::1", "::ffff:0:1", "ff02::1"] {
+        for text in ["192.0.2.1", "2001:db8::1", "::fffe:0:1", "ff02::1"] {
             let address: IpAddr = text.parse().expect("an address");
             assert_eq!(IpAddr::from(Address::from(address)), address);
             assert_eq!(Address::from(address).is_v4(), address.is_ipv4());

@@ -4,6 +4,7 @@
 //! - [`world`]: tables in memory, with a cast of tenants.
 //! - [`apply`]: carries out a plan on bytes, as the kernel side does.
 //! - [`outcome`]: a verdict and its effect, in a form that tables of expectations can hold.
+//! - [`ipv6`]: the same frames over IPv6.
 //! - [`reasons`]: who gives which reason, so that none goes untested.
 //! - [`checksum`]: checksums by the book.
 //!
@@ -13,6 +14,7 @@
 pub mod apply;
 pub mod checksum;
 pub mod frame;
+pub mod ipv6;
 pub mod outcome;
 pub mod reasons;
 pub mod world;

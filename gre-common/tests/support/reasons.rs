@@ -9,8 +9,12 @@ use super::outcome::Outcome;
 /// Reasons that only `encap` gives.
 pub const ENCAP_PASSES: &[PassReason] = &[PassReason::NoTenant, PassReason::TtlExpired];
 /// Reasons that only `encap` gives.
-pub const ENCAP_DROPS: &[DropReason] =
-    &[DropReason::PacketTooBig, DropReason::NoRoute, DropReason::Unresolved];
+pub const ENCAP_DROPS: &[DropReason] = &[
+    DropReason::PacketTooBig,
+    DropReason::Unsegmented,
+    DropReason::NoRoute,
+    DropReason::Unresolved,
+];
 /// Reasons of the kernel side.
 pub const KERNEL_PASSES: &[PassReason] = &[PassReason::LeftToTc];
 /// Reasons of the kernel side.

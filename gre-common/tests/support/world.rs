@@ -1,11 +1,12 @@
 //! Tables in memory, with a cast of tenants.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, net::IpAddr};
 
 use gre_common::{
     tables::{
         Binding, BindingKey, Delivery, DfPolicy, Ends6, FieldPolicy, HopState, IfIndex, KeyField,
-        LocalId, LocalKey, NextHop, Port, Service, Slot, Tables, Tenant, TenantId, Tunnel, TunnelId,
+        LocalId, LocalKey, NextHop, Port, Service, Slot, Tables, Tenant, TenantId, Tunnel,
+        TunnelId, TunnelOptions,
     },
     wire::{
         address::Address,
@@ -13,6 +14,8 @@ use gre_common::{
         gre::GreKey,
     },
 };
+
+use super::ipv6;
 
 /// Where the tunnels end here.
 pub const LOCAL: [u8; 4] = [192, 0, 2, 1];
@@ -76,9 +79,7 @@ impl World {
             world.add_tenant(second, Service::L2, None, None),
         ];
         assert_eq!(ids, [BLUE, GREEN, ZERO, KEYLESS, SPLIT, PORTLESS, TWIN, WHITE]);
-        world.tenants[PORTLESS.0 as usize].port = Port::NONE;
-        world.bindings.values_mut().find(|b| b.tenant == PORTLESS).expect("bound").port =
-            Port::NONE;
+        world.set_port(PORTLESS, Port::NONE);
         world
     }
 
@@ -154,10 +155,36 @@ impl World {
         world
     }
 
+    /// The same with every tunnel over IPv6.
+    pub fn over_ipv6(self) -> Self {
+        let mut world = Self { strict: self.strict, ..Self::default() };
+        for &tunnel in &self.tunnels {
+            let [local, remote] = [tunnel.local, tunnel.remote]
+                .map(|end| Address::from(IpAddr::from(ipv6::address(end.last().bytes()))));
+            world.add_tunnel(Tunnel { local, remote, ..tunnel });
+        }
+        for &Tenant { tunnel, service, in_key, out_key, port, .. } in &self.tenants {
+            let id = world.bind(tunnel, service, in_key, out_key);
+            world.set_port(id, port);
+        }
+        world
+    }
+
+    fn set_port(&mut self, id: TenantId, port: Port) {
+        self.tenants[id.0 as usize].port = port;
+        let bound = self.bindings.values_mut().find(|binding| binding.tenant == id);
+        bound.expect("every tenant is bound").port = port;
+    }
+
+    /// Changes what the tunnels ask of packets received.
+    pub fn options(mut self, options: TunnelOptions) -> Self {
+        self.bindings.values_mut().for_each(|binding| binding.options = options);
+        self
+    }
+
     /// Whose packet this is, by the tables alone.
     pub fn bound(&self, local: [u8; 4], remote: [u8; 4], key: Option<u32>) -> Option<TenantId> {
-        let bound =
-            self.binding(&BindingKey::v4(local.into(), remote.into(), key_field(key)));
+        let bound = self.binding(&BindingKey::v4(local.into(), remote.into(), key_field(key)));
         bound.map(|binding| binding.tenant)
     }
 }
