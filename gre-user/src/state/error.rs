@@ -1,6 +1,6 @@
 //! Why the state could not be read or changed: cause and remedy.
 
-use std::{io, net::Ipv4Addr, path::PathBuf};
+use std::{io, net::IpAddr, path::PathBuf};
 
 use aya::maps::MapError;
 use gre_common::tables::SCHEMA_VERSION;
@@ -72,9 +72,9 @@ pub enum Error {
         /// The other tunnel.
         name: String,
         /// Its local address.
-        local: Ipv4Addr,
+        local: IpAddr,
         /// Its remote address.
-        remote: Ipv4Addr,
+        remote: IpAddr,
     },
     /// The same binding belongs to another tenant.
     #[error(

@@ -6,10 +6,11 @@ use aya::{
 };
 use gre_common::{
     tables::{
-        Binding, Counters, HookCounters, HookKey, IfIndex, IfName, LocalKeyUse, Meta, Named,
-        PortRecord, Tenant, TenantEvent, TenantId, Tunnel, Uplink, table::Entry,
+        Binding, Counters, Ends6Use, HookCounters, HookKey, IfIndex, IfName, LocalKeyUse, LocalUse,
+        Meta, Named, PortRecord, Sequence, Tenant, TenantEvent, TenantId, Tunnel, Uplink,
+        table::Entry,
     },
-    wire::be32::Be32,
+    wire::address::Address,
 };
 use nix::errno::Errno;
 
@@ -21,11 +22,13 @@ type Hash<K, V> = HashMap<MapData, K, V>;
 pub(super) struct Maps {
     pub bindings: Table<Binding>,
     pub local_keys: Table<LocalKeyUse>,
-    pub locals: Hash<Be32, u32>,
+    pub locals: Hash<Address, LocalUse>,
+    pub ends6: Table<Ends6Use>,
     pub tenants: Memory<Tenant>,
     pub tunnels: Memory<Tunnel>,
     pub port_tenants: Hash<IfIndex, TenantId>,
     pub port_devices: DevMapHash<MapData>,
+    pub sequences: Memory<Sequence>,
     pub sent: PerCpuArray<MapData, Counters>,
     pub tenant_events: PerCpuHashMap<MapData, TenantEvent, u64>,
     pub hook_counters: PerCpuHashMap<MapData, HookKey, HookCounters>,
@@ -42,10 +45,12 @@ impl Maps {
             bindings: table(dir, "BINDINGS")?,
             local_keys: table(dir, "LOCAL_KEYS")?,
             locals: map(dir, "LOCALS")?,
+            ends6: table(dir, "ENDS6")?,
             tenants: memory(dir, "TENANTS")?,
             tunnels: memory(dir, "TUNNELS")?,
             port_tenants: map(dir, "PORT_TENANTS")?,
             port_devices: map(dir, "PORT_DEVICES")?,
+            sequences: memory(dir, "SEQUENCES")?,
             sent: map(dir, "SENT")?,
             tenant_events: map(dir, "TENANT_EVENTS")?,
             hook_counters: map(dir, "HOOK_COUNTERS")?,

@@ -101,7 +101,7 @@ mod tests {
 
     fn key(number: u32) -> BindingKey {
         let (local, remote) = ([192, 0, 2, 1].into(), [192, 0, 2, 2].into());
-        BindingKey { local, remote, key: Some(GreKey(number)).into() }
+        BindingKey::v4(local, remote, Some(GreKey(number)).into())
     }
 
     fn table() -> Table<Binding> {

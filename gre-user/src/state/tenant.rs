@@ -4,8 +4,8 @@ use std::mem::offset_of;
 
 use gre_common::{
     tables::{
-        self, Binding, BindingKey, LocalKey, LocalKeyUse, Port, Service, Slot, Tenant, TenantId,
-        Tunnel,
+        self, Binding, BindingKey, LocalKey, LocalKeyUse, Port, Sequence, Service, Slot, Tenant,
+        TenantId, Tunnel, TunnelId,
     },
     wire::gre::GreKey,
 };
@@ -50,7 +50,7 @@ impl State {
             return Err(Error::Exists { kind: "tenant", name: name.to_owned() });
         }
         let tunnel = self.tunnel(tunnel)?;
-        let binding = binding_key(&tunnel.tunnel, new.in_key);
+        let binding = binding_key(tunnel.id, &tunnel.tunnel, new.in_key);
         if let Some(owner) = self.maps.bindings.get(&binding) {
             return Err(Error::Bound {
                 tenant: self.tenant_name(owner.tenant),
@@ -58,6 +58,7 @@ impl State {
                 tunnel: tunnel.name,
             });
         }
+        let local = self.local_id(tunnel.tunnel.local)?;
         let id = self.take_tenant_slot()?;
         let tenant = Tenant {
             slot: Slot::IN_USE,
@@ -68,8 +69,11 @@ impl State {
             port: Port::NONE,
         };
         self.maps.tenants.set(id.0, &tenant);
-        let binding = Binding::new(binding, id, new.service, Port::NONE);
-        if let Err(error) = self.enter(&tables::Named { name: key, index: id.0 }, &binding) {
+        let options = tunnel.tunnel.options;
+        let binding = Binding { options, ..Binding::new(binding, id, new.service, Port::NONE) };
+        let local_key = LocalKey { local, key: tenant.in_key };
+        let named = tables::Named { name: key, index: id.0 };
+        if let Err(error) = self.enter(&named, local_key, &binding) {
             self.maps.tenants.set(id.0, &Tenant::EMPTY);
             return Err(error);
         }
@@ -88,9 +92,10 @@ impl State {
             return Err(Error::TenantInUse { name, port: self.port_name(id)? });
         }
         let tunnel = self.tunnel_at(tenant.tunnel);
+        let local = self.local_id(tunnel.local)?;
         // The binding, which brings traffic, goes first.
-        self.maps.bindings.remove(&binding_key(&tunnel, tenant.in_key.into()));
-        self.release_local_key(LocalKey { local: tunnel.local.into(), key: tenant.in_key }, id);
+        self.maps.bindings.remove(&self.binding_key_of(&tenant));
+        self.release_local_key(LocalKey { local, key: tenant.in_key }, id);
         self.maps.tenant_names.remove(&name::parse(&name)?);
         let tenants = tunnel.tenants.saturating_sub(1);
         self.set_tunnel(tenant.tunnel, Tunnel { tenants, ..tunnel });
@@ -147,15 +152,18 @@ impl State {
     }
 
     fn binding_key_of(&self, tenant: &Tenant) -> BindingKey {
-        binding_key(&self.tunnel_at(tenant.tunnel), tenant.in_key.into())
+        binding_key(tenant.tunnel, &self.tunnel_at(tenant.tunnel), tenant.in_key.into())
     }
 
     /// Enters a tenant everywhere; the binding, which brings traffic, comes last.
-    fn enter(&mut self, named: &tables::Named, binding: &Binding) -> Result<()> {
+    fn enter(
+        &mut self,
+        named: &tables::Named,
+        local_key: LocalKey,
+        binding: &Binding,
+    ) -> Result<()> {
         let max = self.max_tenants();
         let full = |what| move |_| Error::Full { what, max };
-        let BindingKey { local, key, .. } = binding.key;
-        let local_key = LocalKey { local, key };
         self.maps.tenant_names.insert(named).map_err(full("names"))?;
         let entered = self.claim_local_key(local_key, binding.tenant).and_then(|()| {
             let bound = self.maps.bindings.insert(binding).map_err(full("bindings"));
@@ -180,15 +188,19 @@ impl State {
         if usage.bindings <= 1 {
             return self.maps.local_keys.remove(&key);
         }
-        let tenant = if usage.tenant == gone { self.bound_to(&key) } else { usage.tenant };
+        let tenant = if usage.tenant == gone { self.bound_to(key, gone) } else { usage.tenant };
         let usage = LocalKeyUse { bindings: usage.bindings - 1, tenant, ..usage };
         self.maps.local_keys.insert(&usage).expect("it replaces what is there");
     }
 
-    /// Some tenant that is bound to a key at a local address.
-    fn bound_to(&self, key: &LocalKey) -> TenantId {
-        let same = |binding: &Binding| (binding.key.local, binding.key.key) == (key.local, key.key);
-        self.maps.bindings.iter().find(same).map_or(TenantId::NONE, |binding| binding.tenant)
+    /// Some tenant, but not this one, that is bound to a key at a local address.
+    fn bound_to(&self, LocalKey { local, key }: LocalKey, gone: TenantId) -> TenantId {
+        let is_bound = |&id: &TenantId| {
+            let Tenant { slot, in_key, tunnel, .. } = self.tenant_at(id);
+            let here = || self.local_id(self.tunnel_at(tunnel).local).is_ok_and(|id| id == local);
+            id != gone && slot == Slot::IN_USE && in_key == key && here()
+        };
+        (0..self.max_tenants()).map(TenantId).find(is_bound).unwrap_or(TenantId::NONE)
     }
 
     fn take_tenant_slot(&mut self) -> Result<TenantId> {
@@ -206,14 +218,18 @@ impl State {
     /// Makes the slot of a deleted tenant as new.
     fn clean_slot(&mut self, id: TenantId) -> Result<()> {
         self.forget_counters(id)?;
+        self.maps.sequences.set(id.0, &Sequence::default());
         self.maps.tenants.set(id.0, &Tenant::EMPTY);
         Ok(())
     }
 }
 
-fn binding_key(tunnel: &Tunnel, in_key: Option<GreKey>) -> BindingKey {
-    let (local, remote) = (tunnel.local.into(), tunnel.remote.into());
-    BindingKey { local, remote, key: in_key.into() }
+fn binding_key(id: TunnelId, tunnel: &Tunnel, in_key: Option<GreKey>) -> BindingKey {
+    if tunnel.local.is_v4() {
+        BindingKey::v4(tunnel.local.last(), tunnel.remote.last(), in_key.into())
+    } else {
+        BindingKey::v6(id, in_key.into())
+    }
 }
 
 fn describe_key(key: Option<GreKey>) -> String {

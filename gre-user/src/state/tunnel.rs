@@ -1,8 +1,10 @@
 //! Tunnels.
 
+use std::collections::BTreeSet;
+
 use gre_common::{
-    tables::{self, NextHop, Slot, Tunnel, TunnelId},
-    wire::be32::Be32,
+    tables::{self, Ends6, Ends6Use, LocalId, LocalUse, NextHop, Slot, Tunnel, TunnelId},
+    wire::address::Address,
 };
 
 use super::{Error, Result, State, free_slot, grace, name, optional};
@@ -38,14 +40,7 @@ impl State {
         let id = self.take_tunnel_slot()?;
         let tunnel = Tunnel { slot: Slot::IN_USE, tenants: 0, ..tunnel };
         self.set_tunnel(id, tunnel);
-        let max = self.maps.tunnels.len();
-        let added = self.count_local(tunnel.local, 1).and_then(|()| {
-            let named = self.maps.tunnel_names.insert(&tables::Named { name: key, index: id.0 });
-            named.map_err(|_| Error::Full { what: "tunnels", max }).inspect_err(|_| {
-                // What was there before this call is still true; the first error is the one to tell.
-                let _ = self.count_local(tunnel.local, -1);
-            })
-        });
+        let added = self.enter_tunnel(&tables::Named { name: key, index: id.0 }, &tunnel);
         if added.is_err() {
             self.set_tunnel(id, Tunnel::EMPTY);
         }
@@ -61,8 +56,8 @@ impl State {
         if tunnel.tenants > 0 {
             return Err(Error::TunnelInUse { name: name.to_owned(), tenants: tunnel.tenants });
         }
-        self.maps.tunnel_names.remove(&name::parse(name)?);
-        self.count_local(tunnel.local, -1)?;
+        self.release_local(tunnel.local)?;
+        self.leave_tunnel(&name::parse(name)?, &tunnel);
         self.set_tunnel(id, Tunnel::EMPTY);
         grace::wait();
         Ok(())
@@ -114,17 +109,83 @@ impl State {
         Ok(TunnelId(slot))
     }
 
-    /// Changes the number of tunnels that end at a local address.
-    fn count_local(&mut self, local: [u8; 4], change: i32) -> Result<()> {
-        let local = Be32::from(local);
-        let before = optional(self.maps.locals.get(&local, 0))?.unwrap_or(0);
-        match before.saturating_add_signed(change) {
-            0 => Ok(self.maps.locals.remove(&local)?),
-            after => {
-                let max = self.maps.tunnels.len();
-                let inserted = self.maps.locals.insert(local, after, 0);
-                inserted.map_err(Error::inserting("local addresses", max))
+    /// Enters a tunnel everywhere; its local address, which makes packets our own, comes last.
+    fn enter_tunnel(&mut self, named: &tables::Named, tunnel: &Tunnel) -> Result<()> {
+        let max = self.maps.tunnels.len();
+        let full = |_| Error::Full { what: "tunnels", max };
+        let entered = self.maps.tunnel_names.insert(named).map_err(full).and_then(|()| {
+            if let Some(key) = ends6(tunnel) {
+                let ends = Ends6Use { key, tunnel: TunnelId(named.index) };
+                self.maps.ends6.insert(&ends).map_err(full)?;
             }
+            self.claim_local(tunnel.local)
+        });
+        entered.inspect_err(|_| self.leave_tunnel(&named.name, tunnel))
+    }
+
+    /// Takes a tunnel, whose local address does not count it any more, out of the tables.
+    fn leave_tunnel(&mut self, name: &tables::Name, tunnel: &Tunnel) {
+        if let Some(ends) = ends6(tunnel) {
+            self.maps.ends6.remove(&ends);
+        }
+        self.maps.tunnel_names.remove(name);
+    }
+
+    /// The number of a local address where a tunnel ends.
+    pub(super) fn local_id(&self, local: Address) -> Result<LocalId> {
+        Ok(self.maps.locals.get(&local, 0)?.id)
+    }
+
+    /// Counts a tunnel that ends at a local address.
+    fn claim_local(&mut self, local: Address) -> Result<()> {
+        let usage = match optional(self.maps.locals.get(&local, 0))? {
+            Some(usage) => LocalUse { tunnels: usage.tunnels + 1, ..usage },
+            None => LocalUse { id: self.free_local_id()?, tunnels: 1 },
+        };
+        let max = self.maps.tunnels.len();
+        let inserted = self.maps.locals.insert(local, usage, 0);
+        inserted.map_err(Error::inserting("local addresses", max))
+    }
+
+    /// Counts a tunnel less.
+    fn release_local(&mut self, local: Address) -> Result<()> {
+        match optional(self.maps.locals.get(&local, 0))? {
+            Some(usage) if usage.tunnels > 1 => {
+                let usage = LocalUse { tunnels: usage.tunnels - 1, ..usage };
+                Ok(self.maps.locals.insert(local, usage, 0)?)
+            }
+            Some(_) => Ok(self.maps.locals.remove(&local)?),
+            None => Ok(()),
+        }
+    }
+
+    fn free_local_id(&self) -> Result<LocalId> {
+        let mut taken = BTreeSet::new();
+        for usage in self.maps.locals.iter() {
+            taken.insert(usage?.1.id);
+        }
+        Ok(smallest_free(&taken))
+    }
+}
+
+/// What a tunnel over IPv6 is found by.
+fn ends6(tunnel: &Tunnel) -> Option<Ends6> {
+    (!tunnel.local.is_v4()).then(|| Ends6::new(tunnel.local, tunnel.remote))
+}
+
+fn smallest_free(taken: &BTreeSet<LocalId>) -> LocalId {
+    let is_taken = |(number, id): &(u32, &LocalId)| LocalId(*number) == **id;
+    LocalId((0..).zip(taken).take_while(is_taken).count() as u32)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{LocalId, smallest_free};
+
+    #[test]
+    fn numbers_are_used_again() {
+        for (taken, free) in [(&[][..], 0), (&[0, 1], 2), (&[0, 2, 3], 1), (&[1], 0)] {
+            assert_eq!(smallest_free(&taken.iter().copied().map(LocalId).collect()).0, free);
         }
     }
 }
