@@ -1,6 +1,6 @@
 //! Keeps the tunnels' next hops right: what the kernel knows of routes and neighbours goes into the map.
 
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 
 use gre_common::tables::{HopState, IfIndex, NextHop, Tunnel};
 
@@ -32,8 +32,7 @@ pub async fn resolve_all(state: &mut State, netlink: &Netlink) -> Result<Vec<tun
 /// # Errors
 /// The kernel refuses.
 pub async fn resolve(tunnel: &Tunnel, netlink: &Netlink, own: &[IfIndex]) -> Result<NextHop> {
-    let (local, remote) = (tunnel.local.into(), tunnel.remote.into());
-    let next_hop = netlink.next_hop(local, remote, own).await?;
+    let next_hop = netlink.next_hop(tunnel, own).await?;
     if next_hop.state == HopState::UNRESOLVED {
         netlink.probe(&next_hop).await?;
     }
@@ -49,7 +48,7 @@ pub async fn confirm(state: &State, netlink: &Netlink, change: &Change) -> Resul
     let Change::Neighbour { ifindex, address, stale_or_failed: true } = *change else {
         return Ok(());
     };
-    let uses = |hop: &NextHop| hop.ifindex == ifindex && Ipv4Addr::from(hop.address) == address;
+    let uses = |hop: &NextHop| hop.ifindex == ifindex && IpAddr::from(hop.address) == address;
     for tunnel in state.tunnels() {
         if uses(&tunnel.tunnel.next_hop) {
             netlink.probe(&tunnel.tunnel.next_hop).await?;

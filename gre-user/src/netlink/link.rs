@@ -8,7 +8,8 @@ use nix::errno::Errno;
 use rtnetlink::{
     LinkGetRequest, LinkMessageBuilder, LinkUnspec, LinkVeth,
     packet_route::link::{
-        InfoData, InfoVeth, LinkAttribute, LinkFlags, LinkInfo, LinkLayerType, LinkMessage, LinkXdp,
+        AfSpecInet6, AfSpecUnspec, InfoData, InfoVeth, LinkAttribute, LinkFlags, LinkInfo,
+        LinkLayerType, LinkMessage, LinkXdp,
     },
 };
 
@@ -29,6 +30,8 @@ pub struct Link {
     pub name: String,
     /// Largest packet behind the link-layer header, in bytes.
     pub mtu: u32,
+    /// The same for IPv6, which a router may have made smaller; `None` where the device has no IPv6.
+    pub mtu6: Option<u32>,
     /// Its MAC address; `None` where frames have no Ethernet header.
     pub mac: Option<MacAddr>,
     /// Its kind where it is virtual, such as "veth".
@@ -183,6 +186,7 @@ impl From<LinkMessage> for Link {
             ifindex: IfIndex(message.header.index),
             name: String::new(),
             mtu: 0,
+            mtu6: None,
             mac: None,
             kind: None,
             peer: None,
@@ -197,6 +201,9 @@ impl From<LinkMessage> for Link {
             match attribute {
                 LinkAttribute::IfName(name) => link.name = name,
                 LinkAttribute::Mtu(mtu) => link.mtu = mtu,
+                LinkAttribute::AfSpecUnspec(families) => {
+                    link.mtu6 = families.iter().find_map(mtu6);
+                }
                 LinkAttribute::Address(mac) if has_ethernet => link.mac = mac.try_into().ok(),
                 LinkAttribute::LinkInfo(infos) => link.kind = infos.iter().find_map(kind),
                 LinkAttribute::Xdp(xdp) => link.xdp_program = xdp.iter().find_map(program),
@@ -211,6 +218,14 @@ impl From<LinkMessage> for Link {
             (is_paired && below != IfIndex::NONE).then_some(Peer { ifindex: below, netnsid });
         link
     }
+}
+
+fn mtu6(family: &AfSpecUnspec) -> Option<u32> {
+    let AfSpecUnspec::Inet6(attributes) = family else { return None };
+    attributes.iter().find_map(|attribute| match attribute {
+        AfSpecInet6::DevConf(settings) => u32::try_from(settings.mtu6).ok(),
+        _ => None,
+    })
 }
 
 fn kind(info: &LinkInfo) -> Option<String> {

@@ -1,6 +1,6 @@
 //! What changed in the kernel's stack.
 
-use std::{net::Ipv4Addr, pin::Pin};
+use std::{net::IpAddr, pin::Pin};
 
 use futures_util::{
     Stream, StreamExt,
@@ -26,14 +26,14 @@ pub enum Change {
     Link(IfIndex),
     /// An interface was deleted or moved to another namespace.
     LinkGone(IfIndex),
-    /// An IPv4 route, rule or address of this host.
+    /// A route, rule or address of this host.
     Route,
-    /// An IPv4 neighbour.
+    /// A neighbour.
     Neighbour {
         /// The device it is on.
         ifindex: IfIndex,
         /// Its address.
-        address: Ipv4Addr,
+        address: IpAddr,
         /// Whether the kernel will not confirm its MAC address unless someone asks.
         stale_or_failed: bool,
     },
@@ -62,6 +62,9 @@ impl Monitor {
             MulticastGroup::Ipv4Ifaddr,
             MulticastGroup::Ipv4Route,
             MulticastGroup::Ipv4Rule,
+            MulticastGroup::Ipv6Ifaddr,
+            MulticastGroup::Ipv6Route,
+            MulticastGroup::Ipv6Rule,
         ];
         let (connection, _, messages) =
             rtnetlink::new_multicast_connection(&groups).map_err(Error::Socket)?;
@@ -119,13 +122,13 @@ fn change(payload: NetlinkPayload<RouteNetlinkMessage>) -> Option<Change> {
     }
 }
 
-/// `None` for an entry that is not IPv4: of IPv6 or of a bridge's forwarding table.
+/// `None` for an entry of a bridge's forwarding table.
 fn neighbour(entry: &NeighbourMessage, stale_or_failed: bool) -> Option<Change> {
     let ifindex = IfIndex(entry.header.ifindex);
-    entry.attributes.iter().find_map(|attribute| match *attribute {
-        NeighbourAttribute::Destination(NeighbourAddress::Inet(address)) => {
-            Some(Change::Neighbour { ifindex, address, stale_or_failed })
-        }
+    let address = entry.attributes.iter().find_map(|attribute| match *attribute {
+        NeighbourAttribute::Destination(NeighbourAddress::Inet(address)) => Some(address.into()),
+        NeighbourAttribute::Destination(NeighbourAddress::Inet6(address)) => Some(address.into()),
         _ => None,
-    })
+    });
+    address.map(|address| Change::Neighbour { ifindex, address, stale_or_failed })
 }

@@ -1,20 +1,25 @@
 //! The way to a tunnel's remote address, down to the Ethernet header.
 
-use std::{net::Ipv4Addr, pin::pin};
+use std::{net::IpAddr, pin::pin};
 
 use futures_util::{StreamExt, TryStreamExt};
 use gre_common::{
-    tables::{HopState, IfIndex, NextHop},
-    wire::ethernet::{Ends, MacAddr},
+    tables::{HopState, IfIndex, NextHop, Tunnel, TunnelOptions},
+    wire::{
+        address::Address,
+        ethernet::{Ends, MacAddr},
+    },
 };
 use nix::errno::Errno;
 use rtnetlink::{
-    RouteMessageBuilder,
     packet_core::{NLM_F_REQUEST, NetlinkMessage, NetlinkPayload},
     packet_route::{
         AddressFamily, RouteNetlinkMessage,
         neighbour::{NeighbourAttribute, NeighbourFlags, NeighbourMessage, NeighbourState},
-        route::{RouteAddress, RouteAttribute, RouteMessage, RouteMetric, RouteType},
+        route::{
+            RouteAddress, RouteAttribute, RouteFlags, RouteMessage, RouteMetric, RouteType,
+            RouteVia,
+        },
     },
 };
 
@@ -26,25 +31,26 @@ const NO_ROUTE: [Errno; 4] =
     [Errno::ENETUNREACH, Errno::EHOSTUNREACH, Errno::EINVAL, Errno::EACCES];
 
 impl Netlink {
-    /// How packets from `local` to `remote` leave this host now.
+    /// How a tunnel's packets leave this host now.
     ///
-    /// [`HopState::NO_ROUTE`] where the kernel would not send them to another host, or where `local` is no
-    /// address of this one. A route into one of our `own` devices, or into the other end of one, is none
+    /// [`HopState::NO_ROUTE`] where the kernel would not send them to another host, or where the local address is
+    /// none of this one's. A route into one of our `own` devices, or into the other end of one, is none
     /// either: it would feed the tunnel with its own packets.
     ///
-    /// [`HopState::UNRESOLVED`] where the neighbour's MAC address is unknown, where the device has no Ethernet
-    /// header, and (with the unspecified address) where the gateway has an IPv6 address.
+    /// [`HopState::UNRESOLVED`] where the neighbour's MAC address is unknown, and where the device has no Ethernet
+    /// header.
     ///
-    /// The MTU is the smaller one of the device and the route, which includes what path MTU discovery found.
+    /// The MTU is the smallest one of the device, the route, which includes what the kernel's path MTU discovery
+    /// found unless the tunnel does not believe that, and the tunnel's path.
     ///
     /// # Errors
     /// The kernel does not answer.
-    pub async fn next_hop(
-        &self,
-        local: Ipv4Addr,
-        remote: Ipv4Addr,
-        own: &[IfIndex],
-    ) -> Result<NextHop, Error> {
+    pub async fn next_hop(&self, tunnel: &Tunnel, own: &[IfIndex]) -> Result<NextHop, Error> {
+        let (local, remote) = (IpAddr::from(tunnel.local), IpAddr::from(tunnel.remote));
+        // Of IPv6 the kernel does not ask whether a source address is its own (`inet6_rtm_getroute`).
+        if local.is_ipv6() && !self.is_local_address(local).await? {
+            return Ok(NextHop::NONE);
+        }
         let Some(route) = self.route(Some(local), remote).await? else {
             return Ok(NextHop::NONE);
         };
@@ -54,17 +60,21 @@ impl Netlink {
         if route.kind != RouteType::Unicast || leads_into(&link, own) {
             return Ok(NextHop::NONE);
         }
-        let mtu = link.mtu.min(route.mtu.unwrap_or(u32::MAX));
+        let device = if local.is_ipv6() { link.mtu6.unwrap_or(link.mtu) } else { link.mtu };
+        let believed =
+            !route.mtu_is_learned || !tunnel.options.has(TunnelOptions::NO_PMTU_DISCOVERY);
+        let of_route = route.mtu.filter(|_| believed);
+        let of_path = Some(tunnel.path_mtu).filter(|&mtu| mtu > 0);
+        let mtu = [of_route, of_path].into_iter().flatten().fold(device, u32::min);
         let hop = NextHop {
             state: HopState::UNRESOLVED,
             ifindex: link.ifindex,
-            address: route.next.octets(),
+            address: route.next.map_or(Address::NONE, Address::from),
             mtu: mtu.min(u16::MAX.into()),
             ..NextHop::NONE
         };
-        let (Some(src), Some(dst)) = (link.mac, self.station(&link, route.next).await?) else {
-            return Ok(hop);
-        };
+        let (Some(src), Some(next)) = (link.mac, route.next) else { return Ok(hop) };
+        let Some(dst) = self.station(&link, next).await? else { return Ok(hop) };
         Ok(NextHop { state: HopState::RESOLVED, ends: Ends::new(dst, src), ..hop })
     }
 
@@ -74,7 +84,7 @@ impl Netlink {
     /// # Errors
     /// The kernel does not answer, or a privilege is missing.
     pub async fn probe(&self, hop: &NextHop) -> Result<(), Error> {
-        let address = Ipv4Addr::from(hop.address);
+        let address = IpAddr::from(hop.address);
         if hop.state == HopState::NO_ROUTE || address.is_unspecified() {
             return Ok(());
         }
@@ -86,7 +96,7 @@ impl Netlink {
         let request = self
             .handle
             .neighbours()
-            .add(hop.ifindex.0, address.into())
+            .add(hop.ifindex.0, address)
             .state(NeighbourState::None)
             .flags(NeighbourFlags::Use)
             .replace();
@@ -99,28 +109,24 @@ impl Netlink {
     ///
     /// # Errors
     /// The kernel does not answer.
-    pub async fn is_local_address(&self, address: Ipv4Addr) -> Result<bool, Error> {
+    pub async fn is_local_address(&self, address: IpAddr) -> Result<bool, Error> {
         let route = self.route(None, address).await?;
         Ok(route.is_some_and(|route| route.kind == RouteType::Local))
     }
 
     /// The route that the kernel takes, with rules, multipath and exceptions applied.
-    async fn route(&self, src: Option<Ipv4Addr>, dst: Ipv4Addr) -> Result<Option<Route>, Error> {
-        let mut question = RouteMessageBuilder::<Ipv4Addr>::new().destination_prefix(dst, 32);
-        if let Some(src) = src {
-            question = question.source_prefix(src, 32);
-        }
-        let routes = self.handle.route().get(question.build()).execute();
+    async fn route(&self, src: Option<IpAddr>, dst: IpAddr) -> Result<Option<Route>, Error> {
+        let routes = self.handle.route().get(question(src, dst)).execute();
         optional(answer(pin!(routes).try_next()).await, &NO_ROUTE)
             .map(|message| message.flatten().map(|message| Route::new(&message, dst)))
             .map_err(|error| Error::new(format!("look up the route to {dst}"), &error))
     }
 
     /// Destination of frames for `address`.
-    async fn station(&self, link: &Link, address: Ipv4Addr) -> Result<Option<MacAddr>, Error> {
+    async fn station(&self, link: &Link, address: IpAddr) -> Result<Option<MacAddr>, Error> {
         let neighbour = self.neighbour(link.ifindex, address).await?;
         let known = neighbour.and_then(|message| lladdr(&message));
-        // Without ARP the kernel takes the device's own address (`arp_constructor`).
+        // Without ARP the kernel takes the device's own address (`arp_constructor`, `ndisc_constructor`).
         Ok(known.or(if link.arp { None } else { link.mac }))
     }
 
@@ -128,10 +134,11 @@ impl Netlink {
     async fn neighbour(
         &self,
         ifindex: IfIndex,
-        address: Ipv4Addr,
+        address: IpAddr,
     ) -> Result<Option<NeighbourMessage>, Error> {
         let mut question = NeighbourMessage::default();
-        question.header.family = AddressFamily::Inet;
+        question.header.family =
+            if address.is_ipv6() { AddressFamily::Inet6 } else { AddressFamily::Inet };
         question.header.ifindex = ifindex.0;
         question.attributes.push(NeighbourAttribute::Destination(address.into()));
         let mut request = NetlinkMessage::from(RouteNetlinkMessage::GetNeighbour(question));
@@ -167,26 +174,59 @@ fn lladdr(message: &NeighbourMessage) -> Option<MacAddr> {
     })
 }
 
-/// The kernel's answer to "how would you send this?".
+/// "How would you send this?"
+fn question(src: Option<IpAddr>, dst: IpAddr) -> RouteMessage {
+    let mut question = RouteMessage::default();
+    let bits = if dst.is_ipv6() { 128 } else { 32 };
+    question.header.address_family =
+        if dst.is_ipv6() { AddressFamily::Inet6 } else { AddressFamily::Inet };
+    question.header.destination_prefix_length = bits;
+    question.attributes.push(RouteAttribute::Destination(dst.into()));
+    if let Some(src) = src {
+        question.header.source_prefix_length = bits;
+        question.attributes.push(RouteAttribute::Source(src.into()));
+    }
+    question
+}
+
+/// The kernel's answer.
 struct Route {
     kind: RouteType,
     ifindex: IfIndex,
-    /// The gateway, or the destination itself.
-    next: Ipv4Addr,
+    /// The gateway, or the destination itself; `None` where the gateway's address is of a third kind.
+    next: Option<IpAddr>,
     /// In bytes, where it differs from the device's.
     mtu: Option<u32>,
+    /// Whether that is what the underlay's ICMP said.
+    mtu_is_learned: bool,
 }
 
 impl Route {
-    fn new(message: &RouteMessage, dst: Ipv4Addr) -> Self {
-        let mut route =
-            Self { kind: message.header.kind, ifindex: IfIndex::NONE, next: dst, mtu: None };
+    fn new(message: &RouteMessage, dst: IpAddr) -> Self {
+        let mut route = Self {
+            kind: message.header.kind,
+            ifindex: IfIndex::NONE,
+            next: Some(dst),
+            mtu: None,
+            mtu_is_learned: false,
+        };
+        let is_cloned = message.header.flags.contains(RouteFlags::Cloned);
         for attribute in &message.attributes {
             match attribute {
                 RouteAttribute::Oif(ifindex) => route.ifindex = IfIndex(*ifindex),
-                RouteAttribute::Gateway(RouteAddress::Inet(gateway)) => route.next = *gateway,
-                // A gateway with an IPv6 address (RFC 5549).
-                RouteAttribute::Via(_) => route.next = Ipv4Addr::UNSPECIFIED,
+                RouteAttribute::Gateway(RouteAddress::Inet(gateway)) => {
+                    route.next = Some((*gateway).into());
+                }
+                // The second is that of a route of IPv4 (RFC 8950).
+                RouteAttribute::Gateway(RouteAddress::Inet6(gateway))
+                | RouteAttribute::Via(RouteVia::Inet6(gateway)) => {
+                    route.next = Some((*gateway).into());
+                }
+                RouteAttribute::Via(_) => route.next = None,
+                // An exception for one destination, which the kernel forgets after a while.
+                RouteAttribute::CacheInfo(info) => {
+                    route.mtu_is_learned = is_cloned && info.expires > 0;
+                }
                 RouteAttribute::Metrics(metrics) => {
                     route.mtu = metrics.iter().find_map(|metric| match metric {
                         RouteMetric::Mtu(mtu) => Some(*mtu),
