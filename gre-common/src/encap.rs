@@ -84,6 +84,12 @@ impl Headers {
     }
 }
 
+/// Bytes of the outer IP and GRE headers of a tenant's packets.
+#[inline(always)]
+pub fn outer_len(tunnel: &Tunnel, tenant: &Tenant) -> usize {
+    Outer::of(tunnel, tenant).len()
+}
+
 #[inline(always)]
 const fn ip_header_len(version: Version) -> usize {
     match version {

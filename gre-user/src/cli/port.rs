@@ -5,11 +5,9 @@ use std::{collections::HashMap, fs};
 use anyhow::ensure;
 use clap::{Subcommand, ValueEnum};
 use gre_common::{
+    encap,
     tables::{Delivery, IfIndex, Port, PortMode, Service, Tenant, TenantId, Tunnel},
-    wire::{
-        ethernet::{self, MacAddr},
-        gre, ipv4,
-    },
+    wire::ethernet::{self, MacAddr},
 };
 use serde::Serialize;
 
@@ -230,10 +228,9 @@ fn inner_mtu(tunnel: &Tunnel, tenant: &Tenant) -> u16 {
         0 => ethernet_mtu(),
         mtu => u16::try_from(mtu).unwrap_or(u16::MAX),
     };
-    let key = Option::<gre::GreKey>::from(tenant.out_key).map_or(0, |_| gre::FIELD_LEN);
     let link = if tenant.service == Service::L2 { ethernet::HEADER_LEN } else { 0 };
-    let overhead = (ipv4::HEADER_LEN + gre::BASE_LEN + key + link) as u16;
-    let room = path.saturating_sub(overhead);
+    let overhead = encap::outer_len(tunnel, tenant) + link;
+    let room = path.saturating_sub(overhead as u16);
     if tunnel.mtu == 0 { room } else { room.min(tunnel.mtu) }
 }
 
