@@ -1,9 +1,9 @@
-//! What users type: keys, MAC addresses, fields that may be inherited.
+//! What users type: keys, MAC addresses, fields that may be inherited, keepalives.
 
 use std::net::Ipv4Addr;
 
 use gre_common::{
-    tables::FieldPolicy,
+    tables::{FieldPolicy, Keepalive},
     wire::{ethernet::MacAddr, gre::GreKey},
 };
 
@@ -67,6 +67,17 @@ pub fn tos(text: &str) -> Result<FieldPolicy, String> {
     }
 }
 
+/// A keepalive: seconds between two questions, and how many may go unanswered, 1 to 65535 each.
+pub fn keepalive(text: &str) -> Result<Keepalive, String> {
+    let numbers = text.split_once(',').and_then(|(period, retries)| {
+        Some((period.trim().parse().ok()?, retries.trim().parse().ok()?))
+    });
+    match numbers {
+        Some((period @ 1.., retries @ 1..)) => Ok(Keepalive { period, retries, down: 0 }),
+        _ => Err("expected seconds and a count, 1 to 65535 each, as in 10,3".to_owned()),
+    }
+}
+
 /// The outer TTL where nothing else is said (the default of Open vSwitch).
 pub const DEFAULT_TTL: u8 = 64;
 
@@ -74,7 +85,7 @@ pub const DEFAULT_TTL: u8 = 64;
 mod tests {
     use gre_common::wire::gre::GreKey;
 
-    use super::{key, mac, tos, ttl};
+    use super::{keepalive, key, mac, tos, ttl};
 
     #[test]
     fn keys_have_32_bits() {
@@ -98,6 +109,15 @@ mod tests {
             ["", "02:00:00:00:00", "02:00:00:00:00:001", "01:00:5e:00:00:01", "02-00-00-00-00-01"]
         {
             assert!(mac(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn keepalives_are_a_period_and_a_count() {
+        let found = keepalive("10,3").unwrap();
+        assert_eq!((found.period, found.retries, found.down), (10, 3, 0));
+        for text in ["", "10", "10,", "0,3", "10,0", "65536,3", "10,3,1", "-1,3"] {
+            assert!(keepalive(text).is_err(), "{text}");
         }
     }
 
