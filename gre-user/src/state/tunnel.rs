@@ -161,8 +161,9 @@ impl State {
 
     fn free_local_id(&self) -> Result<LocalId> {
         let mut taken = BTreeSet::new();
-        for usage in self.maps.locals.iter() {
-            taken.insert(usage?.1.id);
+        for entry in &self.maps.locals {
+            let (_, LocalUse { id, .. }) = entry?;
+            taken.insert(id);
         }
         Ok(smallest_free(&taken))
     }
