@@ -36,10 +36,8 @@ pub struct Decap<'t> {
     pub padding: usize,
     /// What it came over.
     pub underlay: Version,
-    /// Whether it must come after all that came before it.
+    /// Whether it must come after all that came before it, by its [`sequence_number`](Decap::sequence_number).
     pub ordered: bool,
-    /// Its sequence number; 0 where there is none.
-    pub sequence: u32,
     /// What the inner packet is.
     pub payload: Payload,
     /// What the inner packet's ECN field becomes, if congestion on the way asks for a change.
@@ -51,6 +49,12 @@ pub struct Decap<'t> {
 }
 
 impl Decap<'_> {
+    /// The sequence number of an ordered packet.
+    #[inline(always)]
+    pub fn sequence_number<P: Packet + ?Sized>(&self, packet: &P) -> Option<u32> {
+        packet.read(self.strip - gre::FIELD_LEN).map(u32::from_be_bytes)
+    }
+
     /// Bytes of the frame received.
     #[inline(always)]
     pub const fn frame_len(&self) -> usize {
@@ -144,7 +148,7 @@ fn plan<'t, P: Packet + ?Sized, T: Tables>(packet: &P, tables: &'t T) -> Result<
     let Arrival { binding, gre, gre_offset, end, .. } = arrival;
     let id = binding.tenant;
     // Whoever merged packets has verified each one's checksum, and left that of the first.
-    if gre.checksum && packet.segment_payload() == 0 {
+    if gre.has_checksum() && packet.segment_payload() == 0 {
         match packet.sum(gre_offset, end - gre_offset) {
             None => return Err(PassReason::LeftToTc.into()),
             Some(checksum::SOUND) => {}
@@ -152,7 +156,7 @@ fn plan<'t, P: Packet + ?Sized, T: Tables>(packet: &P, tables: &'t T) -> Result<
         }
     }
     let ordered = binding.options.has(TunnelOptions::SEQUENCE);
-    if ordered && !gre.has_sequence {
+    if ordered && !gre.has_sequence() {
         return Err(DropReason::OutOfSequence.of(id).into());
     }
 
@@ -181,7 +185,6 @@ fn plan<'t, P: Packet + ?Sized, T: Tables>(packet: &P, tables: &'t T) -> Result<
         padding: arrival.padding,
         underlay: arrival.source.version,
         ordered,
-        sequence: gre.sequence,
         payload,
         ecn,
         inner_ip,

@@ -390,7 +390,7 @@ fn an_ordered_tunnel_wants_sequence_numbers() {
     let frame = blue().sequence(9).ipv4(&ip);
     assert_eq!(receive(&world, &frame), delivered(BLUE, &ip));
     let plan = decap_plan(&world, &frame);
-    assert_eq!((plan.ordered, plan.sequence), (true, 9));
+    assert_eq!((plan.ordered, plan.sequence_number(&frame[..])), (true, Some(9)));
     let world = World::with_cast();
     let plan = decap_plan(&world, &frame);
     assert!(!plan.ordered);

@@ -2,21 +2,23 @@
 
 use core::ptr;
 
-use aya_ebpf::helpers::bpf_csum_diff;
+use aya_ebpf::{
+    bindings::{__sk_buff, xdp_md},
+    helpers::bpf_csum_diff,
+};
 
-use crate::verifier::bounded;
+use crate::verifier::{bounded, forgotten};
 
 /// What the kernel adds up in one go at most (`MAX_BPF_STACK`).
 const CHUNK: usize = 512;
 /// Furthest byte that is added up.
-const MAX_OFFSET: usize = 0x7fff;
+const MAX_OFFSET: usize = 0x3fff;
 
 /// Linear bytes of a packet that are added up from the front.
 struct Bytes {
     start: usize,
     end: usize,
     offset: usize,
-    left: usize,
     sum: u64,
 }
 
@@ -44,40 +46,70 @@ impl Bytes {
             return None;
         }
         self.offset += N;
-        self.left -= N;
         Some(address)
+    }
+
+    /// Whichever way led here, the verifier goes on once.
+    #[inline(always)]
+    fn settle(&mut self) {
+        self.offset = forgotten::<MAX_OFFSET>(self.offset, self.end - self.start);
     }
 }
 
-/// [`Packet::sum`](gre_common::packet::Packet::sum) of the linear bytes between `start` and `end`; a negative number where
-/// they do not hold that much.
+// Functions of global linkage: the verifier goes through each once, whoever calls it.
+
+/// [`Packet::sum`](gre_common::packet::Packet::sum), not folded, of the first buffer of a frame in the driver; a negative
+/// number where it does not hold that much.
 #[inline(never)]
-pub fn sum(start: usize, end: usize, offset: usize, len: usize) -> i64 {
-    let bytes = Bytes { start, end, offset, left: len, sum: 0 };
-    match add_up(bytes) {
-        Some(sum) => sum as i64,
-        None => -1,
-    }
+#[unsafe(no_mangle)]
+pub extern "C" fn sum_of_frame(ctx: *mut xdp_md, offset: u32, len: u32) -> i64 {
+    // SAFETY: the kernel rewrites these accesses to the fields of its own structure.
+    let (start, end) = unsafe { ((*ctx).data as usize, (*ctx).data_end as usize) };
+    sum(start, end, offset as usize, len as usize)
+}
+
+/// The same of the linear part of a socket buffer.
+#[inline(never)]
+#[unsafe(no_mangle)]
+pub extern "C" fn sum_of_buffer(ctx: *mut __sk_buff, offset: u32, len: u32) -> i64 {
+    // SAFETY: as above.
+    let (start, end) = unsafe { ((*ctx).data as usize, (*ctx).data_end as usize) };
+    sum(start, end, offset as usize, len as usize)
 }
 
 #[inline(always)]
-fn add_up(mut bytes: Bytes) -> Option<u64> {
+fn sum(start: usize, end: usize, offset: usize, len: usize) -> i64 {
+    let bytes = Bytes { start, end, offset, sum: 0 };
+    add_up(bytes, len).map_or(-1, |sum| sum as i64)
+}
+
+#[inline(always)]
+fn add_up(mut bytes: Bytes, mut left: usize) -> Option<u64> {
     for _ in 0..=MAX_OFFSET / CHUNK {
-        if bytes.left < CHUNK {
+        if left < CHUNK {
             break;
         }
         bytes.add::<CHUNK>()?;
+        left -= CHUNK;
     }
+    bytes.settle();
+    let left = forgotten::<{ CHUNK - 1 }>(left, bytes.end - bytes.start);
     macro_rules! add_rest {
-        ($($len:literal),*) => { $(if bytes.left & $len != 0 { bytes.add::<$len>()?; })* };
+        ($($len:literal),*) => { $(
+            if left & $len != 0 {
+                bytes.add::<$len>()?;
+            }
+            bytes.settle();
+        )* };
     }
     add_rest!(256, 128, 64, 32, 16, 8, 4);
-    if bytes.left & 2 != 0 {
+    if left & 2 != 0 {
         let address = bytes.next::<2>()?;
         // SAFETY: the range was compared with the end of the packet, here and below.
         bytes.sum += u64::from(unsafe { (address as *const u16).read_unaligned() });
     }
-    if bytes.left & 1 != 0 {
+    bytes.settle();
+    if left & 1 != 0 {
         let address = bytes.next::<1>()?;
         // SAFETY: as above.
         let byte = unsafe { (address as *const u8).read() };

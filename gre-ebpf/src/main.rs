@@ -42,6 +42,7 @@ use aya_log_ebpf::debug;
 use gre_common::{
     decap::{Decap, decap},
     encap::{Encap, encap},
+    packet::Packet,
     tables::{Delivery, Hook, HookKey, HopState, IfIndex, NextHop, TenantId},
     verdict::{Discard, DropReason, PassReason, Verdict},
     wire::{address::Address, be32::Be32},
@@ -91,7 +92,7 @@ pub fn uplink_tc(ctx: TcContext) -> i32 {
     match decap(&TcPacket::new(&ctx), &Maps) {
         Verdict::Pass(reason) => pass_tc(&ctx, hook, reason),
         Verdict::Drop(discard) => drop_tc(&ctx, hook, discard),
-        Verdict::Forward(plan) if !in_sequence(&plan) => {
+        Verdict::Forward(plan) if !in_sequence(&TcPacket::new(&ctx), &plan) => {
             drop_tc(&ctx, hook, DropReason::OutOfSequence.of(plan.binding.tenant))
         }
         Verdict::Forward(plan) => match rewrite::decap_tc(&ctx, &plan) {
@@ -155,7 +156,7 @@ fn uplink_xdp_verdict(ctx: &XdpContext, hook: Hook, packet: &XdpPacket<'_>) -> u
             let Some(way) = way_to_port(ctx, hook.hook, packet, &plan) else {
                 return pass_xdp(ctx, hook, PassReason::LeftToTc);
             };
-            if !in_sequence(&plan) {
+            if !in_sequence(packet, &plan) {
                 return drop_xdp(ctx, hook, DropReason::OutOfSequence.of(plan.binding.tenant));
             }
             match deliver_xdp(ctx, hook.ifindex, &plan, way) {
@@ -289,8 +290,12 @@ fn send(plan: &Encap<'_>) -> i32 {
 
 /// Whether a packet comes in the order that its tunnel asks for.
 #[inline(always)]
-fn in_sequence(plan: &Decap<'_>) -> bool {
-    !plan.ordered || sequence::advance(plan.binding.tenant, plan.sequence)
+fn in_sequence(packet: &impl Packet, plan: &Decap<'_>) -> bool {
+    if !plan.ordered {
+        return true;
+    }
+    let number = plan.sequence_number(packet);
+    number.is_some_and(|number| sequence::advance(plan.binding.tenant, number))
 }
 
 /// What a packet says of its place in the order, as it stands on the wire; 0 where it says nothing.

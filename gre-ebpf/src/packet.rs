@@ -25,7 +25,7 @@ use gre_common::{
 };
 
 use crate::{
-    checksum::sum,
+    checksum::{sum_of_buffer, sum_of_frame},
     verifier::{bounded, forgotten},
 };
 
@@ -137,12 +137,6 @@ impl Span {
         address.map(|_| words)
     }
 
-    #[inline(always)]
-    fn sum(self, offset: usize, len: usize) -> Option<u16> {
-        let sum = sum(self.start, self.end, offset, len);
-        (sum >= 0).then(|| checksum::fold(sum as u64))
-    }
-
     /// For a program that may write there.
     #[inline(always)]
     fn write_link_header(self, offset: usize, header: LinkHeader) -> Option<()> {
@@ -209,6 +203,11 @@ impl Span {
     }
 }
 
+#[inline(always)]
+fn folded(sum: i64) -> Option<u16> {
+    (sum >= 0).then(|| checksum::fold(sum as u64))
+}
+
 /// A frame in the driver.
 pub struct XdpPacket<'a> {
     ctx: &'a XdpContext,
@@ -271,7 +270,7 @@ impl Packet for XdpPacket<'_> {
 
     #[inline(always)]
     fn sum(&self, offset: usize, len: usize) -> Option<u16> {
-        Self::span(self.ctx).sum(offset, len)
+        folded(sum_of_frame(self.ctx.ctx, offset as u32, len as u32))
     }
 
     /// A packet that ends with the first buffer is taken to be all of the frame: nobody pads frames that
@@ -432,7 +431,7 @@ impl Packet for TcPacket<'_> {
             // SAFETY: the context is the one the kernel gave us.
             unsafe { bpf_skb_pull_data(self.ctx.as_ptr().cast(), needed) };
         }
-        Self::span(self.ctx).sum(offset, len)
+        folded(sum_of_buffer(self.ctx.skb.skb, offset as u32, len as u32))
     }
 
     #[inline(always)]

@@ -49,14 +49,23 @@ pub struct Header {
     pub protocol: EtherType,
     /// The key, where present.
     pub key: Option<GreKey>,
-    /// Whether a checksum is present.
-    pub checksum: bool,
-    /// Whether a sequence number is present.
-    pub has_sequence: bool,
-    /// The sequence number; 0 where there is none.
-    pub sequence: u32,
+    flags: u16,
     /// Length with optional fields, in bytes.
     pub len: usize,
+}
+
+impl Header {
+    /// Whether a checksum is present.
+    #[inline(always)]
+    pub const fn has_checksum(&self) -> bool {
+        self.flags & CHECKSUM != 0
+    }
+
+    /// Whether a sequence number is present. It is then the last field.
+    #[inline(always)]
+    pub const fn has_sequence(&self) -> bool {
+        self.flags & SEQUENCE != 0
+    }
 }
 
 /// Why a header was not accepted.
@@ -97,26 +106,21 @@ pub fn parse<P: Packet + ?Sized>(
     if flags & (ROUTING | RESERVED0) != 0 {
         return Err(Malformed::ReservedBits);
     }
-    let checksum = flags & CHECKSUM != 0;
-    let has_sequence = flags & SEQUENCE != 0;
-    let mut len = BASE_LEN + if checksum { FIELD_LEN } else { 0 };
+    let mut len = BASE_LEN + if flags & CHECKSUM != 0 { FIELD_LEN } else { 0 };
     let mut key = None;
     if flags & KEY != 0 {
         let bytes = packet.read(offset + len).ok_or(Malformed::Truncated)?;
         key = Some(GreKey(u32::from_be_bytes(bytes)));
         len += FIELD_LEN;
     }
-    let mut sequence = 0;
-    if has_sequence {
-        let bytes = packet.read(offset + len).ok_or(Malformed::Truncated)?;
-        sequence = u32::from_be_bytes(bytes);
+    if flags & SEQUENCE != 0 {
         len += FIELD_LEN;
     }
     if room < len {
         return Err(Malformed::Truncated);
     }
     let protocol = EtherType::from_be_bytes([p0, p1]);
-    Ok(Header { protocol, key, checksum, has_sequence, sequence, len })
+    Ok(Header { protocol, key, flags, len })
 }
 
 /// The first word of a header with these fields.
