@@ -146,9 +146,10 @@ fn plan<'t, P: Packet + ?Sized, T: Tables>(packet: &P, tables: &'t T) -> Result<
         _ => return Err(PassReason::NotIp.into()),
     };
     let Arrival { binding, gre, gre_offset, end, .. } = arrival;
+    let underlay = arrival.source.version(packet);
     let id = binding.tenant;
     // Whoever merged packets has verified each one's checksum, and left that of the first.
-    if gre.has_checksum() && packet.segment_payload() == 0 {
+    if gre.fields.checksum() && packet.segment_payload() == 0 {
         match packet.sum(gre_offset, end - gre_offset) {
             None => return Err(PassReason::LeftToTc.into()),
             Some(checksum::SOUND) => {}
@@ -156,7 +157,7 @@ fn plan<'t, P: Packet + ?Sized, T: Tables>(packet: &P, tables: &'t T) -> Result<
         }
     }
     let ordered = binding.options.has(TunnelOptions::SEQUENCE);
-    if ordered && !gre.has_sequence() {
+    if ordered && !gre.fields.sequence() {
         return Err(DropReason::OutOfSequence.of(id).into());
     }
 
@@ -169,7 +170,7 @@ fn plan<'t, P: Packet + ?Sized, T: Tables>(packet: &P, tables: &'t T) -> Result<
     let inner = Inner { offset: strip, end };
     let inner_ip = match payload {
         Payload::Ethernet => inner.ip_in_ethernet(packet),
-        Payload::Ip(ether_type) => inner.ip(packet, ether_type, arrival.source),
+        Payload::Ip(ether_type) => inner.ip(packet, ether_type, underlay, arrival.source),
     }
     .map_err(|reason| End::from(reason.of(id)))?;
     let (ecn, notice) =
@@ -183,7 +184,7 @@ fn plan<'t, P: Packet + ?Sized, T: Tables>(packet: &P, tables: &'t T) -> Result<
         strip,
         inner_len: end - strip,
         padding: arrival.padding,
-        underlay: arrival.source.version,
+        underlay,
         ordered,
         payload,
         ecn,
@@ -208,11 +209,18 @@ struct Arrival<'t> {
 /// The outer source address.
 #[derive(Clone, Copy)]
 struct Source {
-    version: Version,
+    version: u32,
     /// IPv4: the address.
     v4: Be32,
     /// IPv6: where it stands.
     v6_offset: usize,
+}
+
+impl Source {
+    #[inline(always)]
+    fn version<P: Packet + ?Sized>(self, packet: &P) -> Version {
+        if packet.forget(self.version) == Version::V6 as u32 { Version::V6 } else { Version::V4 }
+    }
 }
 
 #[inline(always)]
@@ -236,7 +244,7 @@ fn over_ipv4<'t, P: Packet + ?Sized, T: Tables>(
     let Some(binding) = tables.binding(&BindingKey::v4(local, remote, key)) else {
         return Err(unbound(tables, &Address::v4(local), key));
     };
-    let source = Source { version: Version::V4, v4: remote, v6_offset: 0 };
+    let source = Source { version: Version::V4 as u32, v4: remote, v6_offset: packet.settle(0) };
     Ok(Arrival { binding, gre, gre_offset, end: outer.end, padding, tos: header.tos, source })
 }
 
@@ -269,7 +277,7 @@ fn over_ipv6<'t, P: Packet + ?Sized, T: Tables>(
         return Err(unbound(tables, &outer.local, key));
     };
     let v6_offset = packet.settle(offset + ipv6::SOURCE_OFFSET);
-    let source = Source { version: Version::V6, v4: Be32::default(), v6_offset };
+    let source = Source { version: Version::V6 as u32, v4: Be32::default(), v6_offset };
     Ok(Arrival {
         binding,
         gre,
@@ -345,6 +353,7 @@ impl Inner {
         &self,
         packet: &P,
         ether_type: EtherType,
+        underlay: Version,
         source: Source,
     ) -> Result<InnerIp, DropReason> {
         let room = self.end - self.offset;
@@ -359,7 +368,7 @@ impl Inner {
             if ipv6::HEADER_LEN + start.payload_len() > room {
                 return Err(DropReason::InnerLength);
             }
-            if source.version == Version::V6 {
+            if underlay == Version::V6 {
                 let to = packet.words::<4>(self.offset + ipv6::DESTINATION_OFFSET);
                 if to == packet.words::<4>(source.v6_offset) {
                     return Err(DropReason::Loop);
@@ -379,7 +388,7 @@ impl Inner {
         if total_len > room || header_len > total_len || header_len < ipv4::HEADER_LEN {
             return Err(DropReason::InnerLength);
         }
-        if source.version == Version::V4 && Be32::from(header.dst_addr) == source.v4 {
+        if underlay == Version::V4 && Be32::from(header.dst_addr) == source.v4 {
             return Err(DropReason::Loop);
         }
         Ok(InnerIp::v4(self.offset, &header))

@@ -142,12 +142,12 @@ fn plan<'t, P: Packet + ?Sized, T: Tables>(
     if inner.ip.transport == ipv4::PROTO_GRE && inner.ip.is_own(packet, tunnel) {
         return Err(DropReason::Loop.of(id).into());
     }
-    let outer = Outer::of(tunnel, tenant);
+    let outer = Outer::of(tunnel, tenant).settled(packet);
     if !fits(packet, tunnel, &inner, outer.len()) {
         return Err(DropReason::PacketTooBig.of(id).into());
     }
     // The kernel can be told of neither where it cuts a merged packet later.
-    let numbered = outer.fields.checksum || outer.fields.sequence;
+    let numbered = outer.fields.checksum() || outer.fields.sequence();
     if numbered && packet.segment_payload() > 0 {
         return Err(DropReason::Unsegmented.of(id).into());
     }
@@ -173,14 +173,21 @@ struct Outer {
 impl Outer {
     #[inline(always)]
     fn of(tunnel: &Tunnel, tenant: &Tenant) -> Self {
-        Self {
-            version: if tunnel.local.is_v4() { Version::V4 } else { Version::V6 },
-            fields: gre::Fields {
-                checksum: tunnel.options.has(TunnelOptions::CHECKSUM),
-                key: Option::<GreKey>::from(tenant.out_key).is_some(),
-                sequence: tunnel.options.has(TunnelOptions::SEQUENCE),
-            },
-        }
+        let fields = gre::Fields::new(
+            tunnel.options.has(TunnelOptions::CHECKSUM),
+            Option::<GreKey>::from(tenant.out_key).is_some(),
+            tunnel.options.has(TunnelOptions::SEQUENCE),
+        );
+        let version = if tunnel.local.is_v4() { Version::V4 } else { Version::V6 };
+        Self { version, fields }
+    }
+
+    /// The same, forgotten; see [`Packet::forget`].
+    #[inline(always)]
+    fn settled<P: Packet + ?Sized>(self, packet: &P) -> Self {
+        let version = packet.forget(self.version as u32);
+        let version = if version == Version::V6 as u32 { Version::V6 } else { Version::V4 };
+        Self { version, fields: self.fields.settled(packet) }
     }
 
     #[inline(always)]
@@ -445,7 +452,7 @@ fn headers<P: Packet + ?Sized, T: Tables>(
         }
         .emit()
     };
-    let inner_sum = if fields.checksum { inner.sum(packet)? } else { 0 };
+    let inner_sum = if fields.checksum() { inner.sum(packet)? } else { 0 };
     let key = Option::<GreKey>::from(tenant.out_key).map_or(0, |GreKey(key)| key);
     Ok(Headers {
         version,

@@ -301,7 +301,7 @@ fn in_sequence(packet: &impl Packet, plan: &Decap<'_>) -> bool {
 /// What a packet says of its place in the order, as it stands on the wire; 0 where it says nothing.
 #[inline(always)]
 fn sequence_number(plan: &Encap<'_>) -> Be32 {
-    if !plan.headers.fields.sequence {
+    if !plan.headers.fields.sequence() {
         return Be32::default();
     }
     sequence::next(plan.tenant).to_be_bytes().into()

@@ -26,7 +26,7 @@ use gre_common::{
 
 use crate::{
     checksum::{sum_of_buffer, sum_of_frame},
-    verifier::{bounded, forgotten},
+    verifier::{bounded, forgotten, settled},
 };
 
 /// Furthest byte a header may begin at; the verifier needs a bound. Outer headers with all options and
@@ -188,15 +188,15 @@ impl Span {
         let headers = &plan.headers;
         self.write_words(offset, [headers.gre])?;
         offset += gre::BASE_LEN;
-        if headers.fields.checksum {
+        if headers.fields.checksum() {
             self.write_words(offset, [headers.checksum(sequence)])?;
             offset += gre::FIELD_LEN;
         }
-        if headers.fields.key {
+        if headers.fields.key() {
             self.write_words(offset, [headers.key])?;
             offset += gre::FIELD_LEN;
         }
-        if headers.fields.sequence {
+        if headers.fields.sequence() {
             self.write_words(offset, [sequence])?;
         }
         Some(())
@@ -266,6 +266,11 @@ impl Packet for XdpPacket<'_> {
     #[inline(always)]
     fn settle(&self, offset: usize) -> usize {
         forgotten::<MAX_OFFSET>(offset, self.ctx.data_end() - self.ctx.data())
+    }
+
+    #[inline(always)]
+    fn forget(&self, value: u32) -> u32 {
+        settled(value as usize, self.ctx.data_end() - self.ctx.data()) as u32
     }
 
     #[inline(always)]
@@ -416,6 +421,11 @@ impl Packet for TcPacket<'_> {
     #[inline(always)]
     fn settle(&self, offset: usize) -> usize {
         forgotten::<MAX_OFFSET>(offset, self.ctx.len() as usize)
+    }
+
+    #[inline(always)]
+    fn forget(&self, value: u32) -> u32 {
+        settled(value as usize, self.ctx.len() as usize) as u32
     }
 
     #[inline(always)]

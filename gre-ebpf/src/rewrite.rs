@@ -247,7 +247,7 @@ fn outer_flags(plan: &Encap<'_>) -> u64 {
 fn outer_sum(plan: &Encap<'_>, sequence: Be32) -> u64 {
     let headers = &plan.headers;
     let mut sum = checksum::add_words(0, &[headers.gre, headers.key, sequence]);
-    if headers.fields.checksum {
+    if headers.fields.checksum() {
         sum = checksum::add_words(sum, &[headers.checksum(sequence)]);
     }
     if headers.version == Version::V6 {

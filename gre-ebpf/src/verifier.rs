@@ -20,28 +20,19 @@ pub fn bounded<const MASK: usize>(value: usize) -> usize {
     value
 }
 
-/// `value`, which is at most `MASK`, in a way that the verifier sees no more of it than that. `unknown` is
-/// any number that it knows nothing of.
+/// `value`, in a way that neither compiler nor verifier sees what it is. `unknown` is any number that they know
+/// nothing of.
 ///
 /// Where ways through a program meet that differ in a number, the verifier goes through the rest once for
 /// each of them; where the number is unknown to it, once.
 #[inline(always)]
-pub fn forgotten<const MASK: usize>(value: usize, unknown: usize) -> usize {
-    const { assert!((MASK + 1).is_power_of_two()) }
+pub fn settled(value: usize, unknown: usize) -> usize {
     #[cfg(target_arch = "bpf")]
     {
         let mut value = value;
         // SAFETY: instructions on two registers. What is changed twice is as it was.
         unsafe {
-            core::arch::asm!(
-                "{0} ^= {1}",
-                "{0} ^= {1}",
-                "{0} &= {2}",
-                inout(reg) value,
-                in(reg) unknown,
-                const MASK,
-                options(pure, nomem),
-            );
+            core::arch::asm!("{0} ^= {1}", "{0} ^= {1}", inout(reg) value, in(reg) unknown, options(pure, nomem));
         }
         value
     }
@@ -50,4 +41,10 @@ pub fn forgotten<const MASK: usize>(value: usize, unknown: usize) -> usize {
         let _ = unknown;
         value
     }
+}
+
+/// [`settled`] and [`bounded`].
+#[inline(always)]
+pub fn forgotten<const MASK: usize>(value: usize, unknown: usize) -> usize {
+    bounded::<MASK>(settled(value, unknown))
 }

@@ -20,25 +20,51 @@ const VERSION: u16 = 0x0007;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct GreKey(pub u32);
 
-/// The optional fields of a header.
+/// The optional fields of a header: its flags.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Fields {
-    /// Checksum, and what is reserved next to it.
-    pub checksum: bool,
-    /// Key.
-    pub key: bool,
-    /// Sequence number.
-    pub sequence: bool,
-}
+pub struct Fields(u16);
 
 impl Fields {
+    /// A checksum where `checksum`, and so on. Calculated: whoever verifies the code would go every way of a choice.
+    #[inline(always)]
+    pub const fn new(checksum: bool, key: bool, sequence: bool) -> Self {
+        Self(checksum as u16 * CHECKSUM + key as u16 * KEY + sequence as u16 * SEQUENCE)
+    }
+
+    /// The same fields, forgotten by the compiler; see [`Packet::forget`].
+    #[inline(always)]
+    pub fn settled<P: Packet + ?Sized>(self, packet: &P) -> Self {
+        Self(packet.forget(self.0.into()) as u16)
+    }
+
+    /// Whether there is a checksum, and what is reserved next to it.
+    #[inline(always)]
+    pub const fn checksum(self) -> bool {
+        self.0 & CHECKSUM != 0
+    }
+
+    /// Whether there is a key.
+    #[inline(always)]
+    pub const fn key(self) -> bool {
+        self.0 & KEY != 0
+    }
+
+    /// Whether there is a sequence number.
+    #[inline(always)]
+    pub const fn sequence(self) -> bool {
+        self.0 & SEQUENCE != 0
+    }
+
     /// Length of a header with these fields, in bytes.
     #[inline(always)]
     pub const fn header_len(self) -> usize {
-        BASE_LEN
-            + if self.checksum { FIELD_LEN } else { 0 }
-            + if self.key { FIELD_LEN } else { 0 }
-            + if self.sequence { FIELD_LEN } else { 0 }
+        const CHECKSUM_BIT: u32 = CHECKSUM.trailing_zeros();
+        const KEY_BIT: u32 = KEY.trailing_zeros();
+        const SEQUENCE_BIT: u32 = SEQUENCE.trailing_zeros();
+        let flags = self.0 as usize;
+        let fields =
+            (flags >> CHECKSUM_BIT & 1) + (flags >> KEY_BIT & 1) + (flags >> SEQUENCE_BIT & 1);
+        BASE_LEN + FIELD_LEN * fields
     }
 }
 
@@ -49,23 +75,10 @@ pub struct Header {
     pub protocol: EtherType,
     /// The key, where present.
     pub key: Option<GreKey>,
-    flags: u16,
+    /// Which optional fields there are.
+    pub fields: Fields,
     /// Length with optional fields, in bytes.
     pub len: usize,
-}
-
-impl Header {
-    /// Whether a checksum is present.
-    #[inline(always)]
-    pub const fn has_checksum(&self) -> bool {
-        self.flags & CHECKSUM != 0
-    }
-
-    /// Whether a sequence number is present. It is then the last field.
-    #[inline(always)]
-    pub const fn has_sequence(&self) -> bool {
-        self.flags & SEQUENCE != 0
-    }
 }
 
 /// Why a header was not accepted.
@@ -106,30 +119,25 @@ pub fn parse<P: Packet + ?Sized>(
     if flags & (ROUTING | RESERVED0) != 0 {
         return Err(Malformed::ReservedBits);
     }
-    let mut len = BASE_LEN + if flags & CHECKSUM != 0 { FIELD_LEN } else { 0 };
+    let fields = Fields(flags & (CHECKSUM | KEY | SEQUENCE));
+    let len = fields.header_len();
     let mut key = None;
-    if flags & KEY != 0 {
-        let bytes = packet.read(offset + len).ok_or(Malformed::Truncated)?;
+    if fields.key() {
+        let key_offset = BASE_LEN + if fields.checksum() { FIELD_LEN } else { 0 };
+        let bytes = packet.read(offset + key_offset).ok_or(Malformed::Truncated)?;
         key = Some(GreKey(u32::from_be_bytes(bytes)));
-        len += FIELD_LEN;
-    }
-    if flags & SEQUENCE != 0 {
-        len += FIELD_LEN;
     }
     if room < len {
         return Err(Malformed::Truncated);
     }
     let protocol = EtherType::from_be_bytes([p0, p1]);
-    Ok(Header { protocol, key, flags, len })
+    Ok(Header { protocol, key, fields, len })
 }
 
 /// The first word of a header with these fields.
 #[inline(always)]
 pub fn emit(protocol: EtherType, fields: Fields) -> Be32 {
-    let flag = |present, flag| if present { flag } else { 0 };
-    let flags =
-        flag(fields.checksum, CHECKSUM) | flag(fields.key, KEY) | flag(fields.sequence, SEQUENCE);
-    let [f0, f1] = flags.to_be_bytes();
+    let [f0, f1] = fields.0.to_be_bytes();
     let [p0, p1] = protocol.to_be_bytes();
     [f0, f1, p0, p1].into()
 }

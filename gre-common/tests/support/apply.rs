@@ -56,11 +56,11 @@ pub fn headers(plan: &Encap<'_>) -> Vec<u8> {
         Version::V6 => [&headers.ip[..2], &local.words(), &remote.words()].concat(),
         _ => [&headers.ip[..], &[local.last(), remote.last()]].concat(),
     };
-    let number = if headers.fields.sequence { SEQUENCE } else { 0 }.to_be_bytes().into();
+    let number = if headers.fields.sequence() { SEQUENCE } else { 0 }.to_be_bytes().into();
     words.push(headers.gre);
-    words.extend(headers.fields.checksum.then(|| headers.checksum(number)));
-    words.extend(headers.fields.key.then_some(headers.key));
-    words.extend(headers.fields.sequence.then_some(number));
+    words.extend(headers.fields.checksum().then(|| headers.checksum(number)));
+    words.extend(headers.fields.key().then_some(headers.key));
+    words.extend(headers.fields.sequence().then_some(number));
     words.into_iter().flat_map(Be32::bytes).collect()
 }
 
