@@ -48,6 +48,56 @@ const REFUSED: &[Refused] = &[
         "tunnel add u --local 192.0.2.1 --remote 2001:db8::1",
         &["192.0.2.1", "2001:db8::1", "IPv4"],
     ),
+    (
+        "a link-local address as local",
+        "tunnel add u --local fe80::1 --remote 2001:db8::2",
+        &["--local", "fe80::1", "link-local", "fd00::/8"],
+    ),
+    (
+        "a link-local address as remote",
+        "tunnel add u --local 2001:db8::1 --remote fe80::2",
+        &["--remote", "fe80::2", "link-local"],
+    ),
+    (
+        "IPv4 in the form of IPv6",
+        "tunnel add u --local ::ffff:192.0.2.1 --remote ::ffff:192.0.2.7",
+        &["--local", "give 192.0.2.1"],
+    ),
+    (
+        "an IPv6 multicast address",
+        "tunnel add u --local 2001:db8::1 --remote ff0e::1",
+        &["--remote", "ff0e::1", "unicast"],
+    ),
+    (
+        "the same IPv6 address at both ends",
+        "tunnel add u --local 2001:db8::1 --remote 2001:db8::1",
+        &["--local", "--remote", "same"],
+    ),
+    (
+        "a tunnel with the IPv6 addresses of another",
+        "tunnel add u --local 2001:db8::1 --remote 2001:db8::2",
+        &["six", "2001:db8::1", "2001:db8::2"],
+    ),
+    (
+        "--df over IPv6",
+        "tunnel add u --local 2001:db8::1 --remote 2001:db8::3 --df clear",
+        &["--df", "IPv6"],
+    ),
+    (
+        "a keepalive without count",
+        "tunnel add u --local 192.0.2.1 --remote 192.0.2.7 --keepalive 10",
+        &["--keepalive", "10,3"],
+    ),
+    (
+        "a keepalive that never asks",
+        "tunnel add u --local 192.0.2.1 --remote 192.0.2.7 --keepalive 0,3",
+        &["--keepalive", "10,3"],
+    ),
+    (
+        "an unknown ECN mode",
+        "tunnel add u --local 192.0.2.1 --remote 192.0.2.7 --ecn full",
+        &["normal", "compatibility"],
+    ),
     ("a tenant without tunnel", "tenant add red --key 77", &["--tunnel"]),
     ("a tenant on a tunnel that is not there", "tenant add red --key 77 --tunnel u", &["tunnel u"]),
     ("deletion of a tunnel in use", "tunnel del t", &["tunnel t", "in use"]),
@@ -57,11 +107,12 @@ const REFUSED: &[Refused] = &[
     ("a port for nobody", "port add red red0 --create", &["tenant red"]),
 ];
 
-/// A host with the tenants `blue` (with a port) and `green` (without) on the tunnel `t`.
+/// A host with the tenants `blue` (with a port) and `green` (without) on the tunnel `t`, and the tunnel `six`.
 fn configured() -> (Host, Netns) {
     let (host, wire) = sensor();
     let daemon = host.start("--iface eth0");
     tunnel(&host, "192.0.2.1", "192.0.2.2");
+    host.xgre("tunnel add six --local 2001:db8::1 --remote 2001:db8::2").ok();
     add_tenant(&host, "blue", "--key 10");
     host.xgre("tenant add green --key 20 --tunnel t").ok();
     daemon.stop();

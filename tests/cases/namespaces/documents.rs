@@ -25,11 +25,15 @@ fn mac(address: [u8; 6]) -> String {
 fn configuration() {
     let (host, _wire) = sensor();
     host.ns.ip("neigh add 192.0.2.2 lladdr 02:00:00:00:00:ee dev eth0");
+    host.ns.ip("addr add 2001:db8::1/64 dev eth0 nodad");
+    host.ns.ip("neigh add 2001:db8::2 lladdr 02:00:00:00:00:e6 dev eth0");
     let _daemon = host.start("--iface eth0");
     let uplink = host.ns.ifindex("eth0");
     host.xgre("tunnel add t --local 192.0.2.1 --remote 192.0.2.2").ok();
-    let options = "--ttl inherit --tos 16 --df copy --mtu 1400";
+    let options = "--ttl inherit --tos 16 --df copy --mtu 1400 --ecn compatibility";
     host.xgre(&format!("tunnel add u --local 192.0.2.1 --remote 198.51.100.2 {options}")).ok();
+    let options = "--csum --seq --mss-clamp off --pmtudisc off --keepalive 60,3";
+    host.xgre(&format!("tunnel add v --local 2001:db8::1 --remote 2001:db8::2 {options}")).ok();
     host.xgre("tenant add blue --key 10 --tunnel t --service l2").ok();
     host.xgre("tenant add red --no-key --tunnel t").ok();
     host.xgre("port add red red0 --create").ok();
@@ -39,17 +43,39 @@ fn configuration() {
         "state": "resolved", "ifindex": uplink, "address": "192.0.2.2",
         "mac": "02:00:00:00:00:ee", "mtu": 1500,
     });
+    let resolved6 = json!({
+        "state": "resolved", "ifindex": uplink, "address": "2001:db8::2",
+        "mac": "02:00:00:00:00:e6", "mtu": 1500,
+    });
     let no_route =
         json!({"state": "no_route", "ifindex": null, "address": null, "mac": null, "mtu": null});
     assert_document(
         &host.json("tunnel list"),
         &json!({"version": 1, "tunnels": [
             {"name": "t", "local": "192.0.2.1", "remote": "192.0.2.2", "ttl": 64, "tos": 0,
-             "df": "set", "mtu": null, "tenants": 2, "next_hop": resolved},
+             "ecn": "normal", "df": "set", "csum": false, "seq": false, "mtu": null,
+             "mss_clamp": true, "pmtudisc": true, "path_mtu": null, "keepalive": null,
+             "state": null, "tenants": 2, "next_hop": resolved},
             {"name": "u", "local": "192.0.2.1", "remote": "198.51.100.2", "ttl": "inherit",
-             "tos": 16, "df": "copy", "mtu": 1400, "tenants": 0, "next_hop": no_route},
+             "tos": 16, "ecn": "compatibility", "df": "copy", "csum": false, "seq": false,
+             "mtu": 1400, "mss_clamp": true, "pmtudisc": true, "path_mtu": null,
+             "keepalive": null, "state": null, "tenants": 0, "next_hop": no_route},
+            {"name": "v", "local": "2001:db8::1", "remote": "2001:db8::2", "ttl": 64, "tos": 0,
+             "ecn": "normal", "df": null, "csum": true, "seq": true, "mtu": null,
+             "mss_clamp": false, "pmtudisc": false, "path_mtu": null,
+             "keepalive": {"period": 60, "retries": 3}, "state": "up", "tenants": 0,
+             "next_hop": resolved6},
         ]}),
     );
+    let table = host.xgre("tunnel list").ok();
+    for (tunnel, options) in [
+        ("t ", " - "),
+        ("u ", "  ecn compatibility  "),
+        ("v ", "  csum, seq, mss-clamp off, pmtudisc off, keepalive 60,3 up  "),
+    ] {
+        let row = table.lines().find(|line| line.starts_with(tunnel));
+        assert!(row.is_some_and(|row| row.contains(options)), "{tunnel}{options} in {table}");
+    }
     let red_row = json!({"name": "red", "service": "l3", "in_key": null, "out_key": null,
         "tunnels": ["t"], "ports": ["red0"]});
     assert_document(

@@ -6,6 +6,7 @@ mod documents;
 mod isolation;
 mod lifetime;
 mod next_hop;
+mod next_hop6;
 mod open_vswitch;
 mod peers;
 mod port_xdp;
@@ -24,6 +25,7 @@ fn main() -> ExitCode {
         uplink::cases(),
         lifetime::cases(),
         next_hop::cases(),
+        next_hop6::cases(),
         statistics::cases(),
         bad_input::cases(),
         containers::cases(),
