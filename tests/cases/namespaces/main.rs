@@ -1,6 +1,7 @@
 //! Whole hosts in network namespaces: xgre against itself, Open vSwitch, the kernel and its users.
 
 mod bad_input;
+mod bookkeeping;
 mod containers;
 mod documents;
 mod isolation;
@@ -28,6 +29,7 @@ fn main() -> ExitCode {
         next_hop6::cases(),
         statistics::cases(),
         bad_input::cases(),
+        bookkeeping::cases(),
         containers::cases(),
         port_xdp::cases(),
         steering::cases(),
