@@ -47,7 +47,7 @@ impl Netlink {
     /// The kernel does not answer.
     pub async fn next_hop(&self, tunnel: &Tunnel, own: &[IfIndex]) -> Result<NextHop, Error> {
         let (local, remote) = (IpAddr::from(tunnel.local), IpAddr::from(tunnel.remote));
-        // Of IPv6 the kernel does not ask whether a source address is its own (`inet6_rtm_getroute`).
+        // Asked for a route of IPv6, the kernel does not mind whose the source address is (`inet6_rtm_getroute`).
         if local.is_ipv6() && !self.is_local_address(local).await? {
             return Ok(NextHop::NONE);
         }
@@ -60,17 +60,11 @@ impl Netlink {
         if route.kind != RouteType::Unicast || leads_into(&link, own) {
             return Ok(NextHop::NONE);
         }
-        let device = if local.is_ipv6() { link.mtu6.unwrap_or(link.mtu) } else { link.mtu };
-        let believed =
-            !route.mtu_is_learned || !tunnel.options.has(TunnelOptions::NO_PMTU_DISCOVERY);
-        let of_route = route.mtu.filter(|_| believed);
-        let of_path = Some(tunnel.path_mtu).filter(|&mtu| mtu > 0);
-        let mtu = [of_route, of_path].into_iter().flatten().fold(device, u32::min);
         let hop = NextHop {
             state: HopState::UNRESOLVED,
             ifindex: link.ifindex,
             address: route.next.map_or(Address::NONE, Address::from),
-            mtu: mtu.min(u16::MAX.into()),
+            mtu: mtu(tunnel, &link, &route),
             ..NextHop::NONE
         };
         let (Some(src), Some(next)) = (link.mac, route.next) else { return Ok(hop) };
@@ -157,6 +151,15 @@ impl Netlink {
         optional(answer(entry).await, &[Errno::ENOENT, Errno::ENODEV])
             .map_err(|error| Error::new(format!("look up the neighbour {address}"), &error))
     }
+}
+
+/// Largest outer IP packet that device, route and path carry, in bytes.
+fn mtu(tunnel: &Tunnel, link: &Link, route: &Route) -> u32 {
+    let device = if tunnel.local.is_v4() { link.mtu } else { link.mtu6.unwrap_or(link.mtu) };
+    let believes = !tunnel.options.has(TunnelOptions::NO_PMTU_DISCOVERY);
+    let of_route = route.mtu.filter(|_| believes || !route.mtu_is_learned);
+    let of_path = Some(tunnel.path_mtu).filter(|&mtu| mtu > 0);
+    [of_route, of_path, Some(u16::MAX.into())].into_iter().flatten().fold(device, u32::min)
 }
 
 /// Whether what is sent to `link` comes out of one of our `own` devices, or goes into it.
