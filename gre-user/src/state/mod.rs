@@ -25,7 +25,10 @@ pub mod uplink;
 use std::os::fd::OwnedFd;
 
 use aya::maps::MapError;
-use gre_common::tables::{Meta, SCHEMA_VERSION, Slot};
+use gre_common::{
+    tables::{LocalId, Meta, SCHEMA_VERSION, Slot},
+    wire::address::Address,
+};
 use nix::fcntl::Flock;
 
 use self::maps::Maps;
@@ -40,6 +43,8 @@ pub struct State {
     /// Where the search for a free slot begins.
     next_tunnel: u32,
     next_tenant: u32,
+    /// The local address asked for last, and its number: tenants of one tunnel come in a row, a million of them.
+    last_local: Option<(Address, LocalId)>,
     _lock: Flock<OwnedFd>,
 }
 
@@ -51,7 +56,8 @@ impl State {
     pub fn open(dir: &StateDir) -> Result<Self> {
         let lock = dir.lock()?;
         check_schema(dir)?;
-        Ok(Self { maps: Maps::open(dir)?, next_tunnel: 0, next_tenant: 0, _lock: lock })
+        let maps = Maps::open(dir)?;
+        Ok(Self { maps, next_tunnel: 0, next_tenant: 0, last_local: None, _lock: lock })
     }
 
     /// Declares the maps, made a moment ago, to be of this schema version.

@@ -188,17 +188,20 @@ impl State {
         if usage.bindings <= 1 {
             return self.maps.local_keys.remove(&key);
         }
-        let tenant = if usage.tenant == gone { self.bound_to(key, gone) } else { usage.tenant };
+        let tenant = if usage.tenant == gone { self.bound_beside(gone) } else { usage.tenant };
         let usage = LocalKeyUse { bindings: usage.bindings - 1, tenant, ..usage };
         self.maps.local_keys.insert(&usage).expect("it replaces what is there");
     }
 
-    /// Some tenant, but not this one, that is bound to a key at a local address.
-    fn bound_to(&self, LocalKey { local, key }: LocalKey, gone: TenantId) -> TenantId {
+    /// Some other tenant that is bound to this one's key at its local address.
+    fn bound_beside(&self, gone: TenantId) -> TenantId {
+        let this = self.tenant_at(gone);
+        let local = self.tunnel_at(this.tunnel).local;
         let is_bound = |&id: &TenantId| {
             let Tenant { slot, in_key, tunnel, .. } = self.tenant_at(id);
-            let here = || self.local_id(self.tunnel_at(tunnel).local).is_ok_and(|id| id == local);
-            id != gone && slot == Slot::IN_USE && in_key == key && here()
+            id != gone
+                && (slot, in_key) == (Slot::IN_USE, this.in_key)
+                && self.tunnel_at(tunnel).local == local
         };
         (0..self.max_tenants()).map(TenantId).find(is_bound).unwrap_or(TenantId::NONE)
     }

@@ -132,8 +132,15 @@ impl State {
     }
 
     /// The number of a local address where a tunnel ends.
-    pub(super) fn local_id(&self, local: Address) -> Result<LocalId> {
-        Ok(self.maps.locals.get(&local, 0)?.id)
+    pub(super) fn local_id(&mut self, local: Address) -> Result<LocalId> {
+        if let Some((last, id)) = self.last_local
+            && last == local
+        {
+            return Ok(id);
+        }
+        let id = self.maps.locals.get(&local, 0)?.id;
+        self.last_local = Some((local, id));
+        Ok(id)
     }
 
     /// Counts a tunnel that ends at a local address.
@@ -149,6 +156,7 @@ impl State {
 
     /// Counts a tunnel less.
     fn release_local(&mut self, local: Address) -> Result<()> {
+        self.last_local = None;
         match optional(self.maps.locals.get(&local, 0))? {
             Some(usage) if usage.tunnels > 1 => {
                 let usage = LocalUse { tunnels: usage.tunnels - 1, ..usage };
