@@ -2,14 +2,14 @@
 
 mod support;
 
-use std::{fs::File, net::IpAddr, path::Path};
+use std::net::IpAddr;
 
 use gre_common::{
     tables::{FieldPolicy, NextHop, Service, TenantId, Tunnel, TunnelOptions},
     wire::address::Address,
 };
-use pcap_file::{DataLink, pcap::PcapReader};
 use support::{
+    captures::frames,
     checksum::{self, assert_well_formed, fill_ipv4},
     frame::{ARP, IPV4, IPV6},
     outcome::{Outcome, forwarded, receive, send},
@@ -184,20 +184,6 @@ fn packets_of_linux_and_open_vswitch_are_understood_and_written_alike() {
             assert_eq!(sent, expected, "{file}, packet {number}");
         }
     }
-}
-
-/// The frames of a capture; each has 40 or more, so that an empty one cannot pass for tested.
-fn frames(name: &str) -> Vec<Vec<u8>> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../tests/captures/{name}.pcap"));
-    let file = File::open(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-    let mut reader = PcapReader::new(file).unwrap();
-    assert_eq!(reader.header().datalink, DataLink::ETHERNET);
-    let mut frames = vec![];
-    while let Some(packet) = reader.next_packet() {
-        frames.push(packet.unwrap().data.into_owned());
-    }
-    assert!(frames.len() >= 40, "{name}: {} packets", frames.len());
-    frames
 }
 
 fn assert_carries_well_formed_packet(frame: &[u8]) {

@@ -3,25 +3,17 @@
 mod support;
 
 use gre_common::{
-    decap::decap,
-    encap::{Encap, encap},
-    tables::{DfPolicy, FieldPolicy, TenantId},
-    verdict::{DropReason, Verdict},
-    wire::{address::Version, be32::Be32, checksum as tested},
+    tables::{DfPolicy, FieldPolicy},
+    wire::{be32::Be32, checksum as tested},
 };
 use proptest::{collection::vec, prelude::*, sample::Index, sample::select};
 use support::{
-    apply::headers,
     checksum,
     frame::{Frame, IPV4, IPV6, Ipv4, SERVICE_VLAN, VLAN, ethernet, ipv6, tagged},
+    invariants,
     outcome::{Outcome, merged, receive, send},
-    world::{
-        BLUE, GREEN, KEYLESS, LOCAL, REMOTE, SECOND_REMOTE, SPLIT, STRANGER, TWIN, WHITE, World,
-        ZERO, port_of,
-    },
+    world::{CAST, GREEN, LOCAL, REMOTE, SECOND_REMOTE, STRANGER, WHITE, World},
 };
-
-const CAST: [TenantId; 7] = [BLUE, GREEN, ZERO, KEYLESS, SPLIT, TWIN, WHITE];
 
 fn any_bytes() -> impl Strategy<Value = Vec<u8>> {
     vec(any::<u8>(), 0..2000)
@@ -102,52 +94,6 @@ fn mutated(frame: impl Strategy<Value = Vec<u8>>) -> impl Strategy<Value = Vec<u
     )
 }
 
-/// Whom the addresses and the key of a frame name, read the plain way: indexing panics where the bytes
-/// end, which they may not in a frame that was delivered.
-fn named(world: &World, frame: &[u8]) -> Option<TenantId> {
-    let tag_type = |at| u16::from_be_bytes([frame[at], frame[at + 1]]);
-    let mut ip = 14;
-    while matches!(tag_type(ip - 2), VLAN | SERVICE_VLAN) {
-        ip += 4;
-    }
-    let gre = ip + usize::from(frame[ip] & 15) * 4;
-    let key = (frame[gre] & 0x20 != 0)
-        .then(|| u32::from_be_bytes(frame[gre + 4..gre + 8].try_into().unwrap()));
-    let address = |at: usize| frame[at..at + 4].try_into().unwrap();
-    world.bound(address(ip + 16), address(ip + 12), key)
-}
-
-/// Every byte is accounted for, and a delivered frame is its tenant's.
-fn check_decap(world: &World, frame: &[u8]) -> Result<(), TestCaseError> {
-    match decap(frame, world) {
-        Verdict::Forward(plan) => {
-            prop_assert_eq!(plan.strip + plan.inner_len + plan.padding, frame.len());
-            prop_assert_eq!(Some(plan.binding.tenant), named(world, frame));
-            if plan.inner_ip.version != Version::NotIp {
-                prop_assert!(plan.inner_ip.offset >= plan.strip);
-                prop_assert!(plan.inner_ip.offset + 20 <= plan.strip + plan.inner_len);
-            }
-            prop_assert!(plan.ecn.is_none() || plan.inner_ip.version != Version::NotIp);
-        }
-        Verdict::Drop(discard) => {
-            if let Some(tenant) = discard.tenant()
-                && discard.reason != DropReason::WrongRemote
-            {
-                prop_assert_eq!(Some(tenant), named(world, frame), "another tenant is charged");
-            }
-        }
-        Verdict::Pass(_) => {}
-    }
-    Ok(())
-}
-
-fn check_encap(plan: &Encap<'_>, tenant: TenantId, frame: &[u8]) -> Result<(), TestCaseError> {
-    prop_assert_eq!(plan.tenant, tenant);
-    prop_assert_eq!(plan.strip + plan.inner_len + plan.padding, frame.len());
-    prop_assert_eq!(checksum::internet(&headers(plan)[..20]), 0, "outer header checksum");
-    Ok(())
-}
-
 fn any_options() -> impl Strategy<Value = (FieldPolicy, FieldPolicy, DfPolicy)> {
     let policy = || {
         (any::<bool>(), any::<u8>()).prop_map(|(inherit, value)| {
@@ -162,23 +108,19 @@ proptest! {
 
     #[test]
     fn any_bytes_on_an_uplink(world in any_world(), frame in any_bytes()) {
-        check_decap(&world, &frame)?;
+        invariants::on_uplink(&world, &frame);
     }
 
     #[test]
     fn any_gre_on_an_uplink(world in any_world(), frame in mutated(any_gre_frame())) {
-        check_decap(&world, &frame)?;
+        invariants::on_uplink(&world, &frame);
     }
 
     #[test]
     fn any_bytes_on_a_port(tenant in select(&CAST[..]), frame in any_bytes(), segment in 0..2000_usize) {
         let world = World::with_cast();
-        if let Verdict::Forward(plan) = encap(&frame[..], &world, port_of(tenant)) {
-            check_encap(&plan, tenant, &frame)?;
-        }
-        if let Verdict::Forward(plan) = encap(&merged(&frame, segment), &world, port_of(tenant)) {
-            check_encap(&plan, tenant, &frame)?;
-        }
+        invariants::on_port(&world, &world.mirrored(), tenant, &frame);
+        invariants::on_port_told(&world, tenant, &merged(&frame, segment));
     }
 
     #[test]
@@ -192,9 +134,9 @@ proptest! {
             0..14 => frame,
             _ => tagged(&tags, u16::from_be_bytes([frame[12], frame[13]]), &frame[14..]),
         };
-        if let Verdict::Forward(plan) = encap(&merged(&frame, segment), &World::with_cast(), port_of(tenant)) {
-            check_encap(&plan, tenant, &frame)?;
-        }
+        let world = World::with_cast();
+        invariants::on_port(&world, &world.mirrored(), tenant, &frame);
+        invariants::on_port_told(&world, tenant, &merged(&frame, segment));
     }
 
     /// The same bytes come out at the other end, for the same tenant.

@@ -7,14 +7,20 @@
 //! - [`ipv6`]: the same frames over IPv6.
 //! - [`reasons`]: who gives which reason, so that none goes untested.
 //! - [`checksum`]: checksums by the book.
+//! - [`plain`]: reads GRE frames the plain way.
+//! - [`invariants`]: what holds for every frame; property tests and fuzzers share it.
+//! - [`captures`]: packets of real peers.
 //!
 //! Nothing here uses the core's own parsers or checksums: a mistake there must not cancel itself out.
 #![allow(dead_code, reason = "each test binary uses its own part of this")]
 
 pub mod apply;
+pub mod captures;
 pub mod checksum;
 pub mod frame;
+pub mod invariants;
 pub mod ipv6;
 pub mod outcome;
+pub mod plain;
 pub mod reasons;
 pub mod world;

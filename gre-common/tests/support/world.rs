@@ -42,6 +42,8 @@ pub const PORTLESS: TenantId = TenantId(5);
 pub const TWIN: TenantId = TenantId(6);
 /// l2, no key, over the second tunnel.
 pub const WHITE: TenantId = TenantId(7);
+/// All that have a port.
+pub const CAST: [TenantId; 7] = [BLUE, GREEN, ZERO, KEYLESS, SPLIT, TWIN, WHITE];
 
 /// Ethernet addresses towards the next hop.
 pub const UPLINK_ENDS: [u8; 12] = [2, 0, 0, 0, 1, 2, 2, 0, 0, 0, 1, 1];
@@ -182,10 +184,28 @@ impl World {
         self
     }
 
-    /// Whose packet this is, by the tables alone.
-    pub fn bound(&self, local: [u8; 4], remote: [u8; 4], key: Option<u32>) -> Option<TenantId> {
-        let bound = self.binding(&BindingKey::v4(local.into(), remote.into(), key_field(key)));
-        bound.map(|binding| binding.tenant)
+    /// Whose packet this is, by the tenants and tunnels alone.
+    pub fn bound(
+        &self,
+        local: impl Into<IpAddr>,
+        remote: impl Into<IpAddr>,
+        key: Option<u32>,
+    ) -> Option<TenantId> {
+        let ends = [local.into(), remote.into()];
+        let mut all = (0..self.tenants.len() as u32).map(TenantId);
+        all.find(|&id| self.ends_of(id) == ends && self.has_key(id, key))
+    }
+
+    /// The local and the remote address of a tenant's tunnel.
+    pub fn ends_of(&self, id: TenantId) -> [IpAddr; 2] {
+        let tenant = &self.tenants[id.0 as usize];
+        let Tunnel { local, remote, .. } = self.tunnels[tenant.tunnel.0 as usize];
+        [local, remote].map(IpAddr::from)
+    }
+
+    /// Whether a tenant's packets are received with this key.
+    pub fn has_key(&self, id: TenantId, key: Option<u32>) -> bool {
+        self.tenants[id.0 as usize].in_key == key_field(key)
     }
 }
 
