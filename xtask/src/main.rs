@@ -1,8 +1,8 @@
-//! What a person does to the project: `cargo xtask build | run | test | bench | vm`.
+//! What a person does to the project: `cargo xtask build | run | test | fuzz | bench | vm`.
 //!
 //! - `workspace`: where the project is and which toolchain it asks for
 //! - `toolchain/`: finds that toolchain, or installs it
-//! - `build`, `run`, `test`: one file per verb
+//! - `build`, `run`, `test`, `fuzz`: one file per verb
 //! - `bench/`: how fast it is
 //! - `vm/`: any of it inside another kernel
 //! - `demo/`: two hosts and a ping, for `run --demo`
@@ -14,6 +14,7 @@
 mod bench;
 mod build;
 mod demo;
+mod fuzz;
 mod process;
 mod run;
 mod say;
@@ -47,6 +48,8 @@ enum Verb {
     Run(run::Args),
     /// Run every check and test; with FILTER only the integration tests whose name contains it
     Test(test::Args),
+    /// Give the decisions frames of chance; with TARGET only that part of them
+    Fuzz(fuzz::Args),
     /// Measure how fast it is; with CASE only those cases
     Bench(bench::Args),
     /// Boot a Debian kernel and run one of these verbs, or any command, inside
@@ -69,6 +72,7 @@ fn dispatch(verb: Verb) -> Result<ExitCode> {
         Verb::Build(args) => build::verb(&workspace, &args),
         Verb::Run(args) => run::verb(&workspace, &args),
         Verb::Test(args) => test::verb(&workspace, &args),
+        Verb::Fuzz(args) => fuzz::verb(&workspace, &args),
         Verb::Bench(args) => bench::verb(&workspace, &args),
         Verb::Vm(args) => vm::verb(&workspace, &args),
     }

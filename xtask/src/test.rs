@@ -9,7 +9,7 @@ use std::{
 use anyhow::{Context, Result};
 
 use crate::{
-    build, process, say,
+    build, fuzz, process, say,
     tally::Tally,
     toolchain::{Install, debian, rustup},
     tools::{self, Tool},
@@ -18,6 +18,9 @@ use crate::{
 
 const INTEGRATION: &str = "integration tests";
 const NONE: &str = "none has the filter in its name";
+
+/// How long each fuzz target runs.
+const FUZZING_SECONDS: u32 = 12;
 
 /// Commands the integration tests run besides [`tools::NETWORK`].
 const TEST_TOOLS: &[Tool] =
@@ -64,6 +67,7 @@ pub fn verb(workspace: &Workspace, args: &Args) -> Result<ExitCode> {
         session.docs();
         session.dependencies();
         session.unit_tests();
+        session.fuzzing();
     }
     if built {
         session.integration_tests(args.filter.as_deref());
@@ -146,6 +150,21 @@ impl Session<'_> {
             .args(["test", "--no-fail-fast", "--workspace"])
             .args(["--exclude=gre-ebpf", "--exclude=testbed"]);
         self.tests("unit tests", &mut cargo);
+    }
+
+    fn fuzzing(&mut self) {
+        let what = "fuzzing";
+        if let Err(error) = fuzz::bring(self.install) {
+            return self.skip(what, &error.to_string());
+        }
+        let tally = match fuzz::build(self.workspace) {
+            Ok(targets) => fuzz::run(self.workspace, &targets, FUZZING_SECONDS),
+            Err(error) => {
+                say::error(&error);
+                Tally::FAIL
+            }
+        };
+        self.count(what, tally);
     }
 
     fn integration_tests(&mut self, filter: Option<&str>) {

@@ -13,12 +13,12 @@ mod linker;
 pub mod rustup;
 
 use std::{
-    fmt,
+    env, fmt,
     path::PathBuf,
     process::{Command, Stdio},
 };
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 
 use crate::workspace::Workspace;
 use compiler::Compiler;
@@ -62,6 +62,12 @@ impl fmt::Display for Toolchain {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.versions)
     }
+}
+
+/// What the compiler in use calls this machine.
+pub fn host() -> Result<String> {
+    let rustc = env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
+    answer(Command::new(rustc).args(["--print", "host-tuple"])).context("rustc names no host")
 }
 
 /// The standard output of a command that is only asked something; `None` when it fails or does not exist.
