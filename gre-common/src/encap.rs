@@ -328,6 +328,7 @@ impl Inner {
     #[inline(always)]
     fn find<P: Packet + ?Sized>(packet: &P, service: Service, id: TenantId) -> Result<Self, End> {
         let frame = ethernet::payload(packet, 0);
+
         let ip = InnerIp::read(packet, frame);
         if service == Service::L2 {
             let tag_len = if packet.stripped_vlan().is_some() { ethernet::VLAN_TAG_LEN } else { 0 };

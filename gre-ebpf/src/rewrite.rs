@@ -48,6 +48,10 @@ fn accepted(code: i64) -> Result {
     if code == 0 { Ok(()) } else { Err(Refused) }
 }
 
+/// Shortest Ethernet frame that `adjust_room` leaves behind: it wants an IPv4 header to remain. A frame
+/// on a wire is longer (60 bytes), filled up with zeros.
+const MIN_FRAME: usize = ethernet::HEADER_LEN + ipv4::HEADER_LEN;
+
 /// Makes room for metadata in front of a frame. Refused by drivers without metadata; the frame is unchanged then.
 #[inline(always)]
 pub fn reserve_handover(ctx: &XdpContext) -> Result {
@@ -139,7 +143,7 @@ pub fn decap_tc(ctx: &TcContext, plan: &Decap<'_>) -> Result {
     pop_stripped_vlan(ctx)?;
     trim(ctx, plan.padding)?;
     if plan.payload == decap::Payload::Ethernet {
-        pad(ctx, plan.strip + min_frame(plan))?;
+        pad(ctx, plan.strip + MIN_FRAME)?;
     }
     // `adjust_room` removes bytes behind the outer Ethernet header, which the inner one then replaces.
     let (header, removed) = match plan.payload {
@@ -155,25 +159,6 @@ pub fn decap_tc(ctx: &TcContext, plan: &Decap<'_>) -> Result {
     store_link(ctx, &header)
 }
 
-/// Length of the shortest Ethernet frame that `adjust_room` leaves behind: it wants a header of the IP version that
-/// it believes to be there. A frame on a wire is longer (60 bytes), filled up with zeros.
-#[inline(always)]
-fn min_frame(plan: &Decap<'_>) -> usize {
-    let believed = match plan.inner_ip.version {
-        Version::NotIp => plan.underlay,
-        inner => inner,
-    };
-    ethernet::HEADER_LEN + header_len(believed)
-}
-
-#[inline(always)]
-const fn header_len(version: Version) -> usize {
-    match version {
-        Version::V6 => ipv6::HEADER_LEN,
-        _ => ipv4::HEADER_LEN,
-    }
-}
-
 /// Has the kernel know that a packet of one IP version comes out of one of the other; it could not cut a merged
 /// packet otherwise. Returns the bytes that appear behind the Ethernet header by that; they are fewer than none
 /// where IPv4 comes out of IPv6.
@@ -181,13 +166,15 @@ const fn header_len(version: Version) -> usize {
 /// `adjust_room` has flags for this since Linux 6.3 only (`BPF_F_ADJ_ROOM_DECAP_L3_IPV4`).
 #[inline(always)]
 fn announce(ctx: &TcContext, underlay: Version, inner: Version) -> Result<i32> {
-    let ether_type = match inner {
-        Version::V4 if underlay == Version::V6 => EtherType::IPV4,
-        Version::V6 if underlay == Version::V4 => EtherType::IPV6,
+    const LONGER: i32 = (ipv6::HEADER_LEN - ipv4::HEADER_LEN) as i32;
+    let (ether_type, appeared) = match (underlay, inner) {
+        // As IPv4 it may be short.
+        (Version::V6, Version::V4 | Version::NotIp) => (EtherType::IPV4, -LONGER),
+        (Version::V4, Version::V6) => (EtherType::IPV6, LONGER),
         _ => return Ok(0),
     };
     ctx.change_proto(ether_type.0.to_be(), 0).map_err(|_| Refused)?;
-    Ok(header_len(inner) as i32 - header_len(underlay) as i32)
+    Ok(appeared)
 }
 
 /// Puts the outer headers in front of a tenant's packet.

@@ -1,6 +1,6 @@
 //! Frames built in words.
 
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use etherparse::{
     IpDscp, IpEcn, IpHeaders, Ipv4Extensions, Ipv4Header, Ipv6Extensions, Ipv6FlowLabel,
@@ -21,13 +21,13 @@ const KEY: u16 = 0x2000;
 const SEQUENCE: u16 = 0x1000;
 const CHECKSUM: u16 = 0x8000;
 
-/// A GRE packet over IPv4 in an Ethernet frame, to be built.
+/// A GRE packet in an Ethernet frame, to be built. What IPv6 does not have is left out over IPv6.
 #[derive(Clone, Debug)]
 pub struct Gre {
     destination_mac: [u8; 6],
     vlans: Vec<[u8; 4]>,
-    source: Ipv4Addr,
-    destination: Ipv4Addr,
+    source: IpAddr,
+    destination: IpAddr,
     tos: u8,
     ttl: u8,
     fragment: u16,
@@ -49,8 +49,8 @@ impl Gre {
         Self {
             destination_mac: [2, 0, 0, 0, 0, 1],
             vlans: Vec::new(),
-            source: source.parse().expect("an IPv4 address"),
-            destination: destination.parse().expect("an IPv4 address"),
+            source: source.parse().expect("an IP address"),
+            destination: destination.parse().expect("an IP address"),
             tos: 0,
             ttl: 64,
             fragment: 0x4000,
@@ -77,14 +77,14 @@ impl Gre {
     /// From another remote address.
     #[must_use]
     pub fn from(mut self, source: &str) -> Self {
-        self.source = source.parse().expect("an IPv4 address");
+        self.source = source.parse().expect("an IP address");
         self
     }
 
     /// To another local address.
     #[must_use]
     pub fn to(mut self, destination: &str) -> Self {
-        self.destination = destination.parse().expect("an IPv4 address");
+        self.destination = destination.parse().expect("an IP address");
         self
     }
 
@@ -193,34 +193,64 @@ impl Gre {
         self
     }
 
+    /// The same over IPv6, between addresses that end in the IPv4 ones.
+    #[must_use]
+    pub fn over_ipv6(mut self) -> Self {
+        (self.source, self.destination) = (over_ipv6(self.source), over_ipv6(self.destination));
+        self
+    }
+
     /// Where the GRE header begins in the frame.
     pub fn offset(&self) -> usize {
-        14 + self.vlans.len() * 4 + 20 + self.options.len()
+        let ip = if self.source.is_ipv4() { 20 + self.options.len() } else { 40 };
+        14 + self.vlans.len() * 4 + ip
     }
 
     /// The frame.
     pub fn build(&self) -> Vec<u8> {
         let gre = self.gre_part();
+        let (ether_type, ip) = match (self.source, self.destination) {
+            (IpAddr::V4(source), IpAddr::V4(destination)) => {
+                (IPV4, self.ipv4_header(source, destination, gre.len()))
+            }
+            (IpAddr::V6(source), IpAddr::V6(destination)) => {
+                (IPV6, self.ipv6_header(source, destination, gre.len()))
+            }
+            (source, destination) => panic!("from {source} to {destination}"),
+        };
+        let mut frame = [self.destination_mac, PEER_MAC].concat();
+        frame.extend(self.vlans.concat());
+        frame.extend(ether_type.to_be_bytes());
+        frame.extend(ip);
+        frame.extend(gre);
+        frame.resize(frame.len().max(self.pad_to), 0);
+        frame
+    }
+
+    fn ipv6_header(&self, source: Ipv6Addr, destination: Ipv6Addr, len: usize) -> Vec<u8> {
+        let mut ip = (6 << 28 | u32::from(self.tos) << 20).to_be_bytes().to_vec();
+        let len = self.total_len.map_or(len as u16, |total_len| total_len.saturating_sub(20));
+        ip.extend(len.to_be_bytes());
+        ip.extend([self.ip_protocol, self.ttl]);
+        ip.extend(source.octets());
+        ip.extend(destination.octets());
+        ip
+    }
+
+    fn ipv4_header(&self, source: Ipv4Addr, destination: Ipv4Addr, len: usize) -> Vec<u8> {
         let header_len = 20 + self.options.len();
-        let total_len = self.total_len.unwrap_or((header_len + gre.len()) as u16);
+        let total_len = self.total_len.unwrap_or((header_len + len) as u16);
         let mut ip = vec![0x40 | (header_len / 4) as u8, self.tos];
         ip.extend(total_len.to_be_bytes());
         ip.extend([0, 0]);
         ip.extend(self.fragment.to_be_bytes());
         ip.extend([self.ttl, self.ip_protocol, 0, 0]);
-        ip.extend(self.source.octets());
-        ip.extend(self.destination.octets());
+        ip.extend(source.octets());
+        ip.extend(destination.octets());
         ip.extend(&self.options);
         let sum = internet_checksum(&ip) ^ self.damage;
         ip[10..12].copy_from_slice(&sum.to_be_bytes());
-
-        let mut frame = [self.destination_mac, PEER_MAC].concat();
-        frame.extend(self.vlans.concat());
-        frame.extend(IPV4.to_be_bytes());
-        frame.extend(ip);
-        frame.extend(gre);
-        frame.resize(frame.len().max(self.pad_to), 0);
-        frame
+        ip
     }
 
     fn gre_part(&self) -> Vec<u8> {
@@ -245,6 +275,13 @@ impl Gre {
         }
         gre
     }
+}
+
+/// An IPv6 address that ends in an IPv4 one.
+pub fn over_ipv6(address: IpAddr) -> IpAddr {
+    let IpAddr::V4(address) = address else { return address };
+    let [a, b, c, d] = address.octets();
+    Ipv6Addr::from([0x20, 1, 0xd, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, a, b, c, d]).into()
 }
 
 impl From<Gre> for Vec<u8> {

@@ -31,6 +31,14 @@ pub fn cases() -> Vec<Case> {
             let name = format!("on receipt: {name}, {hook}");
             cases.push(Case::new(name, move || run(hook, options, &table())));
         }
+        for (name, table) in [
+            ("delivered", tables::delivered as fn() -> Vec<Row>),
+            ("dropped", tables::dropped),
+            ("congestion", tables::congestion),
+        ] {
+            let name = format!("on receipt over IPv6: {name}, {hook}");
+            cases.push(Case::new(name, move || over_ipv6(hook, table())));
+        }
         let name = format!("on receipt: cut at every byte, {hook}");
         cases.push(Case::new(name, move || truncated(hook)));
     }
@@ -42,7 +50,15 @@ pub fn cases() -> Vec<Case> {
 }
 
 fn run(hook: Hook, options: &str, rows: &[Row]) {
-    let programs = Programs::with(options, TENANTS);
+    judge(&Programs::with(options, TENANTS), hook, rows);
+}
+
+fn over_ipv6(hook: Hook, rows: Vec<Row>) {
+    let rows: Vec<_> = rows.into_iter().filter_map(Row::over_ipv6).collect();
+    judge(&Programs::with("", &tables::tenants_over_ipv6()), hook, &rows);
+}
+
+fn judge(programs: &Programs, hook: Hook, rows: &[Row]) {
     let mut wrong = Vec::new();
     let mut before = programs.counters();
     for Row { what, frame, expect } in rows {
@@ -50,7 +66,7 @@ fn run(hook: Hook, options: &str, rows: &[Row]) {
         let after = programs.counters();
         let counted = difference(&before, &after);
         before = after;
-        if let Err(difference) = expect.check(&programs, hook, frame, &ran, &counted) {
+        if let Err(difference) = expect.check(programs, hook, frame, &ran, &counted) {
             wrong.push(format!(
                 "{what}: {difference}\n   in {}\n  out {}",
                 hex(frame),

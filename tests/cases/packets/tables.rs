@@ -1,7 +1,9 @@
 //! What arrives at an uplink and what becomes of it: the rows of "on receipt" of the user's guide, the
 //! congestion table, every reason to pass or drop.
 
-use testbed::packet::{ETHERNET, Gre, IPV4, IPV6, Udp, arp, internet_checksum};
+use std::net::IpAddr;
+
+use testbed::packet::{ETHERNET, Gre, IPV4, IPV6, Udp, arp, internet_checksum, over_ipv6};
 
 /// l3 tenants with key 10, key 0 and no key; an l2 tenant with key 20; one without a port.
 pub const TENANTS: &[&str] = &[
@@ -17,6 +19,12 @@ pub const TENANTS: &[&str] = &[
     "tenant add lonely --key 30 --tunnel t",
 ];
 
+/// The same over IPv6.
+pub fn tenants_over_ipv6() -> Vec<&'static str> {
+    let tunnel = "tunnel add t --local 2001:db8::192.0.2.1 --remote 2001:db8::192.0.2.2";
+    [&[tunnel], &TENANTS[1..]].concat()
+}
+
 /// A frame and what becomes of it.
 pub struct Row {
     pub what: &'static str,
@@ -26,6 +34,37 @@ pub struct Row {
 
 fn row(what: &'static str, frame: impl Into<Vec<u8>>, expect: Expect) -> Row {
     Row { what, frame: frame.into(), expect }
+}
+
+impl Row {
+    /// The same over IPv6, if what it is about is no matter of the outer IPv4 header alone.
+    pub fn over_ipv6(self) -> Option<Self> {
+        const IPV4_ALONE: [&str; 3] =
+            ["shorter than its header", "wrong header checksum", "to the outer source"];
+        let alone = IPV4_ALONE.contains(&self.what);
+        (!alone).then(|| Self { frame: frame_over_ipv6(&self.frame), ..self })
+    }
+}
+
+/// An untagged frame with its outer IPv4 header replaced by one of IPv6.
+fn frame_over_ipv6(frame: &[u8]) -> Vec<u8> {
+    let header_len = usize::from(frame[14] & 15) * 4;
+    let total_len = usize::from(u16::from_be_bytes([frame[16], frame[17]]));
+    let address = |at: usize| {
+        let octets: [u8; 4] = frame[at..at + 4].try_into().expect("four bytes");
+        match over_ipv6(octets.into()) {
+            IpAddr::V6(address) => address.octets(),
+            IpAddr::V4(_) => unreachable!("an IPv6 address"),
+        }
+    };
+    let mut over = frame[..12].to_vec();
+    over.extend(IPV6.to_be_bytes());
+    over.extend((6 << 28 | u32::from(frame[15]) << 20).to_be_bytes());
+    over.extend(((total_len - header_len) as u16).to_be_bytes());
+    over.extend([frame[23], frame[22]]);
+    over.extend([address(26), address(30)].concat());
+    over.extend(&frame[14 + header_len..]);
+    over
 }
 
 pub enum Expect {
@@ -52,6 +91,11 @@ pub fn inner6() -> Vec<u8> {
 
 pub fn inner2() -> Vec<u8> {
     Udp::new("10.9.0.2", "10.9.0.1", b"payload").ethernet([2, 0, 0, 0, 0, 1], [2, 0, 0, 0, 0, 2])
+}
+
+/// An IPv4 packet with that much payload.
+fn long(payload: usize) -> Vec<u8> {
+    Udp::new("10.9.0.2", "10.9.0.1", &vec![0x5a; payload]).ip()
 }
 
 /// The smallest IPv4 packet.
@@ -107,6 +151,12 @@ pub fn delivered() -> Vec<Row> {
         row("reserved bits 6-12", blue().flags(0x03f8), Delivered("blue", inner4())),
         row("one IPv4 option", blue().options(1), Delivered("blue", inner4())),
         row("IPv4 options, all of them", blue().options(10), Delivered("blue", inner4())),
+        row("checksum", blue().checksum(), Delivered("blue", inner4())),
+        row("checksum before padding", blue().checksum().pad_to(200), Delivered("blue", inner4())),
+        row("checksum over Ethernet", green().checksum(), Delivered("green", inner2())),
+        row("checksum over every length", plain().checksum().carrying(IPV4, long(1431)), Delivered("plain", long(1431))),
+        row("sequence nobody asks for", blue().sequence(7), Delivered("blue", inner4())),
+        row("checksum and sequence", blue().checksum().sequence(7), Delivered("blue", inner4())),
         row("GRE in GRE is payload", blue().carrying(IPV4, blue().build()[14..].to_vec()), Delivered("blue", blue().build()[14..].to_vec())),
     ]
 }
@@ -120,7 +170,7 @@ pub fn passed() -> Vec<Row> {
         row("an IP version that is not the Ethernet type's", with_byte(blue(), 14, 0x65), Passed("not_ip")),
         row("not GRE", blue().ip_protocol(17), Passed("not_gre")),
         row("IPv6 without GRE", Udp::new("fd09::1", "fd09::2", b"").ethernet([2; 6], [2; 6]), Passed("not_gre")),
-        row("GRE over IPv6", with_byte(Udp::new("fd09::1", "fd09::2", b"").ethernet([2; 6], [2; 6]), 20, 47), Passed("ipv6_underlay")),
+        row("GRE over IPv6 to nobody here", with_byte(Udp::new("fd09::1", "fd09::2", b"").ethernet([2; 6], [2; 6]), 20, 47), Passed("not_local")),
         row("another local address", blue().to("192.0.2.7"), Passed("not_local")),
         row("outer multicast", blue().to("224.0.0.5"), Passed("not_local")),
         row("malformed, but not for us", blue().to("192.0.2.7").flags(0x4000), Passed("not_local")),
@@ -129,8 +179,6 @@ pub fn passed() -> Vec<Row> {
         row("later fragment", blue().fragment(0x0010), Passed("fragment")),
         row("unknown key", blue().key(99), Passed("no_binding")),
         row("unknown key from elsewhere", blue().key(99).from("192.0.2.9"), Passed("no_binding")),
-        row("checksum", blue().checksum(), Passed("checksum")),
-        row("sequence", blue().sequence(7), Passed("sequence")),
         row("checksum of an unknown key", blue().key(99).checksum(), Passed("no_binding")),
     ];
     for protocol in [0x0000, 0x883e, 0x88be, 0x22eb, 0x2001, 0x8847, 0x8848, 0x00fe] {
@@ -171,6 +219,8 @@ pub fn dropped() -> Vec<Row> {
         row("nothing inside", blue().carrying(IPV4, vec![]), Dropped("blue", "inner_length")),
         row("Ethernet header cut", green().carrying(ETHERNET, inner2()[..13].to_vec()), Dropped("green", "inner_length")),
         row("to the outer source", blue().carrying(IPV4, inner4_with(16, &[192, 0, 2, 2])), Dropped("blue", "loop")),
+        row("wrong checksum", with_byte(blue().checksum(), 38, 0x55), Dropped("blue", "bad_checksum")),
+        row("wrong byte under a checksum", with_byte(blue().checksum(), 60, 0x55), Dropped("blue", "bad_checksum")),
         row("no port", blue().key(30), Dropped("lonely", "no_port")),
     ]
 }
