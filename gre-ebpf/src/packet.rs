@@ -396,6 +396,12 @@ impl<'a> TcPacket<'a> {
         Self { ctx }
     }
 
+    /// [`Packet::settle`] while the packet changes.
+    #[inline(always)]
+    pub fn settled(ctx: &TcContext, offset: usize) -> usize {
+        forgotten::<MAX_OFFSET>(offset, ctx.len() as usize)
+    }
+
     #[inline(always)]
     fn span(ctx: &TcContext) -> Span {
         Span { start: ctx.data(), end: ctx.data_end() }
@@ -420,7 +426,7 @@ impl Packet for TcPacket<'_> {
 
     #[inline(always)]
     fn settle(&self, offset: usize) -> usize {
-        forgotten::<MAX_OFFSET>(offset, self.ctx.len() as usize)
+        Self::settled(self.ctx, offset)
     }
 
     #[inline(always)]

@@ -140,18 +140,16 @@ pub fn decap_tc(ctx: &TcContext, plan: &Decap<'_>) -> Result {
             store(ctx, start + ipv4::CHECKSUM_OFFSET, &mark.checksum)?;
         }
     }
-    pop_stripped_vlan(ctx)?;
+    let strip = TcPacket::settled(ctx, plan.strip - pop_vlans(ctx)?);
     trim(ctx, plan.padding)?;
     if plan.payload == decap::Payload::Ethernet {
-        pad(ctx, plan.strip + MIN_FRAME)?;
+        pad(ctx, strip + MIN_FRAME)?;
     }
     // `adjust_room` removes bytes behind the outer Ethernet header, which the inner one then replaces.
     let (header, removed) = match plan.payload {
-        decap::Payload::Ethernet => {
-            (TcPacket::new(ctx).read(plan.strip).ok_or(Refused)?, plan.strip)
-        }
+        decap::Payload::Ethernet => (TcPacket::new(ctx).read(strip).ok_or(Refused)?, strip),
         decap::Payload::Ip(ether_type) => {
-            (plan.binding.port.ends.header(ether_type), plan.strip - ethernet::HEADER_LEN)
+            (plan.binding.port.ends.header(ether_type), strip - ethernet::HEADER_LEN)
         }
     };
     let appeared = announce(ctx, plan.underlay, plan.inner_ip.version)?;
@@ -282,6 +280,21 @@ fn pop_stripped_vlan(ctx: &TcContext) -> Result {
     }
     // SAFETY: the context is the one the kernel gave us, here and below.
     accepted(unsafe { bpf_skb_vlan_pop(ctx.skb.skb) })
+}
+
+/// Takes all VLAN tags off. Where the one beside the frame was, the kernel puts the next one, out of the frame.
+/// Returns by how many bytes that shortens the frame.
+#[inline(always)]
+fn pop_vlans(ctx: &TcContext) -> Result<usize> {
+    let mut moved = 0;
+    for _ in 0..ethernet::MAX_TAGS {
+        pop_stripped_vlan(ctx)?;
+        if stripped_vlan(ctx).is_some() {
+            moved += ethernet::VLAN_TAG_LEN;
+        }
+    }
+    pop_stripped_vlan(ctx)?;
+    Ok(moved)
 }
 
 /// Cuts `padding` bytes off the end.

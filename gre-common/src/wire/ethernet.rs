@@ -11,7 +11,7 @@ pub const HEADER_LEN: usize = EthHdr::LEN;
 pub const VLAN_TAG_LEN: usize = VlanHdr::LEN;
 
 /// Most VLAN tags that are looked behind: a service tag and a customer tag (IEEE 802.1ad).
-const MAX_TAGS: usize = 2;
+pub const MAX_TAGS: usize = 2;
 
 /// A payload type of Ethernet or GRE.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
