@@ -135,8 +135,13 @@ pub fn send_frames<'a>(ns: &Netns, device: &str, frames: impl IntoIterator<Item 
     }
 }
 
+/// A packet socket on an interface. It receives frames of this protocol; of none without.
 #[track_caller]
-fn packet_socket(ns: &Netns, device: &str, protocol: impl Into<Option<SockProtocol>>) -> OwnedFd {
+pub fn packet_socket(
+    ns: &Netns,
+    device: &str,
+    protocol: impl Into<Option<SockProtocol>>,
+) -> OwnedFd {
     let protocol = protocol.into();
     let (family, kind) = (AddressFamily::Packet, SockType::Raw);
     let socket = ns

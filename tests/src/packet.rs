@@ -122,6 +122,13 @@ impl Gre {
         self
     }
 
+    /// With another payload type.
+    #[must_use]
+    pub fn payload_type(mut self, payload_type: u16) -> Self {
+        self.payload_type = payload_type;
+        self
+    }
+
     /// With another payload of the same type.
     #[must_use]
     pub fn payload(mut self, payload: Vec<u8>) -> Self {
@@ -200,10 +207,15 @@ impl Gre {
         self
     }
 
+    /// Where the IP header begins in the frame.
+    pub fn ip_offset(&self) -> usize {
+        14 + self.vlans.len() * 4
+    }
+
     /// Where the GRE header begins in the frame.
     pub fn offset(&self) -> usize {
         let ip = if self.source.is_ipv4() { 20 + self.options.len() } else { 40 };
-        14 + self.vlans.len() * 4 + ip
+        self.ip_offset() + ip
     }
 
     /// The frame.

@@ -4,7 +4,7 @@ use std::{fmt, process::ExitCode};
 
 use libtest_mimic::{Arguments, Trial};
 
-use crate::{command, host::xgre_binary, isolation::isolate, ovs::OpenVswitch};
+use crate::{command, host::xgre_binary, isolation::isolate, netns::Netns, ovs::OpenVswitch};
 
 /// What a case needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,6 +17,8 @@ pub enum Need {
     That(bool, &'static str),
     /// This version of Linux, or a later one.
     Linux(u32, u32),
+    /// A kind of tunnel device that the kernel makes: `gre`, `ip6gretap`.
+    Device(&'static str),
 }
 
 impl Need {
@@ -29,8 +31,21 @@ impl Need {
             Self::That(false, reason) => Err(reason.to_owned()),
             Self::Linux(major, minor) if kernel() >= (major, minor) => Ok(()),
             Self::Linux(major, minor) => Err(format!("needs Linux {major}.{minor}")),
+            Self::Device(kind) if makes(kind) => Ok(()),
+            Self::Device(kind) => Err(format!("needs a kernel with devices of type {kind}")),
         }
     }
+}
+
+/// Whether the kernel makes tunnel devices of this kind.
+fn makes(kind: &str) -> bool {
+    let [local, remote] = if kind.starts_with("ip6") {
+        ["2001:db8::1", "2001:db8::2"]
+    } else {
+        ["192.0.2.1", "192.0.2.2"]
+    };
+    let line = format!("ip link add probe type {kind} local {local} remote {remote}");
+    Netns::new().exec(&line).status.success()
 }
 
 /// Version of the running kernel.

@@ -36,7 +36,9 @@ const ENVIRONMENT: &[&str] = &[
     "RUSTUP_TOOLCHAIN",
     "RUST_BACKTRACE",
     "XGRE",
+    "XGRE_PROBES",
     "XGRE_RECORD",
+    "XGRE_SEED",
     "XGRE_STATE",
 ];
 
