@@ -6,6 +6,7 @@ mod containers;
 mod documents;
 mod isolation;
 mod lifetime;
+mod linux;
 mod next_hop;
 mod next_hop6;
 mod open_vswitch;
@@ -23,6 +24,7 @@ fn main() -> ExitCode {
         peers::cases(),
         isolation::cases(),
         open_vswitch::cases(),
+        linux::cases(),
         uplink::cases(),
         lifetime::cases(),
         next_hop::cases(),
