@@ -54,11 +54,20 @@ impl Frame {
         self.bytes.windows(mark.len()).any(|window| window == mark)
     }
 
-    /// The GRE part of an IPv4 frame without VLAN tag: flags, protocol, fields and payload.
+    /// The GRE part of a frame without VLAN tag: flags, protocol, fields and payload. Over IPv6 it may be behind
+    /// destination options, which Linux sends.
     pub fn gre(&self) -> Option<&[u8]> {
+        const GRE: u8 = 47;
+        const OPTIONS: u8 = 60;
         let bytes = self.bytes.as_slice();
-        let is_gre = bytes.get(12..14)? == [8, 0] && bytes.get(23)? == &47;
-        bytes.get(14 + usize::from(bytes.get(14)? & 15) * 4..).filter(|_| is_gre)
+        let byte = |at: usize| bytes.get(at).copied();
+        let offset = match (bytes.get(12..14)?, byte(20)?) {
+            ([8, 0], _) if byte(23)? == GRE => 14 + usize::from(byte(14)? & 15) * 4,
+            ([0x86, 0xdd], GRE) => 54,
+            ([0x86, 0xdd], OPTIONS) if byte(54)? == GRE => 54 + 8 + usize::from(byte(55)?) * 8,
+            _ => return None,
+        };
+        bytes.get(offset..)
     }
 }
 

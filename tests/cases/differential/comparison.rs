@@ -10,10 +10,11 @@ use crate::{
     mutation::{self, identify},
     receiver::{Outcome, Receiver},
     table,
+    underlay::Underlay,
 };
 
 /// How many mutated packets there are without `XGRE_PROBES`.
-const PROBES: usize = 10_000;
+const PROBES: usize = 5000;
 /// What they depend on without `XGRE_SEED`.
 const SEED: u64 = 1;
 /// So many unexplained differences are shown.
@@ -23,13 +24,25 @@ const SHOWN: usize = 20;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Peer {
     Linux,
+    Linux6,
     OpenVswitch,
+}
+
+impl Peer {
+    /// What carries the packets.
+    pub const fn underlay(self) -> Underlay {
+        match self {
+            Self::Linux6 => Underlay::V6,
+            Self::Linux | Self::OpenVswitch => Underlay::V4,
+        }
+    }
 }
 
 impl fmt::Display for Peer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Linux => "Linux",
+            Self::Linux6 => "Linux over IPv6",
             Self::OpenVswitch => "Open vSwitch",
         })
     }
@@ -44,7 +57,8 @@ fn setting<T: FromStr>(name: &str, default: T) -> T {
 /// Sends all frames to another receiver, and to xgre in each of its modes.
 pub fn compare(peer: Peer, theirs: &Receiver, ours: &[(&str, Receiver)]) {
     let (seed, count) = (setting("XGRE_SEED", SEED), setting("XGRE_PROBES", PROBES));
-    let probes = table::probes().into_iter().chain(mutation::probes(seed, count));
+    let probes = table::probes(peer.underlay());
+    let probes = probes.into_iter().chain(mutation::probes(peer.underlay(), seed, count));
     let (mut names, mut frames) = (vec![], vec![]);
     for (id, probe) in (1_usize..).zip(probes) {
         for mut frame in probe.frames {

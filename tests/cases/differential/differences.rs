@@ -75,9 +75,11 @@ impl Difference {
 
 use Delivers::{Differently, Padded, Twice, Varies, Xgre};
 
-const LINUX: &[Peer] = &[Peer::Linux];
+const LINUX: &[Peer] = &[Peer::Linux, Peer::Linux6];
+const LINUX4: &[Peer] = &[Peer::Linux];
+const LINUX6: &[Peer] = &[Peer::Linux6];
 const OVS: &[Peer] = &[Peer::OpenVswitch];
-const BOTH: &[Peer] = &[Peer::Linux, Peer::OpenVswitch];
+const ALL: &[Peer] = &[Peer::Linux, Peer::Linux6, Peer::OpenVswitch];
 
 /// All of them. The first one that explains does.
 pub const DIFFERENCES: &[Difference] = &[
@@ -86,28 +88,42 @@ pub const DIFFERENCES: &[Difference] = &[
         "is a fragment that completes a packet",
         Delivers::Peer,
         "not handled yet: xgre leaves fragments to the kernel",
-        |facts| facts.fragment,
+        |facts| facts.outer.fragment,
     ),
     difference(
-        BOTH,
+        ALL,
         "is for another station",
         Xgre,
         "xgre looks at the IP address; a frame for another station is kept away by the network card",
         |facts| facts.other_station,
     ),
     difference(
-        BOTH,
+        ALL,
         "has VLAN tags that the receiver has no device for",
         Xgre,
         "xgre looks behind up to two tags, which select nothing",
         |facts| facts.vlans.len() > 1 || facts.vlans.iter().any(|vid| *vid != 0),
     ),
     difference(
-        LINUX,
+        LINUX4,
         "has IPv4 options that are malformed, or a source route",
         Xgre,
         "RFC 791 section 3.1: the header length says where data begin; xgre steps over options and leaves them unread",
-        |facts| !facts.options.is_empty(),
+        |facts| !facts.outer.options.is_empty(),
+    ),
+    difference(
+        LINUX6,
+        "has extension headers with more than eight bytes of options that ask nothing",
+        Varies,
+        "RFC 8200 section 4: left to the kernel, which knows them all",
+        |facts| !facts.outer.options.is_empty(),
+    ),
+    difference(
+        LINUX6,
+        "has key 0, and the receiver expects none",
+        Delivers::Peer,
+        "RFC 2890 section 2: a bit of the packet says whether there is a key; key 0 is one",
+        |facts| facts.gre(|gre| gre.key == Some(0)),
     ),
     difference(
         LINUX,
@@ -118,11 +134,18 @@ pub const DIFFERENCES: &[Difference] = &[
         |facts| facts.gre(|gre| gre.flags & 0x0c00 != 0),
     ),
     difference(
-        LINUX,
+        LINUX4,
         "has one of bits 9 to 12 of GRE",
         Xgre,
         "RFC 2784 section 2.3: \"Bits 6-12 ... MUST be ignored on receipt\"",
         |facts| facts.gre(|gre| gre.flags & 0x0078 != 0),
+    ),
+    difference(
+        LINUX,
+        "has a right checksum that the receiver was not told to expect",
+        Xgre,
+        "RFC 2784 section 2.2: \"a compliant implementation MUST accept and process this field\"",
+        |facts| facts.gre(|gre| gre.flags & CHECKSUM != 0 && gre.key != SUMMED),
     ),
     difference(
         LINUX,
@@ -139,12 +162,6 @@ pub const DIFFERENCES: &[Difference] = &[
          listed ... SHOULD discard the packet\"; control protocols go to the kernel",
         |facts| facts.gre(|gre| !matches!(gre.payload_type, IPV4 | IPV6)),
     ),
-    difference(BOTH, "has a sequence number", Delivers::Peer, "not handled yet", |facts| {
-        facts.gre(|gre| gre.flags & 0x1000 != 0)
-    }),
-    difference(BOTH, "has a checksum", Delivers::Peer, "not handled yet", |facts| {
-        facts.gre(|gre| gre.flags & 0x8000 != 0)
-    }),
     difference(
         LINUX,
         "carries IP of another version than its type says, or with lengths that cannot be",
@@ -154,11 +171,11 @@ pub const DIFFERENCES: &[Difference] = &[
     ),
     difference(
         LINUX,
-        "carries an IPv4 packet to its own outer source",
+        "carries a packet to its own outer source",
         Delivers::Peer,
         "RFC 2784 section 3.1: \"if the destination address of the payload packet is the encapsulator of the \
          packet ..., looping can occur. In this case, the packet MUST be discarded\"",
-        |facts| facts.gre(|gre| gre.goes_to(facts.source)),
+        |facts| facts.gre(|gre| gre.goes_to(facts.outer.source)),
     ),
     difference(
         LINUX,
@@ -173,28 +190,28 @@ pub const DIFFERENCES: &[Difference] = &[
         "has an ECN field outside, and inside an IP header behind a VLAN tag",
         Varies,
         "RFC 6040 section 4.2 speaks of the inner IP header; Linux takes the tag for it",
-        |facts| facts.ecn != 0 && facts.gre(Gre::tagged_frame),
+        |facts| facts.outer.ecn != 0 && facts.gre(Gre::tagged_frame),
     ),
     difference(
-        BOTH,
+        ALL,
         "carries a frame of type IP without a whole IP header of that version",
         Xgre,
         "a bridge delivers what its frames say they are; RFC 6040 section 4.2 has nothing to change",
         |facts| facts.gre(Gre::frame_without_ip_header),
     ),
     difference(
-        BOTH,
+        ALL,
         "carries a frame that ends with its VLAN tag",
         Xgre,
         "no frame on a wire is so short; xgre fills it up with zeros where the kernel must see it whole",
         |facts| facts.gre(Gre::frame_ends_with_tag),
     ),
     difference(
-        BOTH,
-        "carries a frame of less than 34 bytes",
+        ALL,
+        "carries a frame of less than 34 bytes, or 54 where IPv6 is involved",
         Padded,
         "the kernel has no shorter packets at TC; Ethernet fills up to 60 bytes anyway",
-        |facts| facts.gre(|gre| gre.payload_type == ETHERNET && gre.payload.len() < 34),
+        |facts| facts.gre(|gre| gre.payload_type == ETHERNET && gre.payload.len() < 54),
     ),
     difference(
         OVS,
@@ -215,14 +232,14 @@ pub const DIFFERENCES: &[Difference] = &[
         "has ECT(1) outside and ECT(0) inside",
         Differently,
         "RFC 6040 section 4.2, figure 4: what comes out is ECT(1)",
-        |facts| facts.ecn == 1,
+        |facts| facts.outer.ecn == 1,
     ),
     difference(
         OVS,
         "has IPv4 options",
         Xgre,
         "RFC 791 section 3.1: options \"must be implemented by all IP modules\"; xgre steps over them",
-        |facts| !facts.options.is_empty(),
+        |facts| !facts.outer.options.is_empty(),
     ),
 ];
 

@@ -2,6 +2,11 @@
 
 use testbed::packet::{ETHERNET, IPV4, IPV6};
 
+use crate::underlay::{DESTINATION_OPTIONS, FRAGMENT};
+
+/// Protocol number.
+const GRE: u8 = 47;
+
 /// The MAC address of receivers in frames that are built for all of them.
 pub const STATION: [u8; 6] = [2, 0, 0, 0, 0, 1];
 
@@ -20,18 +25,24 @@ pub struct Facts<'f> {
     pub other_station: bool,
     /// VLAN identifiers, outermost first.
     pub vlans: Vec<u16>,
-    /// Options of the outer IPv4 header.
-    pub options: &'f [u8],
-    /// Whether the outer packet is a fragment.
-    pub fragment: bool,
-    /// Source address of the outer packet.
-    pub source: &'f [u8],
-    /// ECN field of the outer packet.
-    pub ecn: u8,
+    pub outer: Outer<'f>,
     /// Bytes behind the outer packet.
     pub padding: usize,
     /// What the outer packet carries, if that is whole.
     gre: Option<Gre<'f>>,
+}
+
+/// An IP packet.
+#[derive(Debug)]
+pub struct Outer<'f> {
+    header_len: usize,
+    /// Options of IPv4, extension headers of IPv6.
+    pub options: &'f [u8],
+    pub fragment: bool,
+    pub source: &'f [u8],
+    pub ecn: u8,
+    /// Bytes, with its header.
+    end: usize,
 }
 
 /// A GRE packet.
@@ -53,6 +64,44 @@ fn be32(bytes: &[u8], offset: usize) -> Option<u32> {
     Some(u32::from_be_bytes(*bytes.get(offset..)?.first_chunk()?))
 }
 
+impl<'f> Outer<'f> {
+    fn v4(ip: &'f [u8]) -> Option<Self> {
+        if ip.first()? >> 4 != 4 || ip.get(9)? != &GRE {
+            return None;
+        }
+        Some(Self {
+            header_len: 20,
+            options: ip.get(20..usize::from(ip[0] & 15) * 4)?,
+            fragment: be16(ip, 6)? & 0x3fff != 0,
+            source: ip.get(12..16)?,
+            ecn: ip[1] & 3,
+            end: usize::from(be16(ip, 2)?),
+        })
+    }
+
+    fn v6(ip: &'f [u8]) -> Option<Self> {
+        if ip.first()? >> 4 != 6 {
+            return None;
+        }
+        let (mut next, mut offset, mut fragment) = (*ip.get(6)?, 40, false);
+        while matches!(next, 0 | 43 | FRAGMENT | DESTINATION_OPTIONS) {
+            let [behind, len] = *ip.get(offset..)?.first_chunk()?;
+            fragment |= next == FRAGMENT;
+            offset += if next == FRAGMENT { 8 } else { (usize::from(len) + 1) * 8 };
+            next = behind;
+        }
+        (next == GRE).then_some(())?;
+        Some(Self {
+            header_len: 40,
+            options: ip.get(40..offset)?,
+            fragment,
+            source: ip.get(8..24)?,
+            ecn: (ip[1] >> 4) & 3,
+            end: 40 + usize::from(be16(ip, 4)?),
+        })
+    }
+}
+
 /// What stands behind an Ethernet header and its tags: type, offset, and the VLANs.
 fn ethernet(frame: &[u8]) -> Option<(u16, usize, Vec<u16>)> {
     let (mut offset, mut vlans) = (14, vec![]);
@@ -66,31 +115,29 @@ fn ethernet(frame: &[u8]) -> Option<(u16, usize, Vec<u16>)> {
     }
 }
 
-/// Whether a frame is the other one, filled up with zeros to what TC needs.
+/// Whether a frame is the other one, filled up with zeros to what TC needs: an Ethernet and an IP header.
 pub fn is_padded(frame: &[u8], padded: &[u8]) -> bool {
     let padding = padded.strip_prefix(frame);
-    padded.len() == 34 && padding.is_some_and(|padding| padding.iter().all(|byte| *byte == 0))
+    matches!(padded.len(), 34 | 54)
+        && padding.is_some_and(|padding| padding.iter().all(|byte| *byte == 0))
 }
 
 impl<'f> Facts<'f> {
-    /// Reads a frame. `None` where it is no IPv4 packet of GRE.
+    /// Reads a frame. `None` where it is no IP packet of GRE.
     pub fn of(frame: &'f [u8]) -> Option<Self> {
         let (ether_type, offset, vlans) = ethernet(frame)?;
         let ip = &frame[offset..];
-        if ether_type != IPV4 || ip.first()? >> 4 != 4 || ip.get(9)? != &47 {
-            return None;
-        }
-        let header_len = usize::from(ip[0] & 15) * 4;
-        let total_len = usize::from(be16(ip, 2)?);
+        let outer = match ether_type {
+            IPV4 => Outer::v4(ip)?,
+            IPV6 => Outer::v6(ip)?,
+            _ => return None,
+        };
         Some(Self {
             other_station: frame[..6] != STATION,
             vlans,
-            options: ip.get(20..header_len)?,
-            fragment: be16(ip, 6)? & 0x3fff != 0,
-            source: ip.get(12..16)?,
-            ecn: ip[1] & 3,
-            padding: ip.len().saturating_sub(total_len),
-            gre: ip.get(header_len..total_len).and_then(Gre::of),
+            padding: ip.len().saturating_sub(outer.end),
+            gre: ip.get(outer.header_len + outer.options.len()..outer.end).and_then(Gre::of),
+            outer,
         })
     }
 
@@ -108,7 +155,7 @@ impl<'f> Facts<'f> {
             };
             bytes == expected
                 || is_padded(&expected, bytes)
-                || self.ecn != 0 && bytes.len() == expected.len()
+                || self.outer.ecn != 0 && bytes.len() == expected.len()
         })
     }
 }
@@ -144,14 +191,23 @@ impl<'f> Gre<'f> {
         (self.payload[0] >> 4 == 6 && 40 + payload_len <= self.payload.len()).then_some(())
     }
 
-    /// Whether the payload is an IPv4 packet to this address.
+    /// Whether the payload is an IP packet to this address.
     pub fn goes_to(&self, address: &[u8]) -> bool {
-        self.payload_type == IPV4 && self.payload.get(16..20) == Some(address)
+        let destination = match self.payload_type {
+            IPV4 => self.payload.get(16..20),
+            IPV6 => self.payload.get(24..40),
+            _ => None,
+        };
+        destination == Some(address)
     }
 
-    /// Whether the payload is an IPv4 packet with GRE.
+    /// Whether the payload is an IP packet with GRE.
     pub fn carries_gre(&self) -> bool {
-        self.payload_type == IPV4 && self.payload.get(9) == Some(&47)
+        match self.payload_type {
+            IPV4 => self.payload.get(9) == Some(&GRE),
+            IPV6 => self.payload.get(6) == Some(&GRE),
+            _ => false,
+        }
     }
 
     /// The payload as a frame: type, offset of what it carries, VLANs.

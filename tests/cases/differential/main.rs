@@ -3,7 +3,7 @@
 //!
 //! - `receiver`: a host that gets frames, and what became of each; `arrivals`: the socket that sees it
 //! - `tenants`: what both hosts are set up for; `linux`, `open_vswitch`: how the other one is
-//! - `table`, `mutation`: the frames
+//! - `table`, `mutation`: the frames; `underlay`: the same over IPv6
 //! - `facts`: what a frame says, read without xgre's code; `differences`: which differences are meant
 //! - `comparison`: frame by frame
 
@@ -17,6 +17,7 @@ mod open_vswitch;
 mod receiver;
 mod table;
 mod tenants;
+mod underlay;
 
 use std::process::ExitCode;
 

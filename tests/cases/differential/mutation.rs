@@ -5,6 +5,7 @@ use testbed::packet::{ETHERNET, Gre, IPV4, IPV6, internet_checksum};
 use crate::{
     facts::CHECKSUM,
     table::{Probe, samples},
+    underlay::{FRAGMENT, Underlay, ip_offset},
 };
 
 /// Pseudo-random numbers (Steele, Lea and Flood, `SplitMix64`).
@@ -37,32 +38,37 @@ impl Random {
 }
 
 /// So many frames for this seed.
-pub fn probes(seed: u64, count: usize) -> Vec<Probe> {
+pub fn probes(underlay: Underlay, seed: u64, count: usize) -> Vec<Probe> {
     let samples = samples();
     let mut random = Random::new(seed);
     let mut probe = |number| {
         let (name, sample) = &samples[random.below(samples.len())];
-        Probe::new(format!("mutation {number} of {name}"), mutated(&mut random, sample.clone()))
+        Probe::new(
+            format!("mutation {number} of {name}"),
+            mutated(&mut random, underlay, sample.clone()),
+        )
     };
     (0..count).map(&mut probe).collect()
 }
 
-fn mutated(random: &mut Random, mut packet: Gre) -> Vec<u8> {
+fn mutated(random: &mut Random, underlay: Underlay, mut packet: Gre) -> Vec<u8> {
     let (rebuilt, damaged) = random.pick(&[(0, 1), (0, 2), (1, 0), (1, 1), (2, 1), (3, 0)]);
     for _ in 0..rebuilt {
         packet = rebuild(random, packet);
     }
-    let mut frame = packet.build();
-    let offsets = Offsets { gre: packet.offset(), ip: packet.ip_offset() };
+    let frame = packet.build();
+    let behind = frame.len() - packet.offset();
+    let mut frame = underlay.carry(frame);
+    let headers = Headers { underlay, ip: packet.ip_offset(), gre: frame.len() - behind };
     for _ in 0..damaged {
-        damage(random, &mut frame, offsets);
+        damage(random, &mut frame, headers);
     }
     // What is behind a wrong checksum is seen by nobody.
     if !random.one_in(8) {
-        seal_gre(&mut frame, offsets.ip);
+        seal_gre(&mut frame, headers);
     }
     if !random.one_in(16) {
-        seal_ip(&mut frame, offsets.ip);
+        seal_ip(&mut frame, headers.ip);
     }
     frame
 }
@@ -88,13 +94,14 @@ fn rebuild(random: &mut Random, packet: Gre) -> Gre {
 
 /// Where headers begin.
 #[derive(Clone, Copy)]
-struct Offsets {
+struct Headers {
+    underlay: Underlay,
     ip: usize,
     gre: usize,
 }
 
 /// Something wrong in a frame.
-fn damage(random: &mut Random, frame: &mut Vec<u8>, Offsets { ip, gre }: Offsets) {
+fn damage(random: &mut Random, frame: &mut Vec<u8>, Headers { underlay, ip, gre }: Headers) {
     // An earlier cut may have left less.
     let len = frame.len();
     let gre = gre.min(len);
@@ -107,15 +114,20 @@ fn damage(random: &mut Random, frame: &mut Vec<u8>, Offsets { ip, gre }: Offsets
         6 => {
             let len = gre + random.below(len + 1 - gre);
             frame.truncate(len);
-            set_total_len(frame, ip, len - ip);
+            underlay.set_len(frame, ip, len - ip);
         }
-        7 => set_total_len(frame, ip, random.below(len + 8)),
-        _ => {
+        7 => underlay.set_len(frame, ip, random.below(len + 8)),
+        _ => match underlay {
             // Options that were payload, or the other way round.
-            if let Some(first) = frame.get_mut(ip) {
-                *first = 0x40 | random.below(16) as u8;
-            }
-        }
+            Underlay::V4 => replace(frame, ip, 0x40 | random.below(16) as u8),
+            Underlay::V6 => replace(frame, ip + 6, random.pick(&[0, 43, 44, 47, 59, 60])),
+        },
+    }
+}
+
+fn replace(frame: &mut [u8], at: usize, value: u8) {
+    if let Some(byte) = frame.get_mut(at) {
+        *byte = value;
     }
 }
 
@@ -126,15 +138,12 @@ fn flip(random: &mut Random, bytes: &mut [u8]) {
     }
 }
 
-fn set_total_len(frame: &mut [u8], ip: usize, len: usize) {
-    if let Some(field) = frame.get_mut(ip + 2..ip + 4) {
-        field.copy_from_slice(&(len as u16).to_be_bytes());
-    }
-}
-
 /// Makes the checksum of the IPv4 header right, where it is whole.
 pub fn seal_ip(frame: &mut [u8], ip: usize) {
-    let Some(&first) = frame.get(ip) else { return };
+    let Some(&[t0, t1, first]) = frame.get(ip - 2..).and_then(<[u8]>::first_chunk) else { return };
+    if [t0, t1] != IPV4.to_be_bytes() {
+        return;
+    }
     let Some(header) = frame.get_mut(ip..ip + usize::from(first & 15) * 4) else { return };
     if header.len() >= 20 {
         header[10..12].fill(0);
@@ -144,11 +153,14 @@ pub fn seal_ip(frame: &mut [u8], ip: usize) {
 }
 
 /// Makes the checksum of the GRE packet right, where it has one and is whole.
-fn seal_gre(frame: &mut [u8], ip: usize) {
-    let Some(&[first, _, l0, l1]) = frame.get(ip..).and_then(<[u8]>::first_chunk) else { return };
-    let (header_len, total_len) =
-        (usize::from(first & 15) * 4, usize::from(u16::from_be_bytes([l0, l1])));
-    let Some(gre) = frame.get_mut(ip + header_len..ip + total_len.max(header_len)) else { return };
+fn seal_gre(frame: &mut [u8], Headers { underlay, ip, gre }: Headers) {
+    let Some(header) = frame.get(ip..).and_then(<[u8]>::first_chunk::<6>) else { return };
+    let word = |at: usize| usize::from(u16::from_be_bytes([header[at], header[at + 1]]));
+    let (start, end) = match underlay {
+        Underlay::V4 => (ip + usize::from(header[0] & 15) * 4, ip + word(2)),
+        Underlay::V6 => (gre, ip + 40 + word(4)),
+    };
+    let Some(gre) = frame.get_mut(start..end.max(start)) else { return };
     if gre.len() >= 8 && u16::from_be_bytes([gre[0], gre[1]]) & CHECKSUM != 0 {
         gre[4..6].fill(0);
         let sum = internet_checksum(gre);
@@ -159,9 +171,12 @@ fn seal_gre(frame: &mut [u8], ip: usize) {
 /// Gives the packet in a frame this identification, which leaves its checksum as right or wrong as it was
 /// (RFC 1624). Fragments of two probes are never put together then.
 pub fn identify(frame: &mut [u8], id: u16) {
-    let mut ip = 14;
-    while matches!(frame.get(ip - 2..ip), Some([0x81, 0] | [0x88, 0xa8])) {
-        ip += 4;
+    let ip = ip_offset(frame);
+    if frame.get(ip - 2..ip) == Some(&IPV6.to_be_bytes())
+        && frame.get(ip + 6) == Some(&FRAGMENT)
+        && let Some(id6) = frame.get_mut(ip + 46..ip + 48)
+    {
+        id6.copy_from_slice(&id.to_be_bytes());
     }
     if frame.get(ip - 2..ip) != Some(&IPV4.to_be_bytes()) {
         return;

@@ -11,8 +11,12 @@ use testbed::{
 use crate::{
     comparison::{Peer, compare},
     receiver::{Framing, Order, Port, Receiver},
-    tenants::{self, GREEN, LOCAL, REMOTE},
+    tenants::{self, GREEN},
+    underlay::Underlay,
 };
+
+const LOCAL: &str = Underlay::V4.local();
+const REMOTE: &str = Underlay::V4.remote();
 
 /// What the guest of `cargo xtask vm` is told.
 const GUEST: &str = "/sys/firmware/qemu_fw_cfg/by_name/opt/xgre";
@@ -27,8 +31,8 @@ fn agree() {
     let (host, wire) = sensor();
     let (_switch, port) = switch(&host);
     let at = (&host.ns, "underlay");
-    let switch = Receiver::new(at, &wire, vec![port], Order::Batched);
-    compare(Peer::OpenVswitch, &switch, &tenants::xgre(&[GREEN]));
+    let switch = Receiver::new(at, &wire, Underlay::V4, vec![port], Order::Batched);
+    compare(Peer::OpenVswitch, &switch, &tenants::xgre(Underlay::V4, &[GREEN]));
 }
 
 /// A switch that gives the tenant's frames to the host.

@@ -22,7 +22,8 @@ use testbed::{
 use crate::{
     arrivals::{Arrival, Arrivals},
     facts::STATION,
-    tenants::{GREEN, LOCAL, REMOTE},
+    tenants::GREEN,
+    underlay::Underlay,
 };
 
 /// So many frames, and their fences, are under way at once. What queues of the kernel hold is more.
@@ -76,6 +77,7 @@ pub struct Receiver {
     mac: [u8; 6],
     ports: HashMap<u32, Port>,
     arrivals: Arrivals,
+    underlay: Underlay,
     order: Order,
     next_serial: Cell<u32>,
     kept: Option<Box<dyn Any>>,
@@ -95,6 +97,7 @@ impl Receiver {
     pub fn new(
         (host, device): (&Netns, &str),
         wire: &Netns,
+        underlay: Underlay,
         ports: Vec<Port>,
         order: Order,
     ) -> Self {
@@ -104,6 +107,7 @@ impl Receiver {
             mac: host.mac(device),
             ports: ports.into_iter().map(|port| (host.ifindex(&port.device), port)).collect(),
             arrivals: Arrivals::new(host, PATIENCE_MS),
+            underlay,
             order,
             next_serial: Cell::new(0),
             kept: None,
@@ -140,7 +144,7 @@ impl Receiver {
             if !frame.is_empty() {
                 self.send(frame);
             }
-            self.send(&fence(serial));
+            self.send(&self.underlay.carry(fence(serial)));
         }
         let (mut outcomes, mut outcome) = (vec![], vec![]);
         while outcomes.len() < frames.len() {
@@ -193,7 +197,9 @@ fn fence(serial: u32) -> Vec<u8> {
     let mut frame = [&header[..], &FENCE.to_be_bytes(), &serial.to_be_bytes()].concat();
     // None of the receivers adds anything to a frame of this length.
     frame.resize(60, 0);
-    Gre::new(REMOTE, LOCAL, ETHERNET, frame).key(GREEN.key.expect("a key")).build()
+    Gre::new(Underlay::V4.remote(), Underlay::V4.local(), ETHERNET, frame)
+        .key(GREEN.key.expect("a key"))
+        .build()
 }
 
 /// The number of a fence.

@@ -1,11 +1,16 @@
 //! Frames chosen by people: every field that a receiver looks at, right and wrong.
 
+use std::mem::take;
+
 use testbed::packet::{ETHERNET, Gre, IPV4, IPV6, Udp, arp};
 
 use crate::{
     mutation::{Random, seal_ip},
-    tenants::{LOCAL, REMOTE},
+    underlay::{DESTINATION_OPTIONS, FRAGMENT, Underlay, with_extension},
 };
+
+const LOCAL: &str = Underlay::V4.local();
+const REMOTE: &str = Underlay::V4.remote();
 
 /// Frames that belong together, and what they are.
 pub struct Probe {
@@ -78,10 +83,17 @@ pub fn samples() -> Vec<(&'static str, Gre)> {
 }
 
 /// All of them.
-pub fn probes() -> Vec<Probe> {
+pub fn probes(underlay: Underlay) -> Vec<Probe> {
     let tables =
         [valid, flags, fields, types, lengths, outer, fragments, link, congestion, malformed];
-    tables.into_iter().flat_map(|table| table()).collect()
+    let mut probes: Vec<_> = tables.into_iter().flat_map(|table| table()).collect();
+    for frame in probes.iter_mut().flat_map(|probe| &mut probe.frames) {
+        *frame = underlay.carry(take(frame));
+    }
+    if underlay == Underlay::V6 {
+        probes.extend(over_ipv6());
+    }
+    probes
 }
 
 fn valid() -> Vec<Probe> {
@@ -258,6 +270,65 @@ fn outer() -> Vec<Probe> {
     for (what, option) in options {
         probes.push(Probe::new(what, with_options(&blue(), option)));
     }
+    probes
+}
+
+/// What there is over IPv6 only: extension headers above all.
+fn over_ipv6() -> Vec<Probe> {
+    const HOP_BY_HOP: u8 = 0;
+    const ROUTING: u8 = 43;
+    let packet = || Underlay::V6.carry(blue().build());
+    let mut probes = Vec::new();
+    let headers: [(_, &[u8]); 13] = [
+        ("an encapsulation limit", &[0, 0, 4, 1, 4, 1, 1, 0]),
+        ("filling", &[0, 0, 1, 4, 0, 0, 0, 0]),
+        ("single filling", &[0, 0, 0, 0, 0, 0, 0, 0]),
+        ("16 bytes of filling", &[0, 1, 1, 12, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]),
+        ("router alert", &[0, 0, 5, 2, 0, 0, 1, 0]),
+        ("an unknown option to be skipped", &[0, 0, 0x1e, 4, 0, 0, 0, 0]),
+        ("an unknown option to be dropped for", &[0, 0, 0x5e, 4, 0, 0, 0, 0]),
+        ("an unknown option to be told of", &[0, 0, 0x9e, 4, 0, 0, 0, 0]),
+        ("an unknown option to be told of, but not to groups", &[0, 0, 0xde, 4, 0, 0, 0, 0]),
+        ("an option longer than its header", &[0, 0, 0x1e, 40, 0, 0, 0, 0]),
+        ("filling that is not zero", &[0, 0, 1, 4, 1, 2, 3, 4]),
+        ("a header longer than the packet", &[0, 200, 1, 4, 0, 0, 0, 0]),
+        (
+            "a home address",
+            &[0, 2, 0, 0, 201, 16, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1],
+        ),
+    ];
+    for (what, header) in headers {
+        for kind in [HOP_BY_HOP, DESTINATION_OPTIONS] {
+            let frame = with_extension(packet(), kind, header);
+            probes.push(Probe::new(format!("extension {kind}: {what}"), frame));
+        }
+    }
+    let twice = |outer, inner| {
+        let frame = with_extension(packet(), inner, headers[0].1);
+        with_extension(frame, outer, headers[1].1)
+    };
+    for (outer, inner) in [
+        (HOP_BY_HOP, DESTINATION_OPTIONS),
+        (DESTINATION_OPTIONS, DESTINATION_OPTIONS),
+        (DESTINATION_OPTIONS, HOP_BY_HOP),
+    ] {
+        let what = format!("extensions {outer} and {inner}");
+        probes.push(Probe::new(what, twice(outer, inner)));
+    }
+    for (what, routing) in
+        [("arrived", [0, 0, 4, 0, 0, 0, 0, 0]), ("under way", [0, 0, 4, 1, 0, 0, 0, 0])]
+    {
+        let frame = with_extension(packet(), ROUTING, &routing);
+        probes.push(Probe::new(format!("routing, {what}"), frame));
+    }
+    let back = Udp::new("fd09::2", Underlay::V6.remote(), b"").ip();
+    let back = Underlay::V6.carry(blue().carrying(IPV6, back).build());
+    probes.push(Probe::new("IPv6 to the outer source", back));
+    let inside = packet()[IP..].to_vec();
+    let nested = Underlay::V6.carry(blue().carrying(IPV6, inside).build());
+    probes.push(Probe::new("GRE over IPv6 in GRE", nested));
+    let atomic = with_extension(packet(), FRAGMENT, &[0; 8]);
+    probes.push(Probe::new("a fragment that is the whole packet", atomic));
     probes
 }
 

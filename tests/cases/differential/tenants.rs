@@ -1,15 +1,14 @@
 //! What every receiver is set up for.
 
-use testbed::{Host, topology::sensor};
+use testbed::{Host, Netns, topology::sensor};
 
-use crate::receiver::{Framing, Order, Port, Receiver};
-
-/// Address of the receivers.
-pub const LOCAL: &str = "192.0.2.1";
-/// Where valid packets come from.
-pub const REMOTE: &str = "192.0.2.2";
+use crate::{
+    receiver::{Framing, Order, Port, Receiver},
+    underlay::Underlay,
+};
 
 /// Who gets packets.
+#[derive(Clone, Copy)]
 pub struct Tenant {
     /// Its name; its device is `NAME0`.
     pub name: &'static str,
@@ -39,21 +38,32 @@ pub const TENANTS: [Tenant; 5] = [
 pub const SUMMED: Option<u32> = Some(30);
 
 /// xgre, in both of its modes.
-pub fn xgre(tenants: &[Tenant]) -> Vec<(&'static str, Receiver)> {
+pub fn xgre(underlay: Underlay, tenants: &[Tenant]) -> Vec<(&'static str, Receiver)> {
     let receiver = |mode| {
-        let (host, wire) = sensor();
+        let (host, wire) = host(underlay);
         let daemon = host.start(&format!("--iface eth0 --mode {mode}"));
         // XDP turns it on; merged packets would come late.
         host.ns.offload("eth0", "gro off");
-        let ports = ports(&host, tenants);
-        let receiver = Receiver::new((&host.ns, "eth0"), &wire, ports, Order::Kept);
+        let ports = ports(&host, underlay, tenants);
+        let at = (&host.ns, "eth0");
+        let receiver = Receiver::new(at, &wire, underlay, ports, Order::Kept);
         (mode, receiver.keeping((host, wire, daemon)))
     };
     ["tc", "native"].map(receiver).into()
 }
 
-fn ports(host: &Host, tenants: &[Tenant]) -> Vec<Port> {
-    host.xgre(&format!("tunnel add t --local {LOCAL} --remote {REMOTE}")).ok();
+/// A host with the receivers' address on a wire.
+pub fn host(underlay: Underlay) -> (Host, Netns) {
+    let (host, wire) = sensor();
+    if underlay == Underlay::V6 {
+        host.ns.ip(&format!("addr add {}/64 dev eth0 nodad", underlay.local()));
+    }
+    (host, wire)
+}
+
+fn ports(host: &Host, underlay: Underlay, tenants: &[Tenant]) -> Vec<Port> {
+    let (local, remote) = (underlay.local(), underlay.remote());
+    host.xgre(&format!("tunnel add t --local {local} --remote {remote}")).ok();
     let port = |Tenant { name, key, is_l2, .. }: &Tenant| {
         let key = key.map_or("--no-key".to_owned(), |key| format!("--key {key}"));
         let service = if *is_l2 { "l2" } else { "l3" };
