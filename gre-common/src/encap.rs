@@ -427,7 +427,8 @@ fn headers<P: Packet + ?Sized, T: Tables>(
     // Only a merged packet can be longer; each segment gets its own length when it is cut.
     let payload_len = fields.header_len() + inner.len;
     let ip = if version == Version::V6 {
-        let hash = flow::hash(packet, inner.ip.version, inner.ip.offset, 0);
+        let end = inner.strip + inner.len - inner.tag_len;
+        let hash = flow::hash(packet, inner.ip.version, inner.ip.offset, inner.strip..end);
         let [first, second] = ipv6::Outer {
             traffic_class: outer_tos(tunnel, inner),
             flow_label: hash >> 12,

@@ -1,59 +1,68 @@
 //! Which flow an inner packet belongs to.
 
+use core::ops::Range;
+
 use crate::{
     packet::Packet,
     wire::{address::Version, ipv4, ipv6},
 };
 
 const PROTO_UDP: u8 = 17;
+const PORTS_LEN: usize = size_of::<u32>();
 /// "More fragments" and the fragment offset.
 const FRAGMENT: u16 = 0x3fff;
 
 /// A number that the packets of an inner flow have in common, and those of different flows seldom.
 ///
 /// A flow is addresses, protocol, and the ports of TCP and UDP where the packet is no fragment; the MAC addresses
-/// where it is not IP, which is then a frame that begins at `frame`. `ip` is where the IP header begins. The two
-/// directions are two flows.
+/// where it is not IP, which is then a frame that begins at `inner.start`. `ip` is where the IP header begins. The
+/// two directions are two flows.
 #[inline(always)]
-pub fn hash<P: Packet + ?Sized>(packet: &P, version: Version, ip: usize, frame: usize) -> u32 {
+pub fn hash<P: Packet + ?Sized>(
+    packet: &P,
+    version: Version,
+    ip: usize,
+    inner: Range<usize>,
+) -> u32 {
     let hash = match version {
-        Version::V4 => v4(packet, ip),
-        Version::V6 => v6(packet, ip),
-        Version::NotIp => mix(0, words(packet.read(frame))),
+        Version::V4 => v4(packet, ip, inner.end),
+        Version::V6 => v6(packet, ip, inner.end),
+        Version::NotIp => mix(0, words(packet.read(inner.start))),
     };
     // The upper bits of a product depend on every bit of its factors.
     (hash >> 32) as u32
 }
 
 #[inline(always)]
-fn v4<P: Packet + ?Sized>(packet: &P, offset: usize) -> u64 {
+fn v4<P: Packet + ?Sized>(packet: &P, offset: usize, end: usize) -> u64 {
     const FLAGS: usize = 6;
     const PROTOCOL: usize = 9;
     const ADDRESSES: usize = 12;
     let header: [u8; ipv4::HEADER_LEN] = packet.read(offset).unwrap_or([0; ipv4::HEADER_LEN]);
     let is_fragment = u16::from_be_bytes([header[FLAGS], header[FLAGS + 1]]) & FRAGMENT != 0;
     let len = usize::from(header[0] & 0xf) * 4;
-    let ports = if is_fragment { 0 } else { ports(packet, offset + len, header[PROTOCOL]) };
+    let ports = if is_fragment { 0 } else { ports(packet, offset + len, end, header[PROTOCOL]) };
     mix(mix(ports, header[PROTOCOL].into()), words(packet.read(offset + ADDRESSES)))
 }
 
 #[inline(always)]
-fn v6<P: Packet + ?Sized>(packet: &P, offset: usize) -> u64 {
+fn v6<P: Packet + ?Sized>(packet: &P, offset: usize, end: usize) -> u64 {
     const NEXT_HEADER: usize = 6;
     const ADDRESSES: usize = 8;
     let [protocol] = packet.read(offset + NEXT_HEADER).unwrap_or([0]);
-    let mut hash = mix(ports(packet, offset + ipv6::HEADER_LEN, protocol), protocol.into());
+    let mut hash = mix(ports(packet, offset + ipv6::HEADER_LEN, end, protocol), protocol.into());
     for word in 0..4 {
         hash = mix(hash, words(packet.read(offset + ADDRESSES + word * size_of::<u64>())));
     }
     hash
 }
 
+/// Ports are part of the flow only where they are part of the packet, which ends at `end`: padding is not the sender's.
 #[inline(always)]
-fn ports<P: Packet + ?Sized>(packet: &P, offset: usize, protocol: u8) -> u64 {
+fn ports<P: Packet + ?Sized>(packet: &P, offset: usize, end: usize, protocol: u8) -> u64 {
     match protocol {
-        ipv4::PROTO_TCP | PROTO_UDP => {
-            u32::from_ne_bytes(packet.read(offset).unwrap_or([0; 4])).into()
+        ipv4::PROTO_TCP | PROTO_UDP if offset + PORTS_LEN <= end => {
+            u32::from_ne_bytes(packet.read(offset).unwrap_or_default()).into()
         }
         _ => 0,
     }

@@ -12,7 +12,8 @@ use support::{
 fn hash(frame: &[u8]) -> u32 {
     let world = World::with_cast();
     let plan = decap_plan(&world, frame);
-    flow::hash(frame, plan.inner_ip.version, plan.inner_ip.offset, plan.strip)
+    let inner = plan.strip..plan.strip + plan.inner_len;
+    flow::hash(frame, plan.inner_ip.version, plan.inner_ip.offset, inner)
 }
 
 fn blue() -> Frame {
@@ -66,6 +67,17 @@ fn each_part_of_the_flow_matters() {
     hashes.sort_unstable();
     hashes.dedup();
     assert_eq!(hashes.len(), flows.len());
+}
+
+/// An Ethernet link pads what is short, and the next one may do it with other bytes.
+#[test]
+fn padding_has_no_ports() {
+    for packet in [Ipv4::new(UDP).around(b"abc"), Ipv4::new(TCP).around(b"")] {
+        let [bare, padded] = [0, 10].map(|bytes| hash(&blue().padding(bytes).ipv4(&packet)));
+        assert_eq!(bare, padded, "{packet:02x?}");
+    }
+    let packet = ipv6(0, 64, UDP, b"abc");
+    assert_eq!(hash(&blue().padding(10).ipv6(&packet)), hash(&blue().ipv6(&packet)));
 }
 
 /// A later fragment has no ports, and the first one must not go elsewhere by its own.

@@ -39,9 +39,9 @@ pub fn to_other_cpu(packet: &XdpPacket<'_>, plan: &Decap<'_>) -> Option<u32> {
     // SAFETY: the helper takes no argument and cannot fail.
     let here = unsafe { bpf_get_smp_processor_id() };
     let inner = plan.inner_ip;
-    let share = (u64::from(flow::hash(packet, inner.version, inner.offset, plan.strip))
-        * u64::from(cpus))
-        >> 32;
+    let bytes = plan.strip..plan.strip + plan.inner_len;
+    let hash = flow::hash(packet, inner.version, inner.offset, bytes);
+    let share = (u64::from(hash) * u64::from(cpus)) >> 32;
     let cpu = *STEER_CPUS.get(share as u32)?;
     if cpu == here {
         return None;
