@@ -274,6 +274,10 @@ fn over_ipv6<'t, P: Packet + ?Sized, T: Tables>(
         .ends6(&Ends6::new(outer.local, outer.remote))
         .and_then(|tunnel| tables.binding(&BindingKey::v6(tunnel, key)));
     let Some(binding) = bound else {
+        // Not an address on any wire (RFC 4291 section 2.5.5.2), but it would be taken for that of an IPv4 tunnel.
+        if outer.local.is_v4() {
+            return Err(PassReason::NotLocal.into());
+        }
         return Err(unbound(tables, &outer.local, key));
     };
     let v6_offset = packet.settle(offset + ipv6::SOURCE_OFFSET);

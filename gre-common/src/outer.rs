@@ -111,11 +111,20 @@ pub fn v6<P: Packet + ?Sized>(packet: &P, offset: usize) -> Result<V6, PassReaso
     if start.version() != 6 {
         return Err(PassReason::NotIp);
     }
+    let end = match start.payload_len() {
+        // As for IPv4.
+        0 if packet.segment_payload() > 0 => packet.len(),
+        payload_len => offset + ipv6::HEADER_LEN + payload_len,
+    };
     let mut next = start.next_header();
     let mut gre_offset = offset + ipv6::HEADER_LEN;
     let mut is_fragment = false;
     for _ in 0..ipv6::MAX_EXTENSIONS {
-        let header = packet.read(gre_offset).unwrap_or([0; ipv6::EXTENSION_LEN]);
+        let header = if gre_offset + ipv6::EXTENSION_LEN <= end {
+            packet.read(gre_offset).unwrap_or([0; ipv6::EXTENSION_LEN])
+        } else {
+            [0; ipv6::EXTENSION_LEN]
+        };
         if next == ipv6::FRAGMENT {
             is_fragment = true;
             [next, ..] = header;
@@ -128,11 +137,6 @@ pub fn v6<P: Packet + ?Sized>(packet: &P, offset: usize) -> Result<V6, PassReaso
     if next != ipv4::PROTO_GRE && !ipv6::is_extension(next) {
         return Err(PassReason::NotGre);
     }
-    let end = match start.payload_len() {
-        // As for IPv4.
-        0 if packet.segment_payload() > 0 => packet.len(),
-        payload_len => offset + ipv6::HEADER_LEN + payload_len,
-    };
     Ok(V6 {
         local: Address::v6([d0, d1, d2, d3]),
         remote: Address::v6([s0, s1, s2, s3]),

@@ -2,7 +2,7 @@
 
 mod support;
 
-use std::net::Ipv6Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 
 use gre_common::{
     decap::{Payload, decap},
@@ -348,7 +348,18 @@ fn over_ipv6_only() -> Vec<Row> {
     };
     let limit = [4, 1, 4, 1, 1, 0];
     let options = |next: u8, options: [u8; 6]| [&[next, 0], &options[..]].concat();
+    let padding = {
+        let mut frame = behind(DESTINATION, &options(GRE, limit));
+        frame[18..20].fill(0);
+        frame
+    };
     let to_own_source = ipv6_to(address(REMOTE));
+    let mapped = {
+        let mut frame = frame.clone();
+        let ends = [STRANGER, LOCAL].map(|end| Ipv4Addr::from(end).to_ipv6_mapped().octets());
+        frame[22..54].copy_from_slice(&ends.concat());
+        frame
+    };
     vec![
         ("hop limit 1", with_byte(21, 1), delivered(BLUE, &ip)),
         ("a flow label", with_byte(17, 0xff), delivered(BLUE, &ip)),
@@ -370,6 +381,8 @@ fn over_ipv6_only() -> Vec<Row> {
         ("fragment of TCP", behind(FRAGMENT, &[TCP, 0, 0, 8, 0, 0, 0, 1]), passed(PassReason::NotGre)),
         ("fragment, to nobody here", elsewhere(FRAGMENT, &[GRE, 0, 0, 8, 0, 0, 0, 1]), passed(PassReason::NotLocal)),
         ("cut in its extension header", behind(DESTINATION, &options(GRE, limit))[..60].to_vec(), passed(PassReason::ExtensionHeaders)),
+        ("options behind the end of the packet", padding, passed(PassReason::ExtensionHeaders)),
+        ("IPv4 addresses mapped to IPv6", mapped, passed(PassReason::NotLocal)),
         ("the inner destination is the outer source", over_ipv6(&blue().ipv6(&to_own_source)), dropped(BLUE, DropReason::Loop)),
     ]
 }
