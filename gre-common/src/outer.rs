@@ -106,8 +106,7 @@ pub struct V6 {
 pub fn v6<P: Packet + ?Sized>(packet: &P, offset: usize) -> Result<V6, PassReason> {
     let words: [Be32; ipv6::HEADER_WORDS] = packet.words(offset).ok_or(PassReason::NotIp)?;
     let [first, second, s0, s1, s2, s3, d0, d1, d2, d3] = words;
-    let [[a, b, c, d], [e, f, g, h]] = [first, second].map(Be32::bytes);
-    let start = ipv6::Start([a, b, c, d, e, f, g, h]);
+    let start = ipv6::Start::from([first, second]);
     if start.version() != 6 {
         return Err(PassReason::NotIp);
     }

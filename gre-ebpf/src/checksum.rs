@@ -31,7 +31,7 @@ impl Bytes {
         let sum = unsafe {
             bpf_csum_diff(ptr::null_mut(), 0, address as *mut u32, N as u32, self.sum as u32)
         };
-        self.sum = u64::from(sum as u32);
+        self.sum = u64::from(sum.cast_unsigned() as u32);
         Some(())
     }
 

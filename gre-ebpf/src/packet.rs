@@ -205,7 +205,7 @@ impl Span {
 
 #[inline(always)]
 fn folded(sum: i64) -> Option<u16> {
-    (sum >= 0).then(|| checksum::fold(sum as u64))
+    (sum >= 0).then(|| checksum::fold(sum.cast_unsigned()))
 }
 
 /// A frame in the driver.

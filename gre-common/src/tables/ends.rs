@@ -6,7 +6,7 @@ use super::{
     TunnelId,
     table::{Entry, Key, mix},
 };
-use crate::wire::address::Address;
+use crate::wire::{address::Address, be32::Be32};
 
 /// The ends of a tunnel over IPv6.
 #[repr(C)]
@@ -40,10 +40,14 @@ impl Key for Ends6 {
 
     #[inline(always)]
     fn hash(&self) -> u32 {
-        let [a, b, c, d] = self.local.words().map(|word| u64::from(word.as_read()));
-        let [e, f, g, h] = self.remote.words().map(|word| u64::from(word.as_read()));
-        let local = mix((a << 32 | b) ^ mix(c << 32 | d));
-        mix((e << 32 | f) ^ mix((g << 32 | h) ^ local)) as u32
+        let half = |first: Be32, second: Be32| {
+            u64::from(first.as_read()) << 32 | u64::from(second.as_read())
+        };
+        let with = |hash, address: Address| {
+            let [first, second, third, fourth] = address.words();
+            mix(half(first, second) ^ mix(half(third, fourth) ^ hash))
+        };
+        with(with(0, self.local), self.remote) as u32
     }
 }
 

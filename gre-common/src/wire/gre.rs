@@ -32,6 +32,7 @@ impl Fields {
     }
 
     /// The same fields, forgotten by the compiler; see [`Packet::forget`].
+    #[must_use]
     #[inline(always)]
     pub fn settled<P: Packet + ?Sized>(self, packet: &P) -> Self {
         Self(packet.forget(self.0.into()) as u16)

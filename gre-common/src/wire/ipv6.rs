@@ -73,6 +73,14 @@ impl Outer {
 #[derive(Clone, Copy, Debug)]
 pub struct Start(pub [u8; 8]);
 
+impl From<[Be32; 2]> for Start {
+    #[inline(always)]
+    fn from([first, second]: [Be32; 2]) -> Self {
+        let ([a, b, c, d], [l0, l1, next, limit]) = (first.bytes(), second.bytes());
+        Self([a, b, c, d, l0, l1, next, limit])
+    }
+}
+
 impl Start {
     /// IP version.
     #[inline(always)]
