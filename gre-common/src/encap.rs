@@ -3,6 +3,7 @@
 use crate::{
     flow,
     packet::Packet,
+    partial,
     tables::{
         DfPolicy, HopState, IfIndex, Service, Tables, Tenant, TenantId, Tunnel, TunnelOptions,
     },
@@ -294,6 +295,19 @@ impl InnerIp {
         }
     }
 
+    /// See [`partial::pending_sum`].
+    #[inline(always)]
+    fn pending_sum<P: Packet + ?Sized>(self, packet: &P) -> Option<u16> {
+        let transport = partial::Transport {
+            version: self.version,
+            ip_offset: self.offset,
+            protocol: self.transport,
+            offset: self.transport_offset,
+            len: (self.offset + self.total_len).checked_sub(self.transport_offset)?,
+        };
+        partial::pending_sum(packet, transport)
+    }
+
     #[inline(always)]
     fn is_present(self) -> bool {
         self.version != Version::NotIp
@@ -379,10 +393,16 @@ impl Inner {
     /// [`Packet::sum`] of its bytes on the wire.
     #[inline(always)]
     fn sum<P: Packet + ?Sized>(&self, packet: &P) -> Result<u16, End> {
-        let sum = packet.sum(self.strip, self.len - self.tag_len).ok_or(PassReason::LeftToTc)?;
+        let pending = if packet.may_be_partial() { self.ip.pending_sum(packet) } else { None };
+        let len = match pending {
+            Some(_) => self.ip.transport_offset - self.strip,
+            None => self.len - self.tag_len,
+        };
+        let sum = packet.sum(self.strip, len).ok_or(PassReason::LeftToTc)?;
         let tag = packet.stripped_vlan().unwrap_or_default();
         let tag = if self.tag_len > 0 { tag } else { Be32::default() };
-        Ok(checksum::fold(checksum::add_words(sum.into(), &[tag])))
+        let sum = u64::from(sum) + u64::from(pending.unwrap_or(0));
+        Ok(checksum::fold(checksum::add_words(sum, &[tag])))
     }
 }
 

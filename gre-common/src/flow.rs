@@ -7,7 +7,6 @@ use crate::{
     wire::{address::Version, ipv4, ipv6},
 };
 
-const PROTO_UDP: u8 = 17;
 const PORTS_LEN: usize = size_of::<u32>();
 /// "More fragments" and the fragment offset.
 const FRAGMENT: u16 = 0x3fff;
@@ -61,7 +60,7 @@ fn v6<P: Packet + ?Sized>(packet: &P, offset: usize, end: usize) -> u64 {
 #[inline(always)]
 fn ports<P: Packet + ?Sized>(packet: &P, offset: usize, end: usize, protocol: u8) -> u64 {
     match protocol {
-        ipv4::PROTO_TCP | PROTO_UDP if offset + PORTS_LEN <= end => {
+        ipv4::PROTO_TCP | ipv4::PROTO_UDP if offset + PORTS_LEN <= end => {
             u32::from_ne_bytes(packet.read(offset).unwrap_or_default()).into()
         }
         _ => 0,

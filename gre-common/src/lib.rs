@@ -9,6 +9,7 @@
 //! - [`outer`]: finds the IP header that carries GRE.
 //! - [`decap`], [`encap`]: the decisions, from a packet and the tables to a verdict.
 //! - [`flow`]: which flow an inner packet belongs to.
+//! - [`partial`]: transport checksums that are not there yet.
 //! - [`verdict`]: [`Verdict`](verdict::Verdict) and every reason to pass or drop.
 #![cfg_attr(not(any(test, feature = "user")), no_std)]
 #![deny(unsafe_code)]
@@ -18,6 +19,7 @@ pub mod encap;
 pub mod flow;
 pub mod outer;
 pub mod packet;
+pub mod partial;
 #[cfg(feature = "user")]
 mod pod;
 pub mod tables;

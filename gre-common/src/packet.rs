@@ -47,6 +47,11 @@ pub trait Packet {
     /// cannot be known here.
     fn sum(&self, offset: usize, len: usize) -> Option<u16>;
 
+    /// Whether a transport checksum may be left to a device; see [`partial`](crate::partial).
+    fn may_be_partial(&self) -> bool {
+        false
+    }
+
     /// The VLAN tag that the device took out of the frame's bytes.
     fn stripped_vlan(&self) -> Option<Be32> {
         None

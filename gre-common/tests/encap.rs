@@ -16,6 +16,7 @@ use gre_common::{
 };
 use support::{
     apply::{Apply, SEQUENCE},
+    checksum,
     frame::{
         ARP, DONT_FRAGMENT, ETHERNET, Frame, GRE, ICMP, IPV4, IPV6, Ipv4, SERVICE_VLAN, TCP, UDP,
         VLAN, ethernet, ipv6, small_ipv4, small_ipv6, tagged,
@@ -274,6 +275,51 @@ fn a_merged_packet_has_no_checksum_and_no_number() {
         for tenant in [BLUE, GREEN] {
             let verdict = encap(&merged(&frame, 1400), &world, port_of(tenant));
             assert_eq!(verdict, Verdict::Drop(DropReason::Unsegmented.of(tenant)));
+        }
+    }
+}
+
+/// The GRE checksum is right once a device has filled in the transport checksum, and where it is there already.
+#[test]
+fn a_checksum_covers_a_transport_checksum_to_come() {
+    let world = World::with_cast().tunnels(|tunnel| tunnel.options = TunnelOptions::CHECKSUM);
+    let (ends4, ends6) = ([10, 9, 0, 1, 10, 9, 0, 2].to_vec(), [[0xfd; 16], [0xfe; 16]].concat());
+    for (protocol, field, header) in [(TCP, 16, tcp(4)), (UDP, 6, vec![0; 8])] {
+        for data in [&b"an odd number"[..], b"even"] {
+            let pending = [&header[..], data].concat();
+            for (ends, v6) in [(&ends4, false), (&ends6, true)] {
+                let rest = [0, 0, 0, protocol, 0, 0, 0, pending.len() as u8];
+                let pseudo_header = [&ends[..], &rest].concat();
+                let with = |sum: u16| {
+                    let mut transport = pending.clone();
+                    transport[field..field + 2].copy_from_slice(&sum.to_be_bytes());
+                    let packet = if v6 {
+                        ipv6(0, 64, protocol, &transport)
+                    } else {
+                        Ipv4::new(protocol).around(&transport)
+                    };
+                    framed(&packet)
+                };
+                let there = with(checksum::internet(&[&pseudo_header[..], &pending].concat()));
+                let partial = with(!checksum::internet(&pseudo_header));
+                for tenant in [BLUE, GREEN] {
+                    let headers = |frame| {
+                        let told = Told { frame, segment: 0, stripped_vlan: false };
+                        encap_plan(&world, tenant, &told).headers
+                    };
+                    assert_eq!(
+                        headers(&partial),
+                        headers(&there),
+                        "protocol {protocol}, {tenant:?}"
+                    );
+                    assert_eq!(headers(&there), encap_plan(&world, tenant, &there[..]).headers);
+                }
+                // Neither: the bytes as they are.
+                let wrong = with(0x1234);
+                let told = Told { frame: &wrong, segment: 0, stripped_vlan: false };
+                let headers = encap_plan(&world, BLUE, &told).headers;
+                assert_eq!(headers, encap_plan(&world, BLUE, &wrong[..]).headers);
+            }
         }
     }
 }

@@ -451,6 +451,11 @@ impl Packet for TcPacket<'_> {
     }
 
     #[inline(always)]
+    fn may_be_partial(&self) -> bool {
+        true
+    }
+
+    #[inline(always)]
     fn stripped_vlan(&self) -> Option<Be32> {
         stripped_vlan(self.ctx).map(Be32::from)
     }

@@ -147,6 +147,10 @@ impl Packet for Told<'_> {
         self.frame.sum(offset, len)
     }
 
+    fn may_be_partial(&self) -> bool {
+        true
+    }
+
     fn stripped_vlan(&self) -> Option<Be32> {
         self.stripped_vlan.then(|| VLAN_TAG.into())
     }

@@ -2,11 +2,11 @@
 
 use std::{collections::HashMap, fs};
 
-use anyhow::ensure;
+use anyhow::{Context as _, ensure};
 use clap::{Subcommand, ValueEnum};
 use gre_common::{
     encap,
-    tables::{Delivery, IfIndex, Port, PortMode, Service, Tenant, TenantId, Tunnel},
+    tables::{Delivery, IfIndex, Port, PortMode, Service, Tenant, TenantId, Tunnel, TunnelOptions},
     wire::ethernet::{self, MacAddr},
 };
 use serde::Serialize;
@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     datapath,
-    netlink::{Netlink, link::Link},
+    netlink::{Netlink, ethtool, link::Link},
     state::{
         State, StateDir,
         port::{Named, New, Origin},
@@ -154,13 +154,21 @@ async fn create(
     name: &str,
 ) -> anyhow::Result<()> {
     let tunnel = state.tunnels().into_iter().find(|tunnel| tunnel.id == tenant.tenant.tunnel);
-    let mtu = tunnel.map_or(ethernet_mtu(), |tunnel| inner_mtu(&tunnel.tunnel, &tenant.tenant));
+    let mtu = tunnel.as_ref().map_or(ethernet_mtu(), |it| inner_mtu(&it.tunnel, &tenant.tenant));
+    let numbered = tunnel.is_some_and(|it| {
+        let options = it.tunnel.options;
+        options.has(TunnelOptions::CHECKSUM) || options.has(TunnelOptions::SEQUENCE)
+    });
     let is_l2 = tenant.tenant.service == Service::L2;
     let other = datapath::port::created_name(tenant.id);
     let (stack, device) = netlink.create_veth(name, &other, mtu, is_l2).await?;
     // The device carries a tenant's packets only, none of the host's own. Without IPv6 there is nothing to turn off.
     let _ = fs::write(format!("/proc/sys/net/ipv6/conf/{other}/disable_ipv6"), "1");
     let entered = async {
+        if numbered {
+            // A GRE checksum or sequence number is of one packet, not of one that is cut later.
+            ethtool::leave_nothing_to(name).with_context(|| format!("cannot set {name} up"))?;
+        }
         let service = tenant.tenant.service;
         let port = datapath::port::describe(netlink, &device, service, stack.mac).await?;
         let new = New { port, origin: Origin::Created, mode: PortMode::TC };

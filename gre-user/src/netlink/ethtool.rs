@@ -1,4 +1,4 @@
-//! Whether a device takes VLAN tags out of frames (Linux `include/uapi/linux/ethtool.h`).
+//! What a device does with frames before programs see them (Linux `include/uapi/linux/ethtool.h`).
 
 use std::{
     io,
@@ -11,6 +11,7 @@ use nix::{
 };
 
 const GET_FLAGS: u32 = 0x25;
+const SET_TX_CHECKSUM: u32 = 0x17;
 const RX_VLAN: u32 = 1 << 8;
 
 /// `struct ethtool_value`
@@ -23,12 +24,21 @@ struct Value {
 /// Whether received frames have lost their VLAN tag, which the kernel keeps beside them, when XDP sees them. True
 /// where the kernel does not tell.
 pub fn strips_vlan(interface: &str) -> bool {
-    flags(interface).map_or(true, |flags| flags & RX_VLAN != 0)
+    ask(interface, GET_FLAGS, 0).map_or(true, |flags| flags & RX_VLAN != 0)
 }
 
-fn flags(interface: &str) -> io::Result<u32> {
+/// Has the kernel calculate every checksum, and by that cut every large packet, before it gives one to the device, as
+/// `ethtool --offload DEVICE tx off` does.
+///
+/// # Errors
+/// The device is gone or cannot change, or a privilege is missing.
+pub fn leave_nothing_to(interface: &str) -> io::Result<()> {
+    ask(interface, SET_TX_CHECKSUM, 0).map(drop)
+}
+
+fn ask(interface: &str, command: u32, data: u32) -> io::Result<u32> {
     let socket = socket(AddressFamily::Inet, SockType::Datagram, SockFlag::SOCK_CLOEXEC, None)?;
-    let mut value = Value { command: GET_FLAGS, data: 0 };
+    let mut value = Value { command, data };
     // SAFETY: zeros are a valid `ifreq`.
     let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
     // The last byte stays zero.

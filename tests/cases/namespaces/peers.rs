@@ -8,7 +8,7 @@ use testbed::{
     traffic::{tcp, udp_echo},
 };
 
-use crate::setup::{Mode, Pair, Service, any_port, count};
+use crate::setup::{Mode, Pair, Service, Tunnel, any_port, count};
 
 const MIB: usize = 1 << 20;
 
@@ -21,7 +21,13 @@ pub fn cases() -> Vec<Case> {
     for service in Service::ALL {
         for mode in Mode::ALL {
             let name = format!("xgre to xgre: {service}, {mode}");
-            cases.push(Case::new(name, move || everything_crosses(service, mode)));
+            cases.push(Case::new(name, move || everything_crosses(Tunnel::PLAIN, service, mode)));
+            for tunnel in TUNNELS {
+                let over = if tunnel.ends[0].contains(':') { "IPv6" } else { "IPv4" };
+                let name =
+                    format!("xgre to xgre over {over} {}: {service}, {mode}", tunnel.options);
+                cases.push(Case::new(name, move || everything_crosses(tunnel, service, mode)));
+            }
         }
         let name = format!("GSO packets stay whole: {service}");
         cases.push(Case::new(name, move || gso_stays_whole(service)));
@@ -29,12 +35,20 @@ pub fn cases() -> Vec<Case> {
     cases
 }
 
-fn everything_crosses(service: Service, mode: Mode) {
-    let Pair { one, two, daemons } = Pair::blue(service, mode);
+const TUNNELS: [Tunnel; 5] = [
+    Tunnel::v6("", 0),
+    Tunnel::v4("--csum", 4),
+    Tunnel::v4("--seq", 4),
+    Tunnel::v4("--csum --seq --ecn compatibility", 8),
+    Tunnel::v6("--csum --seq", 8),
+];
+
+fn everything_crosses(tunnel: Tunnel, service: Service, mode: Mode) {
+    let Pair { one, two, daemons } = Pair::blue_over(tunnel, service, mode);
     assert_eq!(one.uplink_stats("eth0")["mode"], mode.to_string());
 
     let mtu = count(&one.ns.json("link show blue0")[0], "/mtu");
-    assert_eq!(mtu, service.mtu(1500), "MTU of the port");
+    assert_eq!(mtu, service.mtu(1500 - tunnel.more), "MTU of the port");
     for (address, ip_and_icmp) in [("10.9.0.2", 28), ("fd09::2", 48)] {
         for size in [0, 1400 - ip_and_icmp, mtu as usize - ip_and_icmp] {
             Ping::to(address).size(size).dont_fragment().all_answered(&one.ns);

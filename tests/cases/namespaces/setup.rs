@@ -63,6 +63,31 @@ impl fmt::Display for Service {
     }
 }
 
+/// What the tunnel goes over, and its options.
+#[derive(Clone, Copy, Debug)]
+pub struct Tunnel {
+    /// Local addresses of both hosts.
+    pub ends: [&'static str; 2],
+    /// Options of `tunnel add`.
+    pub options: &'static str,
+    /// Bytes of the outer headers that are not in [`Service::mtu`].
+    pub more: u64,
+}
+
+impl Tunnel {
+    pub const PLAIN: Self = Self { ends: ["192.0.2.1", "192.0.2.2"], options: "", more: 0 };
+
+    /// Over IPv6 with these options, that many bytes longer.
+    pub const fn v6(options: &'static str, more: u64) -> Self {
+        Self { ends: ["2001:db8::1", "2001:db8::2"], options, more: more + 20 }
+    }
+
+    /// Over IPv4 with these options, that many bytes longer.
+    pub const fn v4(options: &'static str, more: u64) -> Self {
+        Self { options, more, ..Self::PLAIN }
+    }
+}
+
 /// Two hosts joined by a tunnel, and their daemons.
 pub struct Pair {
     pub one: Host,
@@ -73,15 +98,30 @@ pub struct Pair {
 impl Pair {
     /// Two hosts with the tenant `blue`, key 10, on port `blue0`: `10.9.0.1` and `fd09::1`, `.2` and `::2`.
     pub fn blue(service: Service, mode: Mode) -> Self {
-        Self::with_tenants(mode, &[("blue", &format!("--key 10 --service {service}"))])
+        Self::blue_over(Tunnel::PLAIN, service, mode)
+    }
+
+    /// The same over another tunnel.
+    pub fn blue_over(tunnel: Tunnel, service: Service, mode: Mode) -> Self {
+        Self::over(tunnel, mode, &[("blue", &format!("--key 10 --service {service}"))])
     }
 
     /// Two hosts, each with these tenants on ports named after them, without addresses.
     pub fn with_tenants(mode: Mode, tenants: &[(&str, &str)]) -> Self {
+        Self::over(Tunnel::PLAIN, mode, tenants)
+    }
+
+    fn over(tunnel: Tunnel, mode: Mode, tenants: &[(&str, &str)]) -> Self {
         let (one, two) = two_hosts();
+        for (host, end) in [(&one, 1), (&two, 2)] {
+            host.ns.ip(&format!("addr add 2001:db8::{end}/64 dev eth0 nodad"));
+            host.ns.ip(&format!("addr add fe80::{end}/64 dev eth0 nodad"));
+        }
         let daemons = [&one, &two].map(|host| host.start(&format!("--iface eth0 --mode {mode}")));
-        tunnel(&one, "192.0.2.1", "192.0.2.2");
-        tunnel(&two, "192.0.2.2", "192.0.2.1");
+        let Tunnel { ends: [first, second], options, .. } = tunnel;
+        for (host, local, remote) in [(&one, first, second), (&two, second, first)] {
+            host.xgre(&format!("tunnel add t --local {local} --remote {remote} {options}")).ok();
+        }
         for (tenant, options) in tenants {
             add_tenant(&one, tenant, options);
             add_tenant(&two, tenant, options);
