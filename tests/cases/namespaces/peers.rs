@@ -8,7 +8,7 @@ use testbed::{
     traffic::{tcp, udp_echo},
 };
 
-use crate::setup::{Mode, Pair, Service, Tunnel, any_port, count};
+use crate::setup::{Mode, Pair, Service, Tunnel, any_port, count, total};
 
 const MIB: usize = 1 << 20;
 
@@ -56,9 +56,10 @@ fn everything_crosses(tunnel: Tunnel, service: Service, mode: Mode) {
     }
     Ping::to("10.9.0.2").size(4000).all_answered(&one.ns);
 
-    tcp(&one.ns, (&two.ns, any_port("10.9.0.2")), 64 * MIB);
-    tcp(&two.ns, (&one.ns, any_port("10.9.0.1")), 64 * MIB);
-    tcp(&one.ns, (&two.ns, any_port("fd09::2")), 8 * MIB);
+    let large = if tunnel.options.is_empty() { 64 * MIB } else { 8 * MIB };
+    tcp(&one.ns, (&two.ns, any_port("10.9.0.2")), large);
+    tcp(&two.ns, (&one.ns, any_port("10.9.0.1")), large);
+    tcp(&one.ns, (&two.ns, any_port("fd09::2")), large / 8);
     for len in [1, 1400, 4000] {
         udp_echo(&one.ns, (&two.ns, any_port("10.9.0.2")), &vec![0x5a; len]);
         udp_echo(&two.ns, (&one.ns, any_port("fd09::1")), &vec![0xa5; len]);
@@ -66,9 +67,12 @@ fn everything_crosses(tunnel: Tunnel, service: Service, mode: Mode) {
 
     for host in [&one, &two] {
         let blue = host.tenant_stats("blue");
-        assert!(count(&blue, "/rx/bytes") > 64 << 20, "{blue}");
-        assert!(count(&blue, "/tx/bytes") > 64 << 20, "{blue}");
-        assert_eq!(blue["drops"], serde_json::json!({}), "{blue}");
+        assert!(count(&blue, "/rx/bytes") > large as u64, "{blue}");
+        assert!(count(&blue, "/tx/bytes") > large as u64, "{blue}");
+        // Packets of one direction come from several CPUs and may overtake each other.
+        let overtaken = count(&blue, "/drops/out_of_sequence");
+        assert_eq!(total(&blue["drops"]), overtaken, "{blue}");
+        assert!(overtaken == 0 || tunnel.options.contains("--seq"), "{blue}");
     }
     daemons.into_iter().for_each(testbed::Daemon::stop);
 }
