@@ -8,6 +8,7 @@
 //! - [`tables`]: map keys and values, and the trait [`Tables`](tables::Tables) over them.
 //! - [`outer`]: finds the IP header that carries GRE.
 //! - [`decap`], [`encap`]: the decisions, from a packet and the tables to a verdict.
+//! - [`transit`]: the decision about packets whose tunnels end elsewhere.
 //! - [`flow`]: which flow an inner packet belongs to.
 //! - [`partial`]: transport checksums that are not there yet.
 //! - [`verdict`]: [`Verdict`](verdict::Verdict) and every reason to pass or drop.
@@ -23,5 +24,6 @@ pub mod partial;
 #[cfg(feature = "user")]
 mod pod;
 pub mod tables;
+pub mod transit;
 pub mod verdict;
 pub mod wire;

@@ -52,6 +52,12 @@ impl V4 {
         self.offset + ipv4::header_len(&self.header)
     }
 
+    /// Whether it is a fragment that does not begin with the GRE header.
+    #[inline(always)]
+    pub fn is_later_fragment(&self) -> bool {
+        ipv4::fragment_offset(&self.header) != 0
+    }
+
     /// Checks length and checksum of the header. Returns the bytes of padding behind the IP packet.
     ///
     /// # Errors
@@ -94,6 +100,8 @@ pub struct V6 {
     pub end: usize,
     /// Whether a fragment header comes before GRE.
     pub is_fragment: bool,
+    /// Whether it is a fragment that does not begin with the GRE header.
+    pub is_later_fragment: bool,
     /// Whether GRE follows, behind nothing but options that ask nothing of its receiver.
     pub is_plain: bool,
 }
@@ -117,7 +125,7 @@ pub fn v6<P: Packet + ?Sized>(packet: &P, offset: usize) -> Result<V6, PassReaso
     };
     let mut next = start.next_header();
     let mut gre_offset = offset + ipv6::HEADER_LEN;
-    let mut is_fragment = false;
+    let [mut is_fragment, mut is_later_fragment] = [false; 2];
     for _ in 0..ipv6::MAX_EXTENSIONS {
         let header = if gre_offset + ipv6::EXTENSION_LEN <= end {
             packet.read(gre_offset).unwrap_or([0; ipv6::EXTENSION_LEN])
@@ -126,7 +134,9 @@ pub fn v6<P: Packet + ?Sized>(packet: &P, offset: usize) -> Result<V6, PassReaso
         };
         if next == ipv6::FRAGMENT {
             is_fragment = true;
+            is_later_fragment = ipv6::fragment_offset(header) != 0;
             [next, ..] = header;
+            gre_offset += ipv6::EXTENSION_LEN;
             break;
         }
         let Some(behind) = ipv6::behind_options(next, header) else { break };
@@ -143,6 +153,7 @@ pub fn v6<P: Packet + ?Sized>(packet: &P, offset: usize) -> Result<V6, PassReaso
         gre_offset,
         end,
         is_fragment,
+        is_later_fragment,
         is_plain: next == ipv4::PROTO_GRE,
     })
 }

@@ -6,8 +6,8 @@
 
 use crate::tables::{
     Binding, Counters, Ends6Use, HookCounters, HookKey, IfIndex, LocalKeyUse, LocalUse, Meta,
-    Named, Port, PortRecord, Sequence, Tenant, TenantEvent, TenantId, Tunnel, TunnelOptions,
-    Uplink,
+    Named, Port, PortRecord, Sequence, Tenant, TenantEvent, TenantId, TransitKey, TransitRule,
+    Tunnel, TunnelOptions, Uplink,
 };
 use crate::wire::{address::Address, be32::Be32};
 
@@ -40,6 +40,8 @@ pod!(
     Tenant,
     TenantEvent,
     TenantId,
+    TransitKey,
+    TransitRule,
     Tunnel,
     TunnelOptions,
     Uplink,

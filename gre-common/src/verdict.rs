@@ -145,6 +145,10 @@ reasons! {
         TtlExpired = "ttl_expired",
         /// XDP cannot deliver this one; the TC program decides again.
         LeftToTc = "left_to_tc",
+        /// No transit rule is for this key and these addresses.
+        NoRule = "no_rule",
+        /// A packet in transit whose IP or GRE header is broken: its receiver is to judge it.
+        Malformed = "malformed",
     }
 }
 
@@ -191,7 +195,7 @@ reasons! {
         Unresolved = "unresolved",
         /// The kernel refused to change the packet's headers.
         RewriteFailed = "rewrite_failed",
-        /// The port's device is gone.
+        /// The device that the packet should leave by is gone.
         RedirectFailed = "redirect_failed",
     }
 }

@@ -20,7 +20,7 @@ use support::{
         Outcome, assert_rows, at_port, decap_plan, delivered, dropped, forwarded, passed, receive,
         refused,
     },
-    reasons::{self, ENCAP_DROPS, ENCAP_PASSES, KERNEL_DROPS, KERNEL_PASSES},
+    reasons::{self, ENCAP_DROPS, ENCAP_PASSES, KERNEL_DROPS, KERNEL_PASSES, TRANSIT_PASSES},
     world::{
         BLUE, GREEN, KEYLESS, LOCAL, PORTLESS, REMOTE, SECOND_REMOTE, SPLIT, STRANGER, TWIN, WHITE,
         World, ZERO,
@@ -471,7 +471,7 @@ fn every_reason_has_a_row() {
     let rows = [default_rows(), strict(), over_ipv6_only(), vec![ordered]].concat();
     let (passed, dropped) = reasons::in_rows(rows.into_iter().map(|(_, _, outcome)| outcome));
     for reason in PassReason::ALL {
-        let elsewhere = [ENCAP_PASSES, KERNEL_PASSES].concat().contains(reason);
+        let elsewhere = [ENCAP_PASSES, TRANSIT_PASSES, KERNEL_PASSES].concat().contains(reason);
         assert_eq!(passed.contains(reason), !elsewhere, "{reason:?}");
     }
     for reason in DropReason::ALL {

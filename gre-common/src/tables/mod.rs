@@ -12,6 +12,7 @@ mod id;
 mod sequence;
 pub mod table;
 mod tenant;
+mod transit;
 mod tunnel;
 mod uplink;
 
@@ -22,6 +23,7 @@ pub use self::{
     id::{IfIndex, IfName, Name, Named, TenantId, TunnelId},
     sequence::Sequence,
     tenant::{Delivery, Port, PortMode, PortRecord, Service, Slot, Tenant},
+    transit::{TransitAction, TransitKey, TransitRule},
     tunnel::{DfPolicy, FieldPolicy, HopState, Keepalive, NextHop, Tunnel, TunnelOptions},
     uplink::{Handover, Uplink, UplinkMode},
 };

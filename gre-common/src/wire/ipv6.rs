@@ -45,6 +45,12 @@ pub const fn behind_options(next_header: u8, header: [u8; EXTENSION_LEN]) -> Opt
     }
 }
 
+/// Where a fragment belongs in its packet, in units of eight bytes, by its fragment header (RFC 8200 section 4.5).
+#[inline(always)]
+pub const fn fragment_offset([_, _, high, low, ..]: [u8; EXTENSION_LEN]) -> u16 {
+    u16::from_be_bytes([high, low]) >> 3
+}
+
 /// The fields of an outer header that differ from tunnel to tunnel or packet to packet.
 #[derive(Clone, Copy, Debug)]
 pub struct Outer {

@@ -15,6 +15,8 @@ pub const ENCAP_DROPS: &[DropReason] = &[
     DropReason::NoRoute,
     DropReason::Unresolved,
 ];
+/// Reasons that only `transit` gives.
+pub const TRANSIT_PASSES: &[PassReason] = &[PassReason::NoRule, PassReason::Malformed];
 /// Reasons of the kernel side.
 pub const KERNEL_PASSES: &[PassReason] = &[PassReason::LeftToTc];
 /// Reasons of the kernel side.
