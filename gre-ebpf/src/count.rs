@@ -2,7 +2,10 @@
 
 use aya_ebpf::bindings::BPF_NOEXIST;
 use gre_common::{
-    tables::{Binding, Counters, HookCounters, HookKey, IfIndex, REASONS, TenantEvent, TenantId},
+    tables::{
+        Binding, Counters, HookCounters, HookKey, IfIndex, REASONS, TenantEvent, TenantId,
+        TransitRule,
+    },
     verdict::{Discard, Notice, PassReason},
 };
 
@@ -15,13 +18,8 @@ use crate::{
 #[inline(always)]
 pub fn received(binding: &Binding, bytes: usize, notice: Option<Notice>) {
     let tenant = binding.tenant;
-    let Counters { packets, bytes: sum } = &binding.received;
-    // SAFETY: the binding is an entry of the map, whose memory other CPUs write too; nobody reads the
-    // counters through a reference.
-    unsafe {
-        add((&raw const *packets).cast_mut(), 1);
-        add((&raw const *sum).cast_mut(), bytes as u64);
-    }
+    // SAFETY: the binding is a value of the map.
+    unsafe { add_packet(&binding.received, bytes) };
     if let Some(notice) = notice {
         event(TenantEvent { tenant, event: TenantEvent::NOTICE + notice as u32 });
     }
@@ -33,6 +31,26 @@ pub fn sent(tenant: TenantId, bytes: usize) {
     if let Some(counters) = SENT.get_ptr_mut(tenant.0) {
         // SAFETY: the slot belongs to this CPU, and no other program of ours interrupts this one on it.
         unsafe { *counters += Counters { packets: 1, bytes: bytes as u64 } };
+    }
+}
+
+/// A packet in transit that met a rule; its frame has so many bytes.
+#[inline(always)]
+pub fn matched(rule: &TransitRule, bytes: usize) {
+    // SAFETY: the rule is a value of the map.
+    unsafe { add_packet(&rule.matched, bytes) };
+}
+
+/// Adds a packet to counters that several CPUs may have.
+///
+/// # Safety
+/// They are part of a map's value, whose memory other CPUs write too; nobody reads them through a reference.
+#[inline(always)]
+unsafe fn add_packet(Counters { packets, bytes: sum }: &Counters, bytes: usize) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        add((&raw const *packets).cast_mut(), 1);
+        add((&raw const *sum).cast_mut(), bytes as u64);
     }
 }
 

@@ -30,11 +30,12 @@ mod verifier;
 use core::ptr;
 
 use aya_ebpf::{
+    EbpfContext as _,
     bindings::{
         TC_ACT_SHOT, TC_ACT_UNSPEC, bpf_redir_neigh, bpf_redir_neigh__bindgen_ty_1,
         xdp_action::{XDP_DROP, XDP_PASS},
     },
-    helpers::{bpf_redirect, bpf_redirect_neigh},
+    helpers::{bpf_check_mtu, bpf_redirect, bpf_redirect_neigh},
     macros::{classifier, xdp},
     programs::{TcContext, XdpContext},
 };
@@ -43,7 +44,8 @@ use gre_common::{
     decap::{Decap, decap},
     encap::{Encap, encap},
     packet::Packet,
-    tables::{Delivery, Hook, HookKey, HopState, IfIndex, NextHop, TenantId},
+    tables::{Delivery, Hook, HookKey, HopState, IfIndex, NextHop, TenantId, TransitAction},
+    transit::transit,
     verdict::{Discard, DropReason, PassReason, Verdict},
     wire::{address::Address, be32::Be32},
 };
@@ -137,6 +139,27 @@ pub fn port_tc(ctx: TcContext) -> i32 {
             }
             Err(rewrite::Refused) => drop_tc(&ctx, hook, DropReason::RewriteFailed.of(plan.tenant)),
         },
+    }
+}
+
+/// Counts, drops or redirects packets whose tunnel ends elsewhere.
+#[classifier]
+pub fn transit_tc(ctx: TcContext) -> i32 {
+    let hook = HookKey { ifindex: tc_ifindex(&ctx), hook: Hook::TRANSIT_TC };
+    let packet = TcPacket::new(&ctx);
+    let rule = match transit(&packet, &Maps, hook.ifindex) {
+        Ok(rule) => rule,
+        Err(reason) => return pass_tc(&ctx, hook, reason),
+    };
+    let redirected = rule.action == TransitAction::REDIRECT;
+    if redirected && !is_device(&ctx, rule.target) {
+        return drop_tc(&ctx, hook, DropReason::RedirectFailed.unattributed());
+    }
+    count::matched(rule, packet.len());
+    match rule.action {
+        TransitAction::REDIRECT => redirect(rule.target),
+        TransitAction::DROP => TC_ACT_SHOT,
+        _ => TC_ACT_UNSPEC,
     }
 }
 
@@ -305,6 +328,16 @@ fn sequence_number(plan: &Encap<'_>) -> Be32 {
         return Be32::default();
     }
     sequence::next(plan.tenant).to_be_bytes().into()
+}
+
+/// Whether there is such a device. A redirection to one that is gone would not tell.
+#[inline(always)]
+fn is_device(ctx: &TcContext, ifindex: IfIndex) -> bool {
+    let mut mtu = 0;
+    // The helper takes no index for the packet's own device. That the packet exceeds the MTU is a positive result.
+    // SAFETY: the helper writes the device's MTU to `mtu`.
+    ifindex != IfIndex::NONE
+        && unsafe { bpf_check_mtu(ctx.as_ptr(), ifindex.0, &raw mut mtu, 0, 0) } >= 0
 }
 
 /// Transmits on a device.

@@ -1,4 +1,4 @@
-//! The maps, and [`Tables`] over them.
+//! The maps, and [`Tables`] and [`Rules`] over them.
 //!
 //! The sizes here are those of a state made without `--max-tenants`; the loader scales them.
 
@@ -13,8 +13,10 @@ use gre_common::{
     tables::{
         Binding, BindingKey, Counters, DEFAULT_TENANTS, Ends6, Ends6Use, HookCounters, HookKey,
         IfIndex, IfName, LocalId, LocalKey, LocalKeyUse, LocalUse, Meta, Named, PortRecord,
-        Sequence, Slot, Tables, Tenant, TenantEvent, TenantId, Tunnel, TunnelId, Uplink, table,
+        Sequence, Slot, Tables, Tenant, TenantEvent, TenantId, TransitKey, TransitRule, Tunnel,
+        TunnelId, Uplink, table,
     },
+    transit::Rules,
     wire::address::Address,
 };
 
@@ -57,6 +59,10 @@ pub static PORT_DEVICES: DevMapHash<TENANTS_MAX> = DevMapHash::new();
 /// Uplinks to which XDP may redirect, by their interface index.
 #[btf_map]
 pub static UPLINK_DEVICES: DevMapHash<UPLINKS_MAX> = DevMapHash::new();
+
+/// Rules for packets in transit.
+#[btf_map]
+pub static TRANSIT_RULES: HashMap<TransitKey, TransitRule, TENANTS_MAX, ON_DEMAND> = HashMap::new();
 
 /// Packets and bytes sent, by [`TenantId`]. Those received stand in [`BINDINGS`].
 #[btf_map]
@@ -170,5 +176,13 @@ impl Tables for Maps {
     fn ip_id(&self) -> u16 {
         // SAFETY: the helper takes no argument and cannot fail.
         unsafe { bpf_get_prandom_u32() as u16 }
+    }
+}
+
+impl Rules for Maps {
+    #[inline(always)]
+    fn rule(&self, key: &TransitKey) -> Option<&TransitRule> {
+        // SAFETY: as above; counters in a rule change only in atomic additions.
+        unsafe { TRANSIT_RULES.get(key) }
     }
 }

@@ -56,10 +56,18 @@ impl Hook {
     pub const PORT_XDP: Self = Self(3);
     /// The CPU to which XDP on an uplink has sent a packet.
     pub const UPLINK_CPU: Self = Self(4);
+    /// TC ingress on an interface with transit rules.
+    pub const TRANSIT_TC: Self = Self(5);
 
     /// Every hook.
-    pub const ALL: [Self; 5] =
-        [Self::UPLINK_XDP, Self::UPLINK_CPU, Self::UPLINK_TC, Self::PORT_TC, Self::PORT_XDP];
+    pub const ALL: [Self; 6] = [
+        Self::UPLINK_XDP,
+        Self::UPLINK_CPU,
+        Self::UPLINK_TC,
+        Self::PORT_TC,
+        Self::PORT_XDP,
+        Self::TRANSIT_TC,
+    ];
 
     /// Its program's name.
     pub const fn name(self) -> &'static str {
@@ -68,6 +76,7 @@ impl Hook {
             Self::UPLINK_TC => "uplink_tc",
             Self::PORT_TC => "port_tc",
             Self::UPLINK_CPU => "uplink_cpu",
+            Self::TRANSIT_TC => "transit_tc",
             _ => "port_xdp",
         }
     }
