@@ -1,7 +1,7 @@
 //! The command `xgre`: one file per verb.
 //!
 //! - [`run`] is the daemon.
-//! - [`tunnel`], [`tenant`] and [`port`] read and change the state.
+//! - [`tunnel`], [`tenant`], [`port`] and [`transit`] read and change the state.
 //! - [`stats`] shows the counters.
 //! - [`detach`] takes everything down.
 //! - [`value`] is what users type, [`output`] what they see.
@@ -12,6 +12,7 @@ mod port;
 mod run;
 mod stats;
 mod tenant;
+mod transit;
 mod tunnel;
 mod value;
 
@@ -51,6 +52,9 @@ enum Verb {
     /// Ports: interfaces through which a tenant's packets enter and leave.
     #[command(subcommand)]
     Port(port::Verb),
+    /// Rules for GRE packets that merely pass through, whose tunnels end elsewhere.
+    #[command(subcommand)]
+    Transit(transit::Verb),
     /// Counters of tenants, ports and uplinks.
     Stats(stats::Args),
     /// Take every program off its interface, and remove the state and the devices that xgre made.
@@ -69,6 +73,7 @@ impl Cli {
             Verb::Tunnel(verb) => tunnel::run(&dir, verb).await,
             Verb::Tenant(verb) => tenant::run(&dir, verb),
             Verb::Port(verb) => port::run(&dir, verb).await,
+            Verb::Transit(verb) => transit::run(&dir, verb).await,
             Verb::Stats(args) => stats::run(&dir, args).await,
             Verb::Detach => detach::run(&dir).await,
         }

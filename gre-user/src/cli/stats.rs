@@ -38,6 +38,9 @@ struct Document {
     ports: Option<Vec<PortRow>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     uplinks: Option<Vec<UplinkRow>>,
+    /// Interfaces with transit rules, which have their own counters.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    transit: Vec<TransitRow>,
     /// Hooks that met packets of an interface that is neither port nor uplink (any more).
     #[serde(skip_serializing_if = "Vec::is_empty")]
     unregistered: Vec<HookRow>,
@@ -85,6 +88,14 @@ struct UplinkRow {
 }
 
 #[derive(Serialize)]
+struct TransitRow {
+    name: String,
+    /// Packets that met no rule.
+    passed: Reasons,
+    drops: Reasons,
+}
+
+#[derive(Serialize)]
 struct HookRow {
     hook: &'static str,
     passed: Reasons,
@@ -117,8 +128,9 @@ fn read(dir: &StateDir, state: &State, tenant: Option<&str>) -> anyhow::Result<D
         Some(_) => (None, None, Vec::new()),
         None => (Some(ports(dir, state, &tenants)?), Some(uplinks(state)?), unregistered(state)?),
     };
+    let transit = if tenant.is_none() { transit(state)? } else { Vec::new() };
     let tenants = rows.collect::<anyhow::Result<_>>()?;
-    Ok(Document { version: JSON_VERSION, tenants, ports, uplinks, unregistered })
+    Ok(Document { version: JSON_VERSION, tenants, ports, uplinks, transit, unregistered })
 }
 
 fn tenant_row(state: &State, tenant: &tenant::Named, events: &Events) -> anyhow::Result<TenantRow> {
@@ -181,6 +193,15 @@ fn uplink_row(state: &State, uplink: &uplink::Named) -> anyhow::Result<UplinkRow
         drops: all_drops(&hooks),
         hooks: hook_rows(&hooks),
     })
+}
+
+fn transit(state: &State) -> anyhow::Result<Vec<TransitRow>> {
+    let mut rows = Vec::new();
+    for (ifindex, name) in state.transit_interfaces()? {
+        let totals = state.hook_totals(Hook::TRANSIT_TC, ifindex)?;
+        rows.push(TransitRow { name, passed: passed(&totals), drops: dropped(&totals) });
+    }
+    Ok(rows)
 }
 
 fn unregistered(state: &State) -> anyhow::Result<Vec<HookRow>> {
@@ -265,6 +286,13 @@ fn print(document: &Document) -> anyhow::Result<()> {
             [uplink.to_owned(), hook.hook.to_owned(), passed, drops]
         });
         output::table(["UPLINK", "HOOK", "PASSED", "DROPS"], rows)?;
+    }
+    if !document.transit.is_empty() {
+        output::print(&"")?;
+        let rows = document.transit.iter();
+        let cells =
+            |row: &TransitRow| [row.name.clone(), describe(&row.passed), describe(&row.drops)];
+        output::table(["TRANSIT", "PASSED", "DROPS"], rows.map(cells))?;
     }
     Ok(())
 }

@@ -1,11 +1,13 @@
 //! What `xgre run` does: attach, follow the kernel's stack until interrupted, detach.
 //!
 //! - [`uplinks`] attaches the uplinks, and attaches again one that comes back.
-//! - [`ports`] attaches the ports of an earlier run, and follows their devices.
+//! - [`ports`] attaches the ports of an earlier run, and follows their devices; [`transit`] does so where there are
+//!   transit rules.
 //! - [`log`] prints what the programs tell with `--debug-datapath`.
 
 mod log;
 mod ports;
+mod transit;
 mod uplinks;
 
 use std::{os::fd::OwnedFd, time::Duration};
@@ -106,6 +108,7 @@ impl<'a> Daemon<'a> {
 
     async fn attach(&mut self, state: &mut State) -> Result<()> {
         self.attach_ports(state).await?;
+        self.attach_transit(state).await?;
         self.attach_uplinks(state).await?;
         resolver::resolve_all(state, &self.netlink).await?;
         Ok(())
@@ -142,6 +145,7 @@ impl<'a> Daemon<'a> {
             match *change {
                 Change::LinkGone(ifindex) => {
                     self.forget_port(&mut state, ifindex)?;
+                    self.forget_transit(&mut state, ifindex)?;
                     self.forget_uplink(&mut state, ifindex)?;
                 }
                 Change::Link(ifindex) => {

@@ -2,13 +2,13 @@
 
 use gre_common::tables::Hook;
 
-use super::{Result, load::remove_pin, port, uplink};
+use super::{Result, load::remove_pin, port, transit, uplink};
 use crate::{
     netlink::Netlink,
     state::{State, StateDir},
 };
 
-/// Takes every program off its interface. Tunnels, tenants and ports stay in the pinned maps.
+/// Takes every program off its interface. Tunnels, tenants, ports and transit rules stay in the pinned maps.
 ///
 /// # Errors
 /// A pin cannot be removed.
@@ -21,6 +21,10 @@ pub async fn programs(dir: &StateDir, state: &mut State, netlink: &Netlink) -> R
         let ifindex = port.record.ifindex;
         let device = netlink.link_by_index(ifindex).await?;
         port::detach(dir, &device.map_or(port.name, |device| device.name), ifindex)?;
+    }
+    for (ifindex, name) in state.transit_interfaces()? {
+        let device = netlink.link_by_index(ifindex).await?;
+        transit::detach(dir, &device.map_or(name, |device| device.name), ifindex)?;
     }
     for hook in Hook::ALL {
         remove_pin(&dir.program(hook.name()))?;
@@ -49,7 +53,8 @@ pub async fn everything(dir: &StateDir, netlink: &Netlink) -> Result<()> {
 /// Takes down a datapath whose maps another version made: what the pinned links tell is enough.
 async fn unreadable(dir: &StateDir, netlink: &Netlink) -> Result<()> {
     // XDP first, for what it decapsulates needs TC.
-    for hook in [Hook::UPLINK_XDP, Hook::PORT_XDP, Hook::UPLINK_TC, Hook::PORT_TC] {
+    for hook in [Hook::UPLINK_XDP, Hook::PORT_XDP, Hook::UPLINK_TC, Hook::PORT_TC, Hook::TRANSIT_TC]
+    {
         for ifindex in dir.linked(hook) {
             remove_pin(&dir.link(hook, ifindex))?;
             let device = netlink.link_by_index(ifindex).await?;

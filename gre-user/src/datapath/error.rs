@@ -30,10 +30,15 @@ pub enum Error {
     },
     /// Another filter stands where ours would, below TCX.
     #[error(
-        "interface {0} already has a TC filter with priority 1 at its ingress; xgre needs the first place and never \
-         replaces another's: see `tc filter show dev {0} ingress`, and give that one a higher number"
+        "interface {interface} already has a TC filter with priority {priority} at its ingress; xgre needs this place and \
+         never replaces another's: see `tc filter show dev {interface} ingress`, and give that one a higher number"
     )]
-    ForeignFilter(String),
+    ForeignFilter {
+        /// The interface.
+        interface: String,
+        /// The place.
+        priority: u16,
+    },
     /// The driver cannot do what was asked for by name.
     #[error("{interface} cannot run {what}: {cause}; use --mode auto")]
     Mode {
@@ -61,9 +66,7 @@ pub enum Error {
     #[error("the datapath is not loaded; start `xgre run --iface IFACE` first")]
     NotLoaded,
     /// A device has no Ethernet header.
-    #[error(
-        "{0} has no Ethernet header; ports and uplinks need one: use a tap, veth or Ethernet device"
-    )]
+    #[error("{0} has no Ethernet header, and xgre needs one: use a tap, veth or Ethernet device")]
     NotEthernet(String),
     /// Nobody knows the MAC address behind an l3 port.
     #[error(

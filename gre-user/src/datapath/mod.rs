@@ -2,7 +2,7 @@
 //!
 //! - [`load`]: loads the object; its maps are those already pinned, where there are some.
 //! - [`xdp`], [`tc`]: attach one program to one interface, or replace the one that is there.
-//! - [`uplink`], [`port`]: what is attached where.
+//! - [`uplink`], [`port`], [`transit`]: what is attached where.
 //! - [`steer`]: which CPUs the inner flows are spread over.
 //! - [`detach`]: takes it off again.
 //! - [`privilege`]: what the caller must be allowed, and what it gives up.
@@ -14,6 +14,7 @@ pub mod port;
 pub mod privilege;
 mod steer;
 mod tc;
+pub mod transit;
 pub mod uplink;
 mod xdp;
 

@@ -45,7 +45,7 @@ pub fn attach_pinned(dir: &StateDir, link: &Link, mode: PortMode) -> Result<()> 
     let mut tc = SchedClassifier::from_pin(pin(Hook::PORT_TC)).map_err(|_| Error::NotLoaded)?;
     let xdp = Xdp::from_pin(pin(Hook::PORT_XDP), XdpAttachType::Interface);
     let mut xdp = xdp.map_err(|_| Error::NotLoaded)?;
-    attach_tc(&mut tc, dir, link)?;
+    tc::attach(&mut tc, dir, Hook::PORT_TC, link)?;
     let attached = attach_xdp(&mut xdp, dir, link, mode);
     if attached.is_err() {
         detach(dir, &link.name, link.ifindex)?;
@@ -64,7 +64,7 @@ pub fn attach(
     link: &Link,
     mode: PortMode,
 ) -> Result<Option<Error>> {
-    attach_tc(programs.tc(Hook::PORT_TC)?, dir, link)?;
+    tc::attach(programs.tc(Hook::PORT_TC)?, dir, Hook::PORT_TC, link)?;
     Ok(attach_xdp(programs.xdp(Hook::PORT_XDP)?, dir, link, mode).err())
 }
 
@@ -74,16 +74,12 @@ pub fn attach(
 /// A pin cannot be removed.
 pub fn detach(dir: &StateDir, name: &str, ifindex: IfIndex) -> Result<()> {
     xdp::detach(&dir.link(Hook::PORT_XDP, ifindex))?;
-    tc::detach(name, &dir.link(Hook::PORT_TC, ifindex))
+    tc::detach(dir, Hook::PORT_TC, name, ifindex)
 }
 
 /// Whether XDP is attached to a port.
 pub fn has_xdp(dir: &StateDir, ifindex: IfIndex) -> bool {
     dir.link(Hook::PORT_XDP, ifindex).exists()
-}
-
-fn attach_tc(program: &mut SchedClassifier, dir: &StateDir, link: &Link) -> Result<()> {
-    tc::attach(program, &link.name, &dir.link(Hook::PORT_TC, link.ifindex))
 }
 
 fn attach_xdp(program: &mut Xdp, dir: &StateDir, link: &Link, mode: PortMode) -> Result<()> {

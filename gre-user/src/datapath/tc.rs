@@ -2,21 +2,24 @@
 //!
 //! TCX (Linux 6.6) has links, which are pinned. Below it there is clsact, whose filters stay by
 //! themselves and are found again by priority and handle.
+//!
+//! Ours stand before everybody else's: no one else may change what `uplink_xdp` hands over, or let a packet in
+//! transit go on before its rule was asked. Among ours `transit_tc` comes second: what a tunnel of our own
+//! takes is not in transit.
 
-use std::path::Path;
+use std::{io, path::Path};
 
 use aya::programs::{
     LinkOrder, ProgramError, SchedClassifier, TcAttachType,
     links::{FdLink, PinnedLink},
     tc::{NlOptions, SchedClassifierLink, TcAttachOptions, TcHandle, qdisc_add_clsact},
 };
+use gre_common::tables::{Hook, IfIndex};
 use nix::libc;
 
 use super::{Error, Result, load::remove_pin};
+use crate::{netlink::link::Link, state::StateDir};
 
-/// Where our filters stand below TCX: first, like our links in TCX. No one else may change what
-/// `uplink_xdp` hands over.
-const PRIORITY: u16 = 1;
 /// "GR", which no one else is likely to use.
 const HANDLE: TcHandle = TcHandle::new(0, 0x4752);
 
@@ -24,22 +27,33 @@ const HANDLE: TcHandle = TcHandle::new(0, 0x4752);
 ///
 /// # Errors
 /// The kernel refuses.
-pub(super) fn attach(program: &mut SchedClassifier, interface: &str, pin: &Path) -> Result<()> {
+pub(super) fn attach(
+    program: &mut SchedClassifier,
+    dir: &StateDir,
+    hook: Hook,
+    link: &Link,
+) -> Result<()> {
+    let interface = link.name.as_str();
     let failed = |error| Error::program(format!("attach TC to {interface}"))(error);
-    if let Some(pinned) = pinned(pin) {
+    let pin = dir.link(hook, link.ifindex);
+    if let Some(pinned) = pinned(&pin) {
         let id = program.attach_to_link(pinned).map_err(failed)?;
         // The pin holds the link; this handle may go.
         drop(program.take_link(id).map_err(failed)?);
         return Ok(());
     }
-    let order = TcAttachOptions::TcxOrder(LinkOrder::first());
-    let id = match program.attach_with_options(interface, TcAttachType::Ingress, order) {
+    let ahead = ahead(dir, hook, link.ifindex);
+    let order = ahead.as_ref().map_or(Ok(LinkOrder::first()), LinkOrder::after_link)?;
+    let options = TcAttachOptions::TcxOrder(order);
+    let id = match program.attach_with_options(interface, TcAttachType::Ingress, options) {
         Ok(id) => id,
-        Err(error) if has_no_tcx(&error) => return attach_clsact(program, interface),
+        Err(error) if has_no_tcx(&error) => {
+            return attach_clsact(program, interface, priority(hook));
+        }
         Err(error) => return Err(failed(error)),
     };
-    let link: FdLink = program.take_link(id).map_err(failed)?.try_into()?;
-    link.pin(pin)?;
+    let attached: FdLink = program.take_link(id).map_err(failed)?.try_into()?;
+    attached.pin(pin)?;
     Ok(())
 }
 
@@ -47,14 +61,34 @@ pub(super) fn attach(program: &mut SchedClassifier, interface: &str, pin: &Path)
 ///
 /// # Errors
 /// The pin cannot be removed.
-pub(super) fn detach(interface: &str, pin: &Path) -> Result<()> {
+pub(super) fn detach(dir: &StateDir, hook: Hook, interface: &str, ifindex: IfIndex) -> Result<()> {
+    let pin = dir.link(hook, ifindex);
     if pin.exists() {
         // The kernel detaches TCX when the last reference goes: the pin.
-        return remove_pin(pin);
+        return remove_pin(&pin);
     }
     // Dropping the link deletes the filter, if there is one.
-    drop(SchedClassifierLink::attached(interface, TcAttachType::Ingress, PRIORITY, HANDLE, None));
+    drop(filter(interface, priority(hook)));
     Ok(())
+}
+
+/// The link of ours that a hook's comes behind.
+fn ahead(dir: &StateDir, hook: Hook, ifindex: IfIndex) -> Option<SchedClassifierLink> {
+    let before: &[Hook] = match hook {
+        Hook::TRANSIT_TC => &[Hook::UPLINK_TC, Hook::PORT_TC],
+        _ => &[],
+    };
+    before.iter().find_map(|&before| pinned(&dir.link(before, ifindex)))
+}
+
+/// Where a hook's filter stands below TCX.
+fn priority(hook: Hook) -> u16 {
+    if hook == Hook::TRANSIT_TC { 2 } else { 1 }
+}
+
+/// Our filter of a priority, if it is there.
+fn filter(interface: &str, priority: u16) -> io::Result<SchedClassifierLink> {
+    SchedClassifierLink::attached(interface, TcAttachType::Ingress, priority, HANDLE, None)
 }
 
 /// Whether the kernel does not know the kind of link that TCX is.
@@ -65,25 +99,25 @@ fn has_no_tcx(error: &ProgramError) -> bool {
     }
 }
 
-fn attach_clsact(program: &mut SchedClassifier, interface: &str) -> Result<()> {
+fn attach_clsact(program: &mut SchedClassifier, interface: &str, priority: u16) -> Result<()> {
     if let Err(source) = qdisc_add_clsact(interface)
         && errno(&source) != Some(libc::EEXIST)
     {
         return Err(Error::Tc { interface: interface.to_owned(), source });
     }
     let failed = |error| Error::program(format!("attach TC to {interface}"))(error);
-    let same =
-        SchedClassifierLink::attached(interface, TcAttachType::Ingress, PRIORITY, HANDLE, None);
+    let same = filter(interface, priority);
     let replaced = same.ok().map(|link| program.attach_to_link(link));
     let id = if let Some(Ok(id)) = replaced {
         id
     } else {
-        let options = NlOptions { priority: PRIORITY, handle: HANDLE, classid: None };
+        let options = NlOptions { priority, handle: HANDLE, classid: None };
         let options = TcAttachOptions::Netlink(options);
         match program.attach_with_options(interface, TcAttachType::Ingress, options) {
             // One priority holds filters of one kind and protocol.
             Err(error) if errno(&error) == Some(libc::EINVAL) => {
-                return Err(Error::ForeignFilter(interface.to_owned()));
+                let interface = interface.to_owned();
+                return Err(Error::ForeignFilter { interface, priority });
             }
             attached => attached.map_err(failed)?,
         }

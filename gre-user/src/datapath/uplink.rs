@@ -57,8 +57,7 @@ pub fn attach(
     mode: Mode,
     before: Option<UplinkMode>,
 ) -> Result<Attached> {
-    let tc_pin = dir.link(Hook::UPLINK_TC, link.ifindex);
-    tc::attach(programs.tc(Hook::UPLINK_TC)?, &link.name, &tc_pin)?;
+    tc::attach(programs.tc(Hook::UPLINK_TC)?, dir, Hook::UPLINK_TC, link)?;
     match attach_xdp(programs, dir, link, mode, before) {
         Ok((mode, fallback)) => {
             let uplink = uplink::Named { name: link.name.clone(), ifindex: link.ifindex, mode };
@@ -66,7 +65,7 @@ pub fn attach(
         }
         Err(error) if before.is_some() => Err(error),
         Err(error) => {
-            tc::detach(&link.name, &tc_pin)?;
+            tc::detach(dir, Hook::UPLINK_TC, &link.name, link.ifindex)?;
             Err(error)
         }
     }
@@ -78,7 +77,7 @@ pub fn attach(
 /// A pin cannot be removed.
 pub fn detach(dir: &StateDir, name: &str, ifindex: IfIndex) -> Result<()> {
     xdp::detach(&dir.link(Hook::UPLINK_XDP, ifindex))?;
-    tc::detach(name, &dir.link(Hook::UPLINK_TC, ifindex))
+    tc::detach(dir, Hook::UPLINK_TC, name, ifindex)
 }
 
 fn attach_xdp(

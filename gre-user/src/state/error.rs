@@ -128,6 +128,19 @@ pub enum Error {
         /// Whose it was said to be.
         asked: String,
     },
+    /// There is a transit rule for the same packets.
+    #[error(
+        "there is a transit rule for {packets} already, to {action}; delete it first (`xgre transit del`)"
+    )]
+    TransitExists {
+        /// The packets, in words.
+        packets: String,
+        /// What it does, in words.
+        action: String,
+    },
+    /// There is no such transit rule.
+    #[error("there is no transit rule for {0}; `xgre transit list` shows those there are")]
+    UnknownTransit(String),
     /// A map has no room.
     #[error(
         "the map of {what} is full ({max} entries); delete some, or `xgre detach` and run with a larger --max-tenants"

@@ -7,8 +7,8 @@ use aya::{
 use gre_common::{
     tables::{
         Binding, Counters, Ends6Use, HookCounters, HookKey, IfIndex, IfName, LocalKeyUse, LocalUse,
-        Meta, Named, PortRecord, Sequence, Tenant, TenantEvent, TenantId, Tunnel, Uplink,
-        table::Entry,
+        Meta, Named, PortRecord, Sequence, Tenant, TenantEvent, TenantId, TransitKey, TransitRule,
+        Tunnel, Uplink, table::Entry,
     },
     wire::address::Address,
 };
@@ -29,6 +29,7 @@ pub(super) struct Maps {
     pub port_tenants: Hash<IfIndex, TenantId>,
     pub port_devices: DevMapHash<MapData>,
     pub sequences: Memory<Sequence>,
+    pub transit_rules: Hash<TransitKey, TransitRule>,
     pub sent: PerCpuArray<MapData, Counters>,
     pub tenant_events: PerCpuHashMap<MapData, TenantEvent, u64>,
     pub hook_counters: PerCpuHashMap<MapData, HookKey, HookCounters>,
@@ -51,6 +52,7 @@ impl Maps {
             port_tenants: map(dir, "PORT_TENANTS")?,
             port_devices: map(dir, "PORT_DEVICES")?,
             sequences: memory(dir, "SEQUENCES")?,
+            transit_rules: map(dir, "TRANSIT_RULES")?,
             sent: map(dir, "SENT")?,
             tenant_events: map(dir, "TENANT_EVENTS")?,
             hook_counters: map(dir, "HOOK_COUNTERS")?,

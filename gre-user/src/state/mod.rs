@@ -4,7 +4,7 @@
 //! - [`maps`]: opens the pinned maps, with their types; [`memory`]: the values of an array, shared with the
 //!   programs; [`table`]: hash tables there; [`grace`]: when a place may be used again.
 //! - [`name`]: names as users type them.
-//! - [`tunnel`], [`tenant`], [`port`], [`uplink`]: read and write, all or nothing.
+//! - [`tunnel`], [`tenant`], [`port`], [`uplink`], [`transit`]: read and write, all or nothing.
 //! - [`counters`]: read and sum.
 //!
 //! A [`State`] holds the lock of its folder: whoever has one is the only writer.
@@ -19,6 +19,7 @@ pub mod name;
 pub mod port;
 mod table;
 pub mod tenant;
+pub mod transit;
 pub mod tunnel;
 pub mod uplink;
 

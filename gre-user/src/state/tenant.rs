@@ -235,6 +235,6 @@ fn binding_key(id: TunnelId, tunnel: &Tunnel, in_key: Option<GreKey>) -> Binding
     }
 }
 
-fn describe_key(key: Option<GreKey>) -> String {
+pub(super) fn describe_key(key: Option<GreKey>) -> String {
     key.map_or_else(|| "packets without key".to_owned(), |GreKey(key)| format!("key {key}"))
 }

@@ -105,9 +105,58 @@ const REFUSED: &[Refused] = &[
     ("deletion of a tenant that is not there", "tenant del red", &["tenant red"]),
     ("a second port", "port add blue blue1 --create", &["blue0"]),
     ("a port for nobody", "port add red red0 --create", &["tenant red"]),
+    (
+        "a transit rule that exists",
+        "transit add --iface eth0 --key 30 --local 192.0.2.7 --count",
+        &["key 30", "192.0.2.7", "eth0", "drop them", "transit del"],
+    ),
+    ("a transit rule without action", "transit add --iface eth0 --key 31", &["--drop"]),
+    (
+        "a transit rule of two actions",
+        "transit add --iface eth0 --key 31 --drop --count",
+        &["--drop"],
+    ),
+    ("a transit rule without key", "transit add --iface eth0 --drop", &["--key"]),
+    (
+        "a transit rule with key and without",
+        "transit add --iface eth0 --key 31 --no-key --drop",
+        &["--key", "--no-key"],
+    ),
+    (
+        "a transit rule on an unknown interface",
+        "transit add --iface nope0 --key 31 --drop",
+        &["nope0"],
+    ),
+    ("a transit rule on lo", "transit add --iface lo --key 31 --drop", &["lo", "Ethernet"]),
+    (
+        "redirection to an unknown interface",
+        "transit add --iface eth0 --key 31 --redirect nope0",
+        &["nope0"],
+    ),
+    (
+        "redirection to where packets come from",
+        "transit add --iface eth0 --key 31 --redirect eth0",
+        &["eth0", "another"],
+    ),
+    (
+        "a transit rule for two IP versions",
+        "transit add --iface eth0 --key 31 --local 192.0.2.7 --remote 2001:db8::7 --drop",
+        &["192.0.2.7", "2001:db8::7", "versions"],
+    ),
+    (
+        "a transit rule for no address",
+        "transit add --iface eth0 --key 31 --local :: --drop",
+        &["--local ::", "leave"],
+    ),
+    (
+        "deletion of a transit rule that is not there",
+        "transit del --iface eth0 --key 30",
+        &["key 30", "any", "eth0", "transit list"],
+    ),
 ];
 
-/// A host with the tenants `blue` (with a port) and `green` (without) on the tunnel `t`, and the tunnel `six`.
+/// A host with the tenants `blue` (with a port) and `green` (without) on the tunnel `t`, the tunnel `six` and a
+/// transit rule for key 30.
 fn configured() -> (Host, Netns) {
     let (host, wire) = sensor();
     let daemon = host.start("--iface eth0");
@@ -115,13 +164,14 @@ fn configured() -> (Host, Netns) {
     host.xgre("tunnel add six --local 2001:db8::1 --remote 2001:db8::2").ok();
     add_tenant(&host, "blue", "--key 10");
     host.xgre("tenant add green --key 20 --tunnel t").ok();
+    host.xgre("transit add --iface eth0 --key 30 --local 192.0.2.7 --drop").ok();
     daemon.stop();
     (host, wire)
 }
 
 /// What a refused command must not change.
 fn everything(host: &Host) -> (impl PartialEq + std::fmt::Debug + use<>, String) {
-    (host.configuration(), host.ns.ip("-br link"))
+    ((host.configuration(), host.json("transit list")), host.ns.ip("-br link"))
 }
 
 #[track_caller]

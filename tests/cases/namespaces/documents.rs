@@ -9,6 +9,7 @@ pub fn cases() -> Vec<Case> {
     vec![
         Case::new("JSON of what is configured", configuration),
         Case::new("JSON of the counters", counters),
+        Case::new("JSON of the transit rules", transit),
     ]
 }
 
@@ -125,4 +126,27 @@ fn counters() {
     let only = one.xgre("stats blue --json").ok();
     let only: Value = serde_json::from_str(&only).expect("JSON");
     assert!(only.get("uplinks").is_none() && only["tenants"][0]["name"] == "blue", "{only}");
+}
+
+fn transit() {
+    let (host, _wire) = sensor();
+    let _daemon = host.start("--iface eth0 --mode tc");
+    host.ns.ip("link add eth1 type veth peer name eth2");
+    let addresses = "--remote 198.51.100.1 --local 203.0.113.1";
+    host.xgre(&format!("transit add --iface eth1 --key 0xa {addresses} --redirect eth2")).ok();
+    host.xgre("transit add --iface eth1 --no-key --remote 2001:db8::1 --drop").ok();
+    let [eth1, eth2] = ["eth1", "eth2"].map(|name| json!({"name": name, "present": true}));
+    assert_document(
+        &host.json("transit list"),
+        &json!({"version": 1, "rules": [
+            {"iface": eth1, "key": null, "remote": "2001:db8::1", "local": null,
+             "action": "drop", "redirect": null, "packets": 0, "bytes": 0},
+            {"iface": eth1, "key": 10, "remote": "198.51.100.1", "local": "203.0.113.1",
+             "action": "redirect", "redirect": eth2, "packets": 0, "bytes": 0},
+        ]}),
+    );
+    assert_document(
+        &host.json("stats")["transit"],
+        &json!([{"name": "eth1", "passed": {}, "drops": {}}]),
+    );
 }

@@ -21,7 +21,7 @@ pub fn cases() -> Vec<Case> {
 }
 
 /// Whether an interface has a program of any kind on its way in.
-fn has_program(host: &Host, device: &str) -> bool {
+pub fn has_program(host: &Host, device: &str) -> bool {
     let xdp = host.ns.json(&format!("link show {device}"))[0].get("xdp").is_some();
     // Linux before 6.6 knows no TCX, and refuses the question.
     let tcx = host

@@ -15,6 +15,7 @@ mod port_xdp;
 mod setup;
 mod statistics;
 mod steering;
+mod transit;
 mod uplink;
 
 use std::process::ExitCode;
@@ -35,6 +36,7 @@ fn main() -> ExitCode {
         containers::cases(),
         port_xdp::cases(),
         steering::cases(),
+        transit::cases(),
         documents::cases(),
     ];
     testbed::suite::main(rooms.into_iter().flatten().collect())

@@ -6,10 +6,12 @@ mod programs;
 mod receipt;
 mod sending;
 mod tables;
+mod transit;
 
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    let rooms = [receipt::cases(), sending::cases(), captures::cases(), budget::cases()];
+    let rooms =
+        [receipt::cases(), sending::cases(), transit::cases(), captures::cases(), budget::cases()];
     testbed::suite::main(rooms.into_iter().flatten().collect())
 }

@@ -22,6 +22,7 @@ pub struct Programs {
     uplink_tc: SchedClassifier,
     port_tc: SchedClassifier,
     port_xdp: Xdp,
+    transit_tc: SchedClassifier,
 }
 
 /// The programs that receive from an uplink.
@@ -75,11 +76,13 @@ impl Programs {
         let xdp = |name: &str| {
             Xdp::from_pin(pin(name), XdpAttachType::Interface).expect("an XDP program")
         };
+        let tc = |name: &str| SchedClassifier::from_pin(pin(name)).expect("a TC program");
         Self {
             uplink_xdp: xdp("uplink_xdp"),
             port_xdp: xdp("port_xdp"),
-            uplink_tc: SchedClassifier::from_pin(pin("uplink_tc")).expect("the TC program"),
-            port_tc: SchedClassifier::from_pin(pin("port_tc")).expect("the port's program"),
+            uplink_tc: tc("uplink_tc"),
+            port_tc: tc("port_tc"),
+            transit_tc: tc("transit_tc"),
             host,
             _wire: wire,
             _daemon: Mutex::new(daemon),
@@ -109,6 +112,22 @@ impl Programs {
         options.attrs = TestRunAttrs::new().xdp_live_frames(64);
         let ran = self.host.ns.run_in(|| self.uplink_xdp.test_run(options));
         ran.expect("live frames");
+    }
+
+    /// A frame arrives at `eth0` that may be in transit.
+    pub fn pass_by(&self, frame: &[u8]) -> Ran {
+        self.classify(&self.transit_tc, frame, self.host.ns.ifindex("eth0"))
+    }
+
+    /// The same, `times` over on this CPU.
+    pub fn pass_by_often(&self, frame: &[u8], times: u32) {
+        let mut options = TestRunOptions::new();
+        options.data_in = Some(frame);
+        let context = sk_buff(self.host.ns.ifindex("eth0"));
+        options.ctx_in = Some(&context);
+        options.repeat = times;
+        let ran = self.host.ns.run_in(|| self.transit_tc.test_run(options));
+        ran.expect("a test run");
     }
 
     /// A frame arrives at a tenant's created port from the host's side.
