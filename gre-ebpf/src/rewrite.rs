@@ -189,11 +189,10 @@ pub fn encap_tc(ctx: &TcContext, plan: &Encap<'_>, sequence: Be32) -> Result {
         }
         encap::Payload::EthernetIp => {
             if let Some(tag) = stripped_vlan(ctx) {
-                let inner = TcPacket::new(ctx).read(0).ok_or(Refused)?;
-                pop_stripped_vlan(ctx)?;
-                let room = outer_len + ethernet::VLAN_TAG_LEN;
-                adjust_room(ctx, room as i32, flags | inner_ethernet(18))?;
-                store_tagged(ctx, outer_len, &inner, tag)?;
+                let inner = Tagged::take(ctx, tag)?;
+                let room = outer_len + inner.tags_len();
+                adjust_room(ctx, room as i32, flags | inner_ethernet(inner.len as u64))?;
+                inner.put_back(ctx, outer_len)?;
                 add_to_checksum(ctx, outer_sum);
             } else {
                 let inner = read_link_header_tc(ctx).ok_or(Refused)?;
@@ -205,10 +204,9 @@ pub fn encap_tc(ctx: &TcContext, plan: &Encap<'_>, sequence: Be32) -> Result {
         // `adjust_room` refuses what is not IP.
         encap::Payload::Ethernet => {
             if let Some(tag) = stripped_vlan(ctx) {
-                let inner = TcPacket::new(ctx).read(0).ok_or(Refused)?;
-                pop_stripped_vlan(ctx)?;
-                push(ctx, outer_len + ethernet::VLAN_TAG_LEN)?;
-                store_tagged(ctx, outer_len, &inner, tag)?;
+                let inner = Tagged::take(ctx, tag)?;
+                push(ctx, outer_len + inner.tags_len())?;
+                inner.put_back(ctx, outer_len)?;
             } else {
                 push(ctx, outer_len)?;
             }
@@ -257,20 +255,60 @@ const fn inner_ethernet(len: u64) -> u64 {
     bpf_f_adj_room_encap_l2(len) | BPF_F_ADJ_ROOM_ENCAP_L2_ETH as u64
 }
 
-/// Writes an Ethernet header with its VLAN tag back in place.
-#[inline(always)]
-fn store_tagged(
-    ctx: &TcContext,
-    offset: usize,
-    header: &[u8; ethernet::HEADER_LEN],
-    tag: [u8; ethernet::VLAN_TAG_LEN],
-) -> Result {
+/// An Ethernet header with its VLAN tags, none of which is in the frame any more.
+struct Tagged {
+    bytes: [u8; Self::LONGEST],
+    len: usize,
+}
+
+impl Tagged {
     const ADDRESSES: usize = 12;
-    let mut tagged = [0u8; ethernet::HEADER_LEN + ethernet::VLAN_TAG_LEN];
-    tagged[..ADDRESSES].copy_from_slice(&header[..ADDRESSES]);
-    tagged[ADDRESSES..ADDRESSES + tag.len()].copy_from_slice(&tag);
-    tagged[ADDRESSES + tag.len()..].copy_from_slice(&header[ADDRESSES..]);
-    store(ctx, offset, &tagged)
+    const SHORTEST: usize = ethernet::HEADER_LEN + ethernet::VLAN_TAG_LEN;
+    const LONGEST: usize = Self::SHORTEST + ethernet::VLAN_TAG_LEN;
+
+    /// Takes the tags off: the first stands beside the frame, and when it is gone the kernel puts the next one there,
+    /// out of the frame. Left there it would become a tag of the outer packet.
+    #[inline(always)]
+    fn take(ctx: &TcContext, first: [u8; ethernet::VLAN_TAG_LEN]) -> Result<Self> {
+        pop_stripped_vlan(ctx)?;
+        // Zeros are no tag. An `Option` would leave its bytes undefined, which the verifier refuses to see stored.
+        let second = stripped_vlan(ctx).unwrap_or_default();
+        pop_stripped_vlan(ctx)?;
+        if stripped_vlan(ctx).is_some() {
+            return Err(Refused);
+        }
+        let header: [u8; ethernet::HEADER_LEN] = TcPacket::new(ctx).read(0).ok_or(Refused)?;
+        let (addresses, ether_type) = header.split_at(Self::ADDRESSES);
+        let mut bytes = [0; Self::LONGEST];
+        bytes[..12].copy_from_slice(addresses);
+        bytes[12..16].copy_from_slice(&first);
+        let len = if second == [0; ethernet::VLAN_TAG_LEN] {
+            bytes[16..18].copy_from_slice(ether_type);
+            Self::SHORTEST
+        } else {
+            bytes[16..20].copy_from_slice(&second);
+            bytes[20..].copy_from_slice(ether_type);
+            Self::LONGEST
+        };
+        Ok(Self { bytes, len })
+    }
+
+    /// Bytes that the frame lost, or never had.
+    #[inline(always)]
+    const fn tags_len(&self) -> usize {
+        self.len - ethernet::HEADER_LEN
+    }
+
+    /// Writes the header where the frame begins.
+    #[inline(always)]
+    fn put_back(&self, ctx: &TcContext, offset: usize) -> Result {
+        // The helper wants a length that the verifier knows.
+        if self.len == Self::LONGEST {
+            store(ctx, offset, &self.bytes)
+        } else {
+            store(ctx, offset, &self.bytes[..Self::SHORTEST])
+        }
+    }
 }
 
 #[inline(always)]

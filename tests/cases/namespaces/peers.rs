@@ -89,16 +89,21 @@ fn gso_stays_whole(service: Service) {
 
 fn vlan_tags_stay(mode: Mode) {
     let Pair { one, two, daemons: _daemons } = Pair::blue(Service::L2, mode);
-    // At the far port a packet socket sees the frame without its tag.
-    let wire = Capture::start(&one.ns, "eth0");
-    let mut frame =
+    let untagged =
         Udp::new("10.9.0.1", "10.9.0.2", b"tagged").ethernet(two.ns.mac("blue0"), [2; 6]);
-    frame.splice(12..12, [0x81, 0, 0, 5]);
-    let port = Capture::start(&two.ns, "blue0");
-    send_frame(&one.ns, "blue0", &frame);
-    let frames = wire.stop();
-    let sent = frames.iter().filter(|sent| sent.outgoing && sent.contains(&frame)).count();
-    assert_eq!(sent, 1, "whole frames on the wire: {frames:?}");
-    let received = port.stop().iter().filter(|received| received.contains(b"tagged")).count();
-    assert_eq!(received, 1, "frames at the far port");
+    for tags in [&[0x81, 0, 0, 5][..], &[0x88, 0xa8, 0, 5, 0x81, 0, 0, 6]] {
+        let wire = Capture::start(&one.ns, "eth0");
+        let port = Capture::start(&two.ns, "blue0");
+        let mut frame = untagged.clone();
+        frame.splice(12..12, tags.iter().copied());
+        send_frame(&one.ns, "blue0", &frame);
+        let frames = wire.stop();
+        let sent = frames.iter().filter(|sent| sent.outgoing && sent.contains(&frame));
+        assert_eq!(sent.count(), 1, "whole frames on the wire: {frames:?}");
+        // There a packet socket sees the frame without its first tag.
+        frame.drain(12..16);
+        let frames = port.stop();
+        let received = frames.iter().filter(|received| received.bytes == frame).count();
+        assert_eq!(received, 1, "frames at the far port: {frames:?}");
+    }
 }
