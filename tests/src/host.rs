@@ -22,7 +22,7 @@ use crate::{
 };
 
 /// Longest wait for a daemon to say `ready`, or to end.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The binary under test: the environment's `XGRE`, else what `cargo xtask build` made.
 pub fn xgre_binary() -> PathBuf {

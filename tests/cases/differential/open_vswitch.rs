@@ -32,7 +32,7 @@ fn agree() {
     let (_switch, port) = switch(&host);
     let at = (&host.ns, "underlay");
     let switch = Receiver::new(at, &wire, Underlay::V4, vec![port], Order::Batched);
-    compare(Peer::OpenVswitch, &switch, &tenants::xgre(Underlay::V4, &[GREEN]));
+    compare(Peer::OpenVswitch, &switch, &tenants::xgre(Underlay::V4, "", &[GREEN]));
 }
 
 /// A switch that gives the tenant's frames to the host.

@@ -192,6 +192,7 @@ fn stay_on_this_cpu() {
     sched_setaffinity(Pid::from_raw(0), &cpus).expect("a CPU that is there");
 }
 
+/// It has a sequence number for receivers that want one.
 fn fence(serial: u32) -> Vec<u8> {
     let header = [STATION, PEER_MAC].concat();
     let mut frame = [&header[..], &FENCE.to_be_bytes(), &serial.to_be_bytes()].concat();
@@ -199,6 +200,7 @@ fn fence(serial: u32) -> Vec<u8> {
     frame.resize(60, 0);
     Gre::new(Underlay::V4.remote(), Underlay::V4.local(), ETHERNET, frame)
         .key(GREEN.key.expect("a key"))
+        .sequence(serial)
         .build()
 }
 

@@ -44,11 +44,13 @@ fn tagged(mut frame: Vec<u8>, vid: u8) -> Vec<u8> {
     frame
 }
 
-fn plain() -> Gre {
+/// To the tenant without key.
+pub fn plain() -> Gre {
     Gre::new(REMOTE, LOCAL, IPV4, inner4().ip())
 }
 
-fn blue() -> Gre {
+/// To the tenant with key 10.
+pub fn blue() -> Gre {
     plain().key(10)
 }
 
@@ -209,6 +211,10 @@ fn lengths() -> Vec<Probe> {
     for len in 0..inner2(&inner4()).len() {
         let frame = green().payload(inner2(&inner4())[..len].to_vec());
         probes.push(Probe::new(format!("inner frame of {len} bytes"), frame));
+    }
+    for len in 14..24 {
+        let frame = green().payload(tagged(inner2(&inner4()), 5)[..len].to_vec());
+        probes.push(Probe::new(format!("inner frame with VLAN tag of {len} bytes"), frame));
     }
     for len in 0..inner2(&inner6()).len() {
         let frame = green().payload(inner2(&inner6())[..len].to_vec());
@@ -374,6 +380,7 @@ fn link() -> Vec<Probe> {
     let vlan = |vids: &[u16]| vids.iter().fold(blue(), |packet, &vid| packet.vlan(0x8100, vid));
     let mut probes = vec![
         Probe::new("to another station", blue().to_mac([2, 0, 0, 0, 0, 2])),
+        Probe::new("Ethernet to another station", green().to_mac([2, 0, 0, 0, 0, 2])),
         Probe::new("to all stations", blue().to_mac([0xff; 6])),
         Probe::new("to a group of stations", blue().to_mac([1, 0, 0x5e, 0, 0, 1])),
         Probe::new("ARP", arp([2; 6])),

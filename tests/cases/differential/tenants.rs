@@ -37,14 +37,14 @@ pub const TENANTS: [Tenant; 5] = [
 /// The key of the tenant whose receiver expects checksums.
 pub const SUMMED: Option<u32> = Some(30);
 
-/// xgre, in both of its modes.
-pub fn xgre(underlay: Underlay, tenants: &[Tenant]) -> Vec<(&'static str, Receiver)> {
+/// xgre, in both of its modes, with an option of the tunnel.
+pub fn xgre(underlay: Underlay, option: &str, tenants: &[Tenant]) -> Vec<(&'static str, Receiver)> {
     let receiver = |mode| {
         let (host, wire) = host(underlay);
         let daemon = host.start(&format!("--iface eth0 --mode {mode}"));
         // XDP turns it on; merged packets would come late.
         host.ns.offload("eth0", "gro off");
-        let ports = ports(&host, underlay, tenants);
+        let ports = ports(&host, underlay, option, tenants);
         let at = (&host.ns, "eth0");
         let receiver = Receiver::new(at, &wire, underlay, ports, Order::Kept);
         (mode, receiver.keeping((host, wire, daemon)))
@@ -61,9 +61,9 @@ pub fn host(underlay: Underlay) -> (Host, Netns) {
     (host, wire)
 }
 
-fn ports(host: &Host, underlay: Underlay, tenants: &[Tenant]) -> Vec<Port> {
+fn ports(host: &Host, underlay: Underlay, option: &str, tenants: &[Tenant]) -> Vec<Port> {
     let (local, remote) = (underlay.local(), underlay.remote());
-    host.xgre(&format!("tunnel add t --local {local} --remote {remote}")).ok();
+    host.xgre(&format!("tunnel add t --local {local} --remote {remote} {option}")).ok();
     let port = |Tenant { name, key, is_l2, .. }: &Tenant| {
         let key = key.map_or("--no-key".to_owned(), |key| format!("--key {key}"));
         let service = if *is_l2 { "l2" } else { "l3" };
