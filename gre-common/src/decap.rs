@@ -5,6 +5,7 @@
 //! tunnel of ours.
 
 use crate::{
+    mss::Syn,
     outer,
     packet::Packet,
     tables::{
@@ -19,7 +20,7 @@ use crate::{
         ethernet::{self, EtherType},
         gre::{self, Malformed},
         ipv4::{self, Ipv4Hdr},
-        ipv6,
+        ipv6, tcp,
     },
 };
 
@@ -46,9 +47,17 @@ pub struct Decap<'t> {
     pub inner_ip: InnerIp,
     /// Something unusual to be counted.
     pub notice: Option<Notice>,
+    /// Whether it opens a TCP connection whose segments are to fit; see [`Decap::syn`].
+    pub is_syn: bool,
 }
 
 impl Decap<'_> {
+    /// What [`mss::clamp`](crate::mss::clamp) asks of a packet that opens a TCP connection.
+    #[inline(always)]
+    pub const fn syn(&self) -> Syn {
+        Syn { tenant: self.binding.tenant, start: self.strip, is_sent: false }
+    }
+
     /// The sequence number of an ordered packet.
     #[inline(always)]
     pub fn sequence_number<P: Packet + ?Sized>(&self, packet: &P) -> Option<u32> {
@@ -62,7 +71,7 @@ impl Decap<'_> {
     }
 }
 
-/// An inner IP header as far as congestion is concerned.
+/// An inner IP header as far as congestion and TCP are concerned.
 ///
 /// Not an `Option`: the compiler leaves the fields of `None` undefined and may all the same calculate
 /// with them, which the verifier refuses.
@@ -76,6 +85,8 @@ pub struct InnerIp {
     start: [u8; 2],
     /// IPv4: its checksum.
     checksum: [u8; 2],
+    /// Where a whole TCP segment begins behind it; 0: nowhere.
+    tcp: usize,
 }
 
 /// Bytes of an IP header that a new ECN field changes.
@@ -89,17 +100,28 @@ pub struct EcnMark {
 
 impl InnerIp {
     const NOT_IP: Self =
-        Self { version: Version::NotIp, offset: 0, start: [0; 2], checksum: [0; 2] };
+        Self { version: Version::NotIp, offset: 0, start: [0; 2], checksum: [0; 2], tcp: 0 };
 
     #[inline(always)]
     fn v4(offset: usize, header: &Ipv4Hdr) -> Self {
         let start = [header.vihl, header.tos];
-        Self { version: Version::V4, offset, start, checksum: header.check }
+        let is_tcp = header.proto == ipv4::PROTO_TCP && !ipv4::is_fragment(header);
+        let tcp = if is_tcp { offset + ipv4::header_len(header) } else { 0 };
+        Self { version: Version::V4, offset, start, checksum: header.check, tcp }
     }
 
     #[inline(always)]
-    fn v6(offset: usize, ipv6::Start([v, c, ..]): ipv6::Start) -> Self {
-        Self { version: Version::V6, offset, start: [v, c], checksum: [0; 2] }
+    fn v6(offset: usize, header: ipv6::Start) -> Self {
+        let ipv6::Start([v, c, ..]) = header;
+        let is_tcp = header.next_header() == ipv4::PROTO_TCP;
+        let tcp = if is_tcp { offset + ipv6::HEADER_LEN } else { 0 };
+        Self { version: Version::V6, offset, start: [v, c], checksum: [0; 2], tcp }
+    }
+
+    /// Whether the packet, which ends at `end`, opens a TCP connection.
+    #[inline(always)]
+    fn is_syn<P: Packet + ?Sized>(self, packet: &P, end: usize) -> bool {
+        self.tcp != 0 && self.tcp + tcp::HEADER_LEN <= end && tcp::is_syn(packet, self.tcp)
     }
 
     #[inline(always)]
@@ -179,7 +201,9 @@ fn plan<'t, P: Packet + ?Sized, T: Tables>(packet: &P, tables: &'t T) -> Result<
     if binding.port.ifindex == IfIndex::NONE {
         return Err(DropReason::NoPort.of(id).into());
     }
+    let clamped = !binding.options.has(TunnelOptions::KEEP_MSS);
     Ok(Decap {
+        is_syn: packet.forget(u32::from(clamped && inner_ip.is_syn(packet, end))) != 0,
         binding,
         strip,
         inner_len: end - strip,

@@ -2,6 +2,7 @@
 
 use crate::{
     flow,
+    mss::Syn,
     packet::Packet,
     partial,
     tables::{
@@ -15,7 +16,7 @@ use crate::{
         ecn::Ecn,
         ethernet::{self, EtherType},
         gre::{self, GreKey},
-        ipv4, ipv6,
+        ipv4, ipv6, tcp,
     },
 };
 
@@ -36,9 +37,17 @@ pub struct Encap<'t> {
     pub padding: usize,
     /// What the inner packet is.
     pub payload: Payload,
+    /// Whether it opens a TCP connection whose segments are to fit; see [`Encap::syn`].
+    pub is_syn: bool,
 }
 
 impl Encap<'_> {
+    /// What [`mss::clamp`](crate::mss::clamp) asks of a packet that opens a TCP connection.
+    #[inline(always)]
+    pub const fn syn(&self) -> Syn {
+        Syn { tenant: self.tenant, start: self.strip, is_sent: true }
+    }
+
     /// Bytes of the tenant's frame, with a VLAN tag that the device took out.
     #[inline(always)]
     pub const fn frame_len(&self) -> usize {
@@ -83,6 +92,21 @@ impl Headers {
         let [c0, c1] = (!checksum::fold(sum)).to_ne_bytes();
         [c0, c1, 0, 0].into()
     }
+}
+
+/// The largest IP packet of a tenant that fits path and tunnel, in bytes; `link_len` bytes of its Ethernet header are carried
+/// with it. `None` while neither is known, or nothing fits.
+#[inline(always)]
+pub fn inner_mtu(tunnel: &Tunnel, tenant: &Tenant, link_len: usize) -> Option<usize> {
+    let path = match tunnel.next_hop.mtu as usize {
+        0 => usize::MAX,
+        mtu => mtu.checked_sub(outer_len(tunnel, tenant) + link_len)?,
+    };
+    let set = match tunnel.mtu {
+        0 => usize::MAX,
+        mtu => usize::from(mtu),
+    };
+    Some(path.min(set)).filter(|mtu| *mtu != usize::MAX)
 }
 
 /// Bytes of the outer IP and GRE headers of a tenant's packets.
@@ -153,8 +177,10 @@ fn plan<'t, P: Packet + ?Sized, T: Tables>(
         return Err(DropReason::Unsegmented.of(id).into());
     }
 
+    let clamped = !tunnel.options.has(TunnelOptions::KEEP_MSS);
     Ok(Encap {
         tenant: id,
+        is_syn: packet.forget(u32::from(clamped && inner.ip.is_syn(packet))) != 0,
         headers: headers(packet, tables, tunnel, tenant, &inner, outer)?,
         tunnel,
         strip: inner.strip,
@@ -228,6 +254,7 @@ struct InnerIp {
     /// Bytes from the start of the frame to the transport header.
     transport_offset: usize,
     transport: u8,
+    is_fragment: bool,
     tos: u8,
     ttl: u8,
     dont_fragment: bool,
@@ -242,6 +269,7 @@ impl InnerIp {
         offset: 0,
         transport_offset: 0,
         transport: 0,
+        is_fragment: false,
         tos: 0,
         ttl: 0,
         dont_fragment: true,
@@ -269,6 +297,7 @@ impl InnerIp {
             offset,
             transport_offset: offset + ipv4::header_len(&header),
             transport: header.proto,
+            is_fragment: ipv4::is_fragment(&header),
             tos: header.tos,
             ttl: header.ttl,
             dont_fragment: ipv4::dont_fragment(&header),
@@ -288,6 +317,8 @@ impl InnerIp {
             offset,
             transport_offset: offset + ipv6::HEADER_LEN,
             transport: start.next_header(),
+            // Where it is one, a fragment header comes next.
+            is_fragment: false,
             tos: start.traffic_class(),
             ttl: start.hop_limit(),
             dont_fragment: true,
@@ -317,6 +348,14 @@ impl InnerIp {
     #[inline(always)]
     fn inheritable(self, field: u8) -> Option<u8> {
         self.is_present().then_some(field)
+    }
+
+    /// Whether the packet is, as a whole, a TCP segment that opens a connection.
+    #[inline(always)]
+    fn is_syn<P: Packet + ?Sized>(self, packet: &P) -> bool {
+        self.transport == ipv4::PROTO_TCP
+            && !self.is_fragment
+            && tcp::is_syn(packet, self.transport_offset)
     }
 
     /// Whether the header is one that this tunnel puts before packets: sent again, it would grow for ever.
@@ -424,14 +463,12 @@ fn fits<P: Packet + ?Sized>(packet: &P, tunnel: &Tunnel, inner: &Inner, overhead
 #[inline(always)]
 fn transport_header_len<P: Packet + ?Sized>(packet: &P, ip: InnerIp) -> usize {
     const UDP_HEADER_LEN: usize = 8;
-    const TCP_MAX_HEADER_LEN: usize = 60;
-    const TCP_DATA_OFFSET: usize = 12;
     if ip.transport != ipv4::PROTO_TCP {
         return UDP_HEADER_LEN;
     }
-    match packet.read(ip.transport_offset + TCP_DATA_OFFSET) {
+    match packet.read(ip.transport_offset + tcp::DATA_OFFSET) {
         Some([data_offset]) => usize::from(data_offset >> 4) * 4,
-        None => TCP_MAX_HEADER_LEN,
+        None => tcp::MAX_HEADER_LEN,
     }
 }
 

@@ -11,6 +11,7 @@
 //! - [`transit`]: the decision about packets whose tunnels end elsewhere.
 //! - [`flow`]: which flow an inner packet belongs to.
 //! - [`partial`]: transport checksums that are not there yet.
+//! - [`mss`]: what becomes of the MSS option of TCP.
 //! - [`verdict`]: [`Verdict`](verdict::Verdict) and every reason to pass or drop.
 #![cfg_attr(not(any(test, feature = "user")), no_std)]
 #![deny(unsafe_code)]
@@ -18,6 +19,7 @@
 pub mod decap;
 pub mod encap;
 pub mod flow;
+pub mod mss;
 pub mod outer;
 pub mod packet;
 pub mod partial;

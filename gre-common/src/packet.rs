@@ -38,6 +38,10 @@ pub trait Packet {
         value
     }
 
+    /// The compiler forgets where the frame begins and ends. It would keep both for the next read in a form, cut and spilled, in
+    /// which whoever verifies the code takes them for mere numbers.
+    fn look_again(&self) {}
+
     /// Payload bytes of each packet that this merged (GSO) packet stands for; 0 when it stands for itself.
     fn segment_payload(&self) -> usize {
         0

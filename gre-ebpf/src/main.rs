@@ -3,6 +3,7 @@
 //! - [`packet`] is the only file that touches packet pointers.
 //! - [`maps`] has the maps, and the tables that decisions read.
 //! - [`rewrite`] makes or takes room and writes headers.
+//! - [`mss`] changes what TCP segments may carry.
 //! - [`count`] has the counters, [`sequence`] the sequence numbers.
 //! - [`checksum`] adds up the bytes of a packet.
 //! - [`steer`] spreads flows over CPUs.
@@ -21,6 +22,7 @@
 mod checksum;
 mod count;
 mod maps;
+mod mss;
 mod packet;
 mod rewrite;
 mod sequence;
@@ -97,17 +99,22 @@ pub fn uplink_tc(ctx: TcContext) -> i32 {
         Verdict::Forward(plan) if !in_sequence(&TcPacket::new(&ctx), &plan) => {
             drop_tc(&ctx, hook, DropReason::OutOfSequence.of(plan.binding.tenant))
         }
-        Verdict::Forward(plan) => match rewrite::decap_tc(&ctx, &plan) {
-            Ok(()) => {
-                count::received(plan.binding, plan.inner_len, plan.notice);
-                let (tenant, bytes) = told(plan.binding.tenant, plan.inner_len);
-                debug!(&ctx, "uplink_tc: tenant {} gets {} bytes", tenant, bytes);
-                redirect(plan.binding.port.ifindex)
+        Verdict::Forward(plan) => {
+            if plan.is_syn {
+                mss::clamp(&ctx, &plan.syn());
             }
-            Err(rewrite::Refused) => {
-                drop_tc(&ctx, hook, DropReason::RewriteFailed.of(plan.binding.tenant))
+            match rewrite::decap_tc(&ctx, &plan) {
+                Ok(()) => {
+                    count::received(plan.binding, plan.inner_len, plan.notice);
+                    let (tenant, bytes) = told(plan.binding.tenant, plan.inner_len);
+                    debug!(&ctx, "uplink_tc: tenant {} gets {} bytes", tenant, bytes);
+                    redirect(plan.binding.port.ifindex)
+                }
+                Err(rewrite::Refused) => {
+                    drop_tc(&ctx, hook, DropReason::RewriteFailed.of(plan.binding.tenant))
+                }
             }
-        },
+        }
     }
 }
 
@@ -130,15 +137,22 @@ pub fn port_tc(ctx: TcContext) -> i32 {
     match encap(&TcPacket::new(&ctx), &Maps, hook.ifindex) {
         Verdict::Pass(reason) => pass_tc(&ctx, hook, reason),
         Verdict::Drop(discard) => drop_tc(&ctx, hook, discard),
-        Verdict::Forward(plan) => match rewrite::encap_tc(&ctx, &plan, sequence_number(&plan)) {
-            Ok(()) => {
-                count::sent(plan.tenant, plan.inner_len);
-                let (tenant, bytes) = told(plan.tenant, plan.inner_len);
-                debug!(&ctx, "port_tc: tenant {} sends {} bytes", tenant, bytes);
-                send(&plan)
+        Verdict::Forward(plan) => {
+            if plan.is_syn {
+                mss::clamp(&ctx, &plan.syn());
             }
-            Err(rewrite::Refused) => drop_tc(&ctx, hook, DropReason::RewriteFailed.of(plan.tenant)),
-        },
+            match rewrite::encap_tc(&ctx, &plan, sequence_number(&plan)) {
+                Ok(()) => {
+                    count::sent(plan.tenant, plan.inner_len);
+                    let (tenant, bytes) = told(plan.tenant, plan.inner_len);
+                    debug!(&ctx, "port_tc: tenant {} sends {} bytes", tenant, bytes);
+                    send(&plan)
+                }
+                Err(rewrite::Refused) => {
+                    drop_tc(&ctx, hook, DropReason::RewriteFailed.of(plan.tenant))
+                }
+            }
+        }
     }
 }
 
@@ -169,6 +183,8 @@ fn uplink_xdp_verdict(ctx: &XdpContext, hook: Hook, packet: &XdpPacket<'_>) -> u
     match decap(packet, &Maps) {
         Verdict::Pass(reason) => pass_xdp(ctx, hook, reason),
         Verdict::Drop(discard) => drop_xdp(ctx, hook, discard),
+        // TC lowers the MSS.
+        Verdict::Forward(plan) if plan.is_syn => pass_xdp(ctx, hook, PassReason::LeftToTc),
         Verdict::Forward(plan) => {
             if hook.hook == Hook::UPLINK_XDP
                 && let Some(action) = steer::to_other_cpu(packet, &plan)
@@ -201,6 +217,7 @@ fn port_xdp_verdict(ctx: &XdpContext, packet: &XdpPacket<'_>) -> u32 {
     match encap(packet, &Maps, hook.ifindex) {
         Verdict::Pass(reason) => pass_xdp(ctx, hook, reason),
         Verdict::Drop(discard) => drop_xdp(ctx, hook, discard),
+        Verdict::Forward(plan) if plan.is_syn => pass_xdp(ctx, hook, PassReason::LeftToTc),
         Verdict::Forward(plan) => {
             let Some(action) = way_to_uplink(ctx, packet, &plan) else {
                 return pass_xdp(ctx, hook, PassReason::LeftToTc);

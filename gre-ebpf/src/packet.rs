@@ -26,7 +26,7 @@ use gre_common::{
 
 use crate::{
     checksum::{sum_of_buffer, sum_of_frame},
-    verifier::{bounded, forgotten, settled},
+    verifier::{self, bounded, forgotten, settled},
 };
 
 /// Furthest byte a header may begin at; the verifier needs a bound. Outer headers with all options and
@@ -269,6 +269,11 @@ impl Packet for XdpPacket<'_> {
     }
 
     #[inline(always)]
+    fn look_again(&self) {
+        verifier::forget_memory();
+    }
+
+    #[inline(always)]
     fn forget(&self, value: u32) -> u32 {
         settled(value as usize, self.ctx.data_end() - self.ctx.data()) as u32
     }
@@ -387,11 +392,22 @@ impl<'a> TcPacket<'a> {
     /// Makes the headers linear, where they are not.
     #[inline(always)]
     pub fn new(ctx: &'a TcContext) -> Self {
+        Self::linear(ctx, LINEAR_LEN)
+    }
+
+    /// The same, and as far as can be read at all.
+    #[inline(always)]
+    pub fn all_headers(ctx: &'a TcContext) -> Self {
+        Self::linear(ctx, MAX_OFFSET as u32 + 1)
+    }
+
+    #[inline(always)]
+    fn linear(ctx: &'a TcContext, wanted: u32) -> Self {
         let linear = (ctx.data_end() - ctx.data()) as u32;
-        if linear < LINEAR_LEN && linear < ctx.len() {
+        if linear < wanted && linear < ctx.len() {
             // A failure leaves the headers unreadable, and the packet is then judged too short.
             // SAFETY: the context is the one the kernel gave us.
-            unsafe { bpf_skb_pull_data(ctx.as_ptr().cast(), LINEAR_LEN.min(ctx.len())) };
+            unsafe { bpf_skb_pull_data(ctx.as_ptr().cast(), wanted.min(ctx.len())) };
         }
         Self { ctx }
     }
@@ -427,6 +443,11 @@ impl Packet for TcPacket<'_> {
     #[inline(always)]
     fn settle(&self, offset: usize) -> usize {
         Self::settled(self.ctx, offset)
+    }
+
+    #[inline(always)]
+    fn look_again(&self) {
+        verifier::forget_memory();
     }
 
     #[inline(always)]

@@ -48,3 +48,13 @@ pub fn settled(value: usize, unknown: usize) -> usize {
 pub fn forgotten<const MASK: usize>(value: usize, unknown: usize) -> usize {
     bounded::<MASK>(settled(value, unknown))
 }
+
+/// Has the compiler load anew what it has in registers of memory that others can see.
+#[inline(always)]
+pub fn forget_memory() {
+    #[cfg(target_arch = "bpf")]
+    // SAFETY: there is no instruction.
+    unsafe {
+        core::arch::asm!("", options(nostack));
+    }
+}

@@ -3,8 +3,11 @@
 use gre_common::{
     decap::{self, Decap},
     encap::Encap,
-    wire::{address::Version, be32::Be32, ethernet::EtherType},
+    mss::{self, Syn},
+    wire::{address::Version, be32::Be32, checksum, ethernet::EtherType, tcp},
 };
+
+use super::world::World;
 
 /// A plan for a frame.
 pub trait Apply {
@@ -43,6 +46,21 @@ impl Apply for Encap<'_> {
         let link = self.tunnel.next_hop.ends.header(ether_type);
         [&link[..], &headers(self), inner].concat()
     }
+}
+
+/// A frame whose SYN, if it is one, asks for no more than fits.
+pub fn clamped(world: &World, frame: &[u8], syn: Option<Syn>) -> Vec<u8> {
+    let mut frame = frame.to_vec();
+    if let Some(change) = syn.and_then(|syn| mss::clamp(&frame[..], world, &syn)) {
+        let value = change.tcp + change.offset;
+        assert_eq!(frame[value..value + 2], change.from);
+        frame[value..value + 2].copy_from_slice(&change.to);
+        let checksum = &mut frame[change.tcp + tcp::CHECKSUM_OFFSET..][..2];
+        let [from, to] = change.summands();
+        let old = u16::from_ne_bytes([checksum[0], checksum[1]]);
+        checksum.copy_from_slice(&checksum::update(old, from, to).to_ne_bytes());
+    }
+    frame
 }
 
 /// The sequence number of every packet that has one.

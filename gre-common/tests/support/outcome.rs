@@ -12,7 +12,7 @@ use gre_common::{
 };
 
 use super::{
-    apply::Apply,
+    apply::{Apply, clamped},
     frame::{IPV4, IPV6},
     world::{OWN, STATION, World, port_of},
 };
@@ -70,7 +70,8 @@ pub fn receive(world: &World, frame: &[u8]) -> Outcome {
         Verdict::Forward(plan) => {
             let Binding { tenant, port, .. } = *plan.binding;
             assert_eq!(port.ifindex, port_of(tenant), "another tenant's port");
-            Outcome::Forwarded(tenant, plan.apply(frame), plan.notice)
+            let frame = clamped(world, frame, plan.is_syn.then(|| plan.syn()));
+            Outcome::Forwarded(tenant, plan.apply(&frame), plan.notice)
         }
     }
 }
@@ -80,7 +81,10 @@ pub fn send(world: &World, tenant: TenantId, frame: &[u8]) -> Outcome {
     match encap(frame, world, port_of(tenant)) {
         Verdict::Pass(reason) => Outcome::Passed(reason),
         Verdict::Drop(discard) => Outcome::Dropped(discard),
-        Verdict::Forward(plan) => Outcome::Forwarded(plan.tenant, plan.apply(frame), None),
+        Verdict::Forward(plan) => {
+            let frame = clamped(world, frame, plan.is_syn.then(|| plan.syn()));
+            Outcome::Forwarded(plan.tenant, plan.apply(&frame), None)
+        }
     }
 }
 
