@@ -12,6 +12,7 @@
 //! - [`flow`]: which flow an inner packet belongs to.
 //! - [`partial`]: transport checksums that are not there yet.
 //! - [`mss`]: what becomes of the MSS option of TCP.
+//! - [`too_big`]: what a sender is told whose packet does not fit.
 //! - [`verdict`]: [`Verdict`](verdict::Verdict) and every reason to pass or drop.
 #![cfg_attr(not(any(test, feature = "user")), no_std)]
 #![deny(unsafe_code)]
@@ -26,6 +27,7 @@ pub mod partial;
 #[cfg(feature = "user")]
 mod pod;
 pub mod tables;
+pub mod too_big;
 pub mod transit;
 pub mod verdict;
 pub mod wire;

@@ -48,7 +48,11 @@ impl Change {
     #[inline(always)]
     pub const fn summands(&self) -> [u16; 2] {
         let (from, to) = (u16::from_ne_bytes(self.from), u16::from_ne_bytes(self.to));
-        if self.offset % 2 == 0 { [from, to] } else { [from.swap_bytes(), to.swap_bytes()] }
+        if self.offset.is_multiple_of(2) {
+            [from, to]
+        } else {
+            [from.swap_bytes(), to.swap_bytes()]
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 //! - [`packet`] is the only file that touches packet pointers.
 //! - [`maps`] has the maps, and the tables that decisions read.
 //! - [`rewrite`] makes or takes room and writes headers.
+//! - [`icmp`] tells senders what fits.
 //! - [`mss`] changes what TCP segments may carry.
 //! - [`count`] has the counters, [`sequence`] the sequence numbers.
 //! - [`checksum`] adds up the bytes of a packet.
@@ -21,6 +22,7 @@
 
 mod checksum;
 mod count;
+mod icmp;
 mod maps;
 mod mss;
 mod packet;
@@ -134,9 +136,16 @@ pub fn port_xdp_linear(ctx: XdpContext) -> u32 {
 #[classifier]
 pub fn port_tc(ctx: TcContext) -> i32 {
     let hook = HookKey { ifindex: tc_ifindex(&ctx), hook: Hook::PORT_TC };
-    match encap(&TcPacket::new(&ctx), &Maps, hook.ifindex) {
+    let packet = TcPacket::new(&ctx);
+    match encap(&packet, &Maps, hook.ifindex) {
         Verdict::Pass(reason) => pass_tc(&ctx, hook, reason),
-        Verdict::Drop(discard) => drop_tc(&ctx, hook, discard),
+        Verdict::Drop(discard) => {
+            let reason = packet.forget(discard.reason as u32);
+            let dropped = drop_tc(&ctx, hook, discard);
+            // The answer goes back in place of the packet.
+            let is_answered = reason == DropReason::PacketTooBig as u32 && icmp::answer(&ctx);
+            if is_answered { redirect(hook.ifindex) } else { dropped }
+        }
         Verdict::Forward(plan) => {
             if plan.is_syn {
                 mss::clamp(&ctx, &plan.syn());
@@ -216,6 +225,10 @@ fn port_xdp_verdict(ctx: &XdpContext, packet: &XdpPacket<'_>) -> u32 {
     let hook = HookKey { ifindex: IfIndex(ctx.ingress_ifindex() as u32), hook: Hook::PORT_XDP };
     match encap(packet, &Maps, hook.ifindex) {
         Verdict::Pass(reason) => pass_xdp(ctx, hook, reason),
+        // TC tells the sender.
+        Verdict::Drop(Discard { reason: DropReason::PacketTooBig, .. }) => {
+            pass_xdp(ctx, hook, PassReason::LeftToTc)
+        }
         Verdict::Drop(discard) => drop_xdp(ctx, hook, discard),
         Verdict::Forward(plan) if plan.is_syn => pass_xdp(ctx, hook, PassReason::LeftToTc),
         Verdict::Forward(plan) => {

@@ -12,7 +12,7 @@ use aya_ebpf::{
 use gre_common::{
     tables::{
         Binding, BindingKey, Counters, DEFAULT_TENANTS, Ends6, Ends6Use, HookCounters, HookKey,
-        IfIndex, IfName, LocalId, LocalKey, LocalKeyUse, LocalUse, Meta, Named, PortRecord,
+        IfIndex, IfName, LocalId, LocalKey, LocalKeyUse, LocalUse, Meta, Named, Pace, PortRecord,
         Sequence, Slot, Tables, Tenant, TenantEvent, TenantId, TransitKey, TransitRule, Tunnel,
         TunnelId, Uplink, table,
     },
@@ -70,6 +70,9 @@ pub static SENT: PerCpuArray<Counters, TENANTS_MAX> = PerCpuArray::new();
 /// Sequence numbers by [`TenantId`].
 #[btf_map]
 pub static SEQUENCES: Array<Sequence, TENANTS_MAX, SHARED> = Array::new();
+/// How often tenants are told what fits, by [`TenantId`].
+#[btf_map]
+pub static ICMP_PACE: Array<Pace, TENANTS_MAX> = Array::new();
 /// Drops and notices of tenants.
 #[btf_map]
 pub static TENANT_EVENTS: PerCpuHashMap<TenantEvent, u64, TENANTS_MAX, ON_DEMAND> =

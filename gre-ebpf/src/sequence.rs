@@ -64,7 +64,7 @@ unsafe fn fetch_add(number: *mut u64, value: u64) -> u64 {
 /// # Safety
 /// As [`fetch_add`].
 #[inline(always)]
-unsafe fn compare_exchange(number: *mut u64, before: u64, after: u64) -> u64 {
+pub unsafe fn compare_exchange(number: *mut u64, before: u64, after: u64) -> u64 {
     #[cfg(target_arch = "bpf")]
     {
         let mut found = before;

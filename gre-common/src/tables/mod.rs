@@ -9,6 +9,7 @@ mod binding;
 mod counters;
 mod ends;
 mod id;
+mod pace;
 mod sequence;
 pub mod table;
 mod tenant;
@@ -21,6 +22,7 @@ pub use self::{
     counters::{Counters, Hook, HookCounters, HookKey, REASONS, TenantEvent},
     ends::{Ends6, Ends6Use, LocalId, LocalUse},
     id::{IfIndex, IfName, Name, Named, TenantId, TunnelId},
+    pace::Pace,
     sequence::Sequence,
     tenant::{Delivery, Port, PortMode, PortRecord, Service, Slot, Tenant},
     transit::{TransitAction, TransitKey, TransitRule},

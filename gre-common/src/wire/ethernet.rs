@@ -10,6 +10,9 @@ pub const HEADER_LEN: usize = EthHdr::LEN;
 /// Length of a VLAN tag in bytes.
 pub const VLAN_TAG_LEN: usize = VlanHdr::LEN;
 
+/// Set in the first byte of a MAC address of many: multicast, broadcast.
+pub const GROUP: u8 = 1;
+
 /// Most VLAN tags that are looked behind: a service tag and a customer tag (IEEE 802.1ad).
 pub const MAX_TAGS: usize = 2;
 

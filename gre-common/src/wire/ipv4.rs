@@ -27,6 +27,8 @@ pub const FRAGMENT_OFFSET: usize = 6;
 const DONT_FRAGMENT: u16 = 0x4000;
 /// "More fragments" and the fragment offset.
 pub const FRAGMENT: u16 = 0x3fff;
+/// The fragment offset.
+const FRAGMENT_OFFSET_MASK: u16 = 0x1fff;
 
 /// Reads a header as it stands on the wire.
 #[inline(always)]
@@ -76,6 +78,19 @@ pub const fn fragment_offset(header: &Ipv4Hdr) -> u16 {
 #[inline(always)]
 pub const fn is_fragment(header: &Ipv4Hdr) -> bool {
     u16::from_be_bytes(header.frags) & FRAGMENT != 0
+}
+
+/// Whether the packet is a fragment, and not the first one.
+#[inline(always)]
+pub const fn is_later_fragment(header: &Ipv4Hdr) -> bool {
+    u16::from_be_bytes(header.frags) & FRAGMENT_OFFSET_MASK != 0
+}
+
+/// Whether an address can be that of one host elsewhere: not of "this" network, loopback, multicast, reserved or broadcast (RFC 1122
+/// section 3.2.1.3).
+#[inline(always)]
+pub const fn is_host([first, ..]: [u8; 4]) -> bool {
+    first != 0 && first != 127 && first < 224
 }
 
 /// Whether "don't fragment" is set.

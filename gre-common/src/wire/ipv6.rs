@@ -7,6 +7,8 @@ pub const HEADER_LEN: usize = network_types::ip::Ipv6Hdr::LEN;
 
 /// The same in words of 32 bits.
 pub const HEADER_WORDS: usize = HEADER_LEN / 4;
+/// The MTU that every link has at least, in bytes (RFC 8200 section 5).
+pub const MIN_MTU: usize = 1280;
 /// Where the source address stands.
 pub const SOURCE_OFFSET: usize = 8;
 /// Where the destination address stands.
@@ -24,6 +26,13 @@ pub const EXTENSION_LEN: usize = 8;
 #[inline(always)]
 pub const fn is_extension(next_header: u8) -> bool {
     matches!(next_header, 0 | 43 | 44 | 51 | 60 | 135 | 139 | 140)
+}
+
+/// Whether an address can be that of one host elsewhere: not unspecified, loopback or multicast (RFC 4291 section 2.4).
+#[inline(always)]
+pub fn is_host(address: [Be32; 4]) -> bool {
+    let [first, second, third, fourth] = address.map(|word| u32::from_be_bytes(word.bytes()));
+    first >> 24 != 0xff && (first | second | third != 0 || fourth > 1)
 }
 
 /// What follows a header of hop-by-hop or destination options that says nothing to a receiver of GRE; `None`

@@ -4,6 +4,8 @@ use gre_common::{
     decap::{self, Decap},
     encap::Encap,
     mss::{self, Syn},
+    packet::Packet as _,
+    too_big::TooBig,
     wire::{address::Version, be32::Be32, checksum, ethernet::EtherType, tcp},
 };
 
@@ -61,6 +63,19 @@ pub fn clamped(world: &World, frame: &[u8], syn: Option<Syn>) -> Vec<u8> {
         checksum.copy_from_slice(&checksum::update(old, from, to).to_ne_bytes());
     }
     frame
+}
+
+/// The answer to a frame that does not fit.
+pub fn answer(too_big: &TooBig, frame: &[u8]) -> Vec<u8> {
+    let quoted = &frame[too_big.link_len..][..too_big.quoted];
+    let sum = frame.sum(too_big.link_len, too_big.quoted).expect("bytes of the frame");
+    let headers = match too_big.version {
+        Version::V6 => too_big.headers_v6(frame, sum).expect("an IPv6 header").to_vec(),
+        _ => too_big.headers_v4(frame, sum).expect("an IPv4 header").to_vec(),
+    };
+    let headers: Vec<u8> = headers.into_iter().flat_map(Be32::bytes).collect();
+    let link = too_big.link(frame).expect("a link header");
+    [&link[..too_big.link_len], &headers, quoted].concat()
 }
 
 /// The sequence number of every packet that has one.

@@ -28,7 +28,7 @@ enum Size {
 }
 
 /// The maps that are pinned, which is all but the logger's ring.
-const MAPS: [(&str, Size); 19] = [
+const MAPS: [(&str, Size); 20] = [
     ("BINDINGS", Size::Table),
     ("LOCAL_KEYS", Size::Table),
     ("LOCALS", Size::PerTenant(1, 0)),
@@ -39,6 +39,7 @@ const MAPS: [(&str, Size); 19] = [
     ("PORT_DEVICES", Size::PerTenant(1, 0)),
     ("SEQUENCES", Size::PerTenant(1, 0)),
     ("TRANSIT_RULES", Size::PerTenant(1, 0)),
+    ("ICMP_PACE", Size::PerTenant(1, 0)),
     ("SENT", Size::PerTenant(1, 0)),
     // A tenant in trouble meets a few different reasons.
     ("TENANT_EVENTS", Size::PerTenant(4, 0)),

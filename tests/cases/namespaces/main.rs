@@ -7,6 +7,7 @@ mod documents;
 mod isolation;
 mod lifetime;
 mod linux;
+mod mtu;
 mod next_hop;
 mod next_hop6;
 mod open_vswitch;
@@ -30,6 +31,7 @@ fn main() -> ExitCode {
         lifetime::cases(),
         next_hop::cases(),
         next_hop6::cases(),
+        mtu::cases(),
         statistics::cases(),
         bad_input::cases(),
         bookkeeping::cases(),

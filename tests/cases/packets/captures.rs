@@ -68,8 +68,8 @@ fn expected(frame: &[u8]) -> Result<Vec<u8>, &'static str> {
 
 fn replay(name: &str, [one, two]: Addresses, first: &str, second: &str) {
     let commands = [
-        format!("tunnel add a --local {one} --remote {two}"),
-        format!("tunnel add b --local {two} --remote {one}"),
+        format!("tunnel add a --local {one} --remote {two} --mss-clamp off"),
+        format!("tunnel add b --local {two} --remote {one} --mss-clamp off"),
         format!("tenant add a {first} --tunnel a"),
         format!("tenant add b {second} --tunnel b"),
         "port add a a0 --create".to_owned(),

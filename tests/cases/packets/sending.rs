@@ -1,5 +1,6 @@
 //! What `port_tc` and `port_xdp` make of a tenant's packets.
 
+use etherparse::{PacketBuilder, TcpOptionElement};
 use testbed::{
     capture::hex,
     packet::{ETHERNET, Gre, IPV4, IPV6, PEER_MAC, Udp, arp, internet_checksum},
@@ -12,6 +13,8 @@ pub fn cases() -> Vec<Case> {
     vec![
         Case::new("on sending", on_sending),
         Case::new("on sending, what is not sent", not_sent),
+        Case::new("on sending, what does not fit", too_big),
+        Case::new("the MSS of a SYN", mss),
         Case::new("on sending, what XDP leaves to TC", left_to_tc),
         Case::new("sent packets are received", round_trip),
     ]
@@ -134,7 +137,6 @@ fn not_sent() {
     let mut programs = Programs::with("", TENANTS);
     programs.enable_port_xdp(true);
     let dropped = |tenant: &str, reason: &str| format!("/tenants/{tenant}/drops/{reason}");
-    let long = |payload: usize| Udp::new("10.9.0.1", "10.9.0.2", &vec![0; payload]);
     let mut wrong_version = framed(&udp4());
     wrong_version[14] = 0x65;
     let mut too_long = framed(&udp4());
@@ -144,14 +146,6 @@ fn not_sent() {
         ("expired", "blue", framed(&udp4().ttl(0)), "/passed/ttl_expired".to_owned()),
         ("wrong version", "blue", wrong_version, dropped("blue", "inner_version")),
         ("longer than its frame", "blue", too_long, dropped("blue", "inner_length")),
-        ("larger than the path", "blue", framed(&long(1445)), dropped("blue", "packet_too_big")),
-        (
-            "larger than the path, l2",
-            "green",
-            framed(&long(1431)),
-            dropped("green", "packet_too_big"),
-        ),
-        ("larger than the tunnel", "rigid", framed(&long(973)), dropped("rigid", "packet_too_big")),
     ];
     for (what, tenant, frame, counter) in rows {
         for (hook, send) in HOOKS {
@@ -164,11 +158,121 @@ fn not_sent() {
             assert!(unchanged || ran.action == Action::Dropped, "{what}, {hook}: {ran:?}");
         }
     }
-    for (tenant, payload) in [("blue", 1444), ("green", 1430), ("rigid", 972)] {
-        for (hook, send) in HOOKS {
-            let ran = send(&programs, tenant, &framed(&long(payload)));
-            let what = format!("{payload} bytes from {tenant} just fit, {hook}");
-            assert_eq!(ran.action, Action::Redirected, "{what}");
+}
+
+/// One byte less fits. TC answers, in place of the packet, where it may not be fragmented; XDP leaves that to TC.
+fn too_big() {
+    let mut programs = Programs::with("", TENANTS);
+    programs.enable_port_xdp(true);
+    let long4 = |payload: usize| Udp::new("10.9.0.1", "10.9.0.2", &vec![0; payload]);
+    let long6 = |payload: usize| Udp::new("fd09::1", "fd09::2", &vec![0; payload]);
+    for (tenant, fits) in [("blue", 1472), ("green", 1458), ("rigid", 1000)] {
+        let counter = format!("/tenants/{tenant}/drops/packet_too_big");
+        for (payload, udp) in [(fits - 28, long4(fits - 27)), (fits - 48, long6(fits - 47))] {
+            let frame = framed(&udp);
+            let is_v4 = frame[12..14] == IPV4.to_be_bytes();
+            let fitting = if is_v4 { long4(payload) } else { long6(payload) };
+            for (hook, send) in HOOKS {
+                let ran = send(&programs, tenant, &framed(&fitting));
+                assert_eq!(ran.action, Action::Redirected, "{payload} bytes from {tenant}, {hook}");
+            }
+            let before = programs.counters();
+            let ran = programs.send_xdp(tenant, &frame);
+            assert_eq!(ran, Ran { action: Action::Passed, bytes: frame.clone() }, "{tenant}");
+            assert_only(tenant, &difference(&before, &programs.counters()), "/passed/left_to_tc");
+
+            let before = programs.counters();
+            let ran = programs.send(tenant, &frame);
+            assert_only(tenant, &difference(&before, &programs.counters()), &counter);
+            assert_eq!(ran.action, Action::Redirected, "{tenant}");
+            let expected = if is_v4 { answer4(&frame, fits) } else { answer6(&frame, fits) };
+            assert_eq!(hex(&ran.bytes), hex(&expected), "{tenant}");
+        }
+        let loose = may_fragment(framed(&long4(fits - 27)), 14, 0);
+        let before = programs.counters();
+        assert_eq!(programs.send(tenant, &loose).action, Action::Dropped, "{tenant}");
+        assert_only(tenant, &difference(&before, &programs.counters()), &counter);
+    }
+}
+
+/// ICMP "fragmentation needed" about a frame.
+fn answer4(frame: &[u8], mtu: usize) -> Vec<u8> {
+    let quoted = &frame[14..(14 + 548).min(frame.len())];
+    let len = ((28 + quoted.len()) as u16).to_be_bytes();
+    let addresses = [&frame[30..34], &frame[26..30]].concat();
+    let mut ip =
+        [&[0x45, 0xc0, len[0], len[1], 0, 0, 0x40, 0, 64, 1, 0, 0], &addresses[..]].concat();
+    let sum = internet_checksum(&ip);
+    ip[10..12].copy_from_slice(&sum.to_be_bytes());
+    let mut icmp = [&[3, 4, 0, 0], &(mtu as u32).to_be_bytes()[..], quoted].concat();
+    let sum = internet_checksum(&icmp);
+    icmp[2..4].copy_from_slice(&sum.to_be_bytes());
+    [&frame[6..12], &frame[..6], &frame[12..14], &ip, &icmp].concat()
+}
+
+/// ICMP for IPv6 "packet too big" about a frame.
+fn answer6(frame: &[u8], mtu: usize) -> Vec<u8> {
+    let quoted = &frame[14..(14 + 1232).min(frame.len())];
+    let len = ((8 + quoted.len()) as u16).to_be_bytes();
+    let addresses = [&frame[38..54], &frame[22..38]].concat();
+    let ip = [&[0x60, 0, 0, 0, len[0], len[1], 58, 64], &addresses[..]].concat();
+    let mtu = (mtu.max(1280) as u32).to_be_bytes();
+    let mut icmp = [&[2, 0, 0, 0], &mtu[..], quoted].concat();
+    let pseudo = [&addresses[..], &[0, 0], &len, &[0, 0, 0, 58]].concat();
+    let sum = internet_checksum(&[&pseudo[..], &icmp].concat());
+    icmp[2..4].copy_from_slice(&sum.to_be_bytes());
+    [&frame[6..12], &frame[..6], &frame[12..14], &ip, &icmp].concat()
+}
+
+/// A SYN in an Ethernet frame, with this MSS behind an option of one byte.
+fn syn(v6: bool, mss: u16) -> Vec<u8> {
+    use TcpOptionElement::{MaximumSegmentSize, Noop};
+    let builder = PacketBuilder::ethernet2([4; 6], [2; 6]);
+    let builder = if v6 {
+        builder.ipv6([0xfd; 16], [0xfc; 16], 64)
+    } else {
+        builder.ipv4([10, 9, 0, 1], [10, 9, 0, 2], 64)
+    };
+    let options = [Noop, MaximumSegmentSize(mss), Noop, Noop, Noop];
+    let tcp = builder.tcp(5000, 80, 1, 65535).syn().options(&options).expect("room");
+    let mut frame = Vec::new();
+    tcp.write(&mut frame, &[]).expect("a length that fits");
+    frame
+}
+
+/// TC lowers it both ways, and XDP leaves it to TC.
+fn mss() {
+    use crate::programs::Hook;
+    let mut programs = Programs::with("", TENANTS);
+    programs.enable_port_xdp(true);
+    for (tenant, key, fits) in [("blue", 10, 1472), ("green", 20, 1458)] {
+        for (v6, headers) in [(false, 40), (true, 60)] {
+            for (from, to) in [(9000, fits - headers), (fits - headers, fits - headers), (500, 500)]
+            {
+                let (before, after) = (syn(v6, from), syn(v6, to));
+                let inner = if tenant == "blue" { 14.. } else { 0.. };
+                let ran = programs.send(tenant, &before);
+                assert!(
+                    ran.bytes.ends_with(&after[inner.clone()]),
+                    "{tenant}: {}",
+                    hex(&ran.bytes)
+                );
+                let ran = programs.send_xdp(tenant, &before);
+                assert_eq!(ran, Ran { action: Action::Passed, bytes: before.clone() }, "{tenant}");
+
+                let inner_type = match (tenant, v6) {
+                    ("green", _) => ETHERNET,
+                    (_, false) => IPV4,
+                    (_, true) => IPV6,
+                };
+                let outer =
+                    Gre::new("192.0.2.2", "192.0.2.1", inner_type, before[inner.clone()].to_vec());
+                let outer = outer.key(key).build();
+                let ran = programs.receive(Hook::UplinkTc, &outer);
+                assert!(ran.bytes.ends_with(&after[inner]), "{tenant}: {}", hex(&ran.bytes));
+                let ran = programs.receive(Hook::UplinkXdp, &outer);
+                assert_eq!(ran, Ran { action: Action::Passed, bytes: outer.clone() }, "{tenant}");
+            }
         }
     }
 }
