@@ -195,7 +195,7 @@ reasons! {
         Unresolved = "unresolved",
         /// The kernel refused to change the packet's headers.
         RewriteFailed = "rewrite_failed",
-        /// The device that the packet should leave by is gone.
+        /// The device that the packet should leave by is gone, or does not take it.
         RedirectFailed = "redirect_failed",
     }
 }

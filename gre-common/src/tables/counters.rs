@@ -38,6 +38,8 @@ pub struct TenantEvent {
 impl TenantEvent {
     /// First of the events that are not drops.
     pub const NOTICE: u32 = 0x8000_0000;
+    /// Added by the slow path, which must not write what programs count in at the same time.
+    pub const SLOW: u32 = 0x4000_0000;
 }
 
 /// A place where packets meet a program.
@@ -58,8 +60,10 @@ impl Hook {
     pub const UPLINK_CPU: Self = Self(4);
     /// TC ingress on an interface with transit rules.
     pub const TRANSIT_TC: Self = Self(5);
+    /// The slow path, in userspace, which gets what the kernel has reassembled. It has no program.
+    pub const SLOW_PATH: Self = Self(6);
 
-    /// Every hook.
+    /// Every hook that has a program.
     pub const ALL: [Self; 6] = [
         Self::UPLINK_XDP,
         Self::UPLINK_CPU,
@@ -77,6 +81,7 @@ impl Hook {
             Self::PORT_TC => "port_tc",
             Self::UPLINK_CPU => "uplink_cpu",
             Self::TRANSIT_TC => "transit_tc",
+            Self::SLOW_PATH => "slow_path",
             _ => "port_xdp",
         }
     }

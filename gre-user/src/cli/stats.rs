@@ -186,6 +186,10 @@ fn uplink_row(state: &State, uplink: &uplink::Named) -> anyhow::Result<UplinkRow
             hooks.insert(1, (Hook::UPLINK_CPU, cpu));
         }
     }
+    let slow = state.hook_totals(Hook::SLOW_PATH, uplink.ifindex)?;
+    if !slow.is_empty() {
+        hooks.push((Hook::SLOW_PATH, slow));
+    }
     Ok(UplinkRow {
         name: uplink.name.clone(),
         mode: mode_name(uplink.mode),

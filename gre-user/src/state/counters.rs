@@ -57,7 +57,8 @@ impl State {
         let mut events = Events::default();
         for entry in &self.maps.tenant_events {
             let (TenantEvent { tenant, event }, cpus) = entry?;
-            events.0.entry(tenant).or_default().insert(event, cpus.iter().sum());
+            let of_tenant = events.0.entry(tenant).or_default();
+            *of_tenant.entry(event & !TenantEvent::SLOW).or_default() += cpus.iter().sum::<u64>();
         }
         Ok(events)
     }
@@ -109,7 +110,7 @@ impl State {
         self.maps.sent.set(id.0, per_cpu(Counters::ZERO)?, 0)?;
         let drops = DropReason::ALL.iter().map(|&reason| reason as u32);
         let notices = Notice::ALL.iter().map(|&notice| TenantEvent::NOTICE + notice as u32);
-        for event in drops.chain(notices) {
+        for event in drops.chain(notices).flat_map(|event| [event, event | TenantEvent::SLOW]) {
             optional(self.maps.tenant_events.remove(&TenantEvent { tenant: id, event }))?;
         }
         Ok(())

@@ -93,6 +93,17 @@ impl<T: Pod> Memory<T> {
         self.atomic(index, offset).load(Relaxed)
     }
 
+    /// The number of 64 bits at `offset` of a value, which programs may count in at the same time.
+    ///
+    /// # Panics
+    /// There are not that many, or `offset` is not one of an aligned number in the value.
+    pub fn number(&self, index: u32, offset: usize) -> &AtomicU64 {
+        assert!(offset.is_multiple_of(DOUBLE_WORD) && offset + DOUBLE_WORD <= size_of::<T>());
+        // SAFETY: the number is in the value, which begins at a multiple of eight bytes and is there as long as
+        // the mapping.
+        unsafe { AtomicU64::from_ptr(self.value(index).add(offset).cast()) }
+    }
+
     /// Replaces a value.
     ///
     /// # Panics

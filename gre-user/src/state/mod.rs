@@ -6,6 +6,7 @@
 //! - [`name`]: names as users type them.
 //! - [`tunnel`], [`tenant`], [`port`], [`uplink`], [`transit`]: read and write, all or nothing.
 //! - [`counters`]: read and sum.
+//! - [`live`]: the tables as programs see them, without the lock.
 //!
 //! A [`State`] holds the lock of its folder: whoever has one is the only writer.
 
@@ -13,6 +14,7 @@ pub mod counters;
 pub mod dir;
 mod error;
 mod grace;
+pub mod live;
 mod maps;
 mod memory;
 pub mod name;

@@ -1,5 +1,7 @@
 //! Writes the hash tables that [`gre_common::tables::table`] reads.
 
+use std::sync::atomic::AtomicU64;
+
 use aya::Pod;
 use gre_common::tables::table::{Entry, Key, VACANT, places};
 
@@ -9,7 +11,7 @@ use super::memory::Memory;
 #[derive(Debug)]
 pub(super) struct Full;
 
-/// A table; its owner has the lock of the state, and nobody else writes.
+/// A table. Who writes has the lock of the state.
 pub(super) struct Table<E> {
     entries: Memory<E>,
 }
@@ -21,6 +23,11 @@ impl<E: Entry + Pod> Table<E> {
 
     pub fn get(&self, key: &E::Key) -> Option<E> {
         self.place_of(key).map(|place| self.entries.get(place))
+    }
+
+    /// The number of 64 bits at `offset` of the entry with this key, which programs may count in at the same time.
+    pub fn number(&self, key: &E::Key, offset: usize) -> Option<&AtomicU64> {
+        self.place_of(key).map(|place| self.entries.number(place, offset))
     }
 
     /// Enters, or replaces the one with the same key.

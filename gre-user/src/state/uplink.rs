@@ -27,6 +27,7 @@ impl State {
         inserted.map_err(Error::inserting("uplinks", max))?;
         self.register_hook(Hook::UPLINK_XDP, uplink.ifindex)?;
         self.register_hook(Hook::UPLINK_CPU, uplink.ifindex)?;
+        self.register_hook(Hook::SLOW_PATH, uplink.ifindex)?;
         self.register_hook(Hook::UPLINK_TC, uplink.ifindex)
     }
 
@@ -62,6 +63,7 @@ impl State {
         optional(self.maps.uplinks.remove(&ifindex))?;
         self.forget_hook(Hook::UPLINK_XDP, ifindex)?;
         self.forget_hook(Hook::UPLINK_CPU, ifindex)?;
+        self.forget_hook(Hook::SLOW_PATH, ifindex)?;
         self.forget_hook(Hook::UPLINK_TC, ifindex)
     }
 

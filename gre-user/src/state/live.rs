@@ -1,0 +1,202 @@
+//! The tables as programs see them: read, and counted in, while others write.
+
+use std::{
+    cell::OnceCell,
+    hash::{BuildHasher as _, Hasher as _, RandomState},
+    mem::offset_of,
+    sync::atomic::{Ordering::Acquire, Ordering::Relaxed, fence},
+};
+
+use aya::{
+    Pod,
+    maps::{MapError, PerCpuValues},
+};
+use gre_common::{
+    tables::{
+        Binding, BindingKey, Counters, Ends6, Hook, HookKey, IfIndex, LocalId, LocalKey, Sequence,
+        Slot, Tables, Tenant, TenantEvent, TenantId, Tunnel, TunnelId,
+    },
+    verdict::{Discard, Notice},
+    wire::address::Address,
+};
+
+use super::{Result, StateDir, check_schema, maps::Maps, optional, port::per_cpu};
+
+/// Reads of an entry until two in a row agree, before it is taken for absent.
+const TRIES: usize = 8;
+
+/// The pinned maps, without the lock. The daemon alone counts here.
+pub struct Live {
+    maps: Maps,
+    strict: bool,
+}
+
+impl Live {
+    /// Opens the maps. With `strict` GRE packets to a local address that match no binding are dropped.
+    ///
+    /// # Errors
+    /// There are none, they are of another schema version, or the caller lacks the privilege.
+    pub fn open(dir: &StateDir, strict: bool) -> Result<Self> {
+        check_schema(dir)?;
+        Ok(Self { maps: Maps::open(dir)?, strict })
+    }
+
+    /// The tables for one decision.
+    pub fn tables(&self) -> Snapshot<'_> {
+        Snapshot {
+            live: self,
+            binding: OnceCell::new(),
+            tenant: OnceCell::new(),
+            tunnel: OnceCell::new(),
+        }
+    }
+
+    /// Whether a tenant's packet with this number comes after all before it; then it is the last one.
+    pub fn advance(&self, TenantId(tenant): TenantId, number: u32) -> bool {
+        let received = self.maps.sequences.number(tenant, offset_of!(Sequence, received));
+        let after = u64::from(number.wrapping_add(1));
+        let is_next = |before| Sequence::is_next(before, number).then_some(after);
+        received.fetch_update(Relaxed, Relaxed, is_next).is_ok()
+    }
+
+    /// Counts a packet of `bytes` inner bytes. A tenant that was deleted meanwhile is not charged.
+    ///
+    /// # Errors
+    /// A map is full.
+    pub fn count_received(
+        &mut self,
+        binding: &Binding,
+        bytes: usize,
+        notice: Option<Notice>,
+    ) -> Result<()> {
+        const RECEIVED: usize = offset_of!(Binding, received);
+        let add = |offset, amount| {
+            if let Some(number) = self.maps.bindings.number(&binding.key, RECEIVED + offset) {
+                number.fetch_add(amount, Relaxed);
+            }
+        };
+        add(offset_of!(Counters, packets), 1);
+        add(offset_of!(Counters, bytes), bytes as u64);
+        match notice {
+            Some(notice) => self.count_event(binding.tenant, TenantEvent::NOTICE + notice as u32),
+            None => Ok(()),
+        }
+    }
+
+    /// Counts a packet discarded that came by an uplink.
+    ///
+    /// # Errors
+    /// A map is full.
+    pub fn count_dropped(&mut self, uplink: IfIndex, discard: Discard) -> Result<()> {
+        if let Some(tenant) = discard.tenant() {
+            return self.count_event(tenant, discard.reason as u32);
+        }
+        let key = HookKey { ifindex: uplink, hook: Hook::SLOW_PATH };
+        let Some(counters) = optional(self.maps.hook_counters.get(&key, 0))? else {
+            return Ok(());
+        };
+        let counters = changed(&counters, |first| first.dropped[discard.reason.index()] += 1)?;
+        Ok(self.maps.hook_counters.insert(key, counters, 0)?)
+    }
+
+    fn count_event(&mut self, tenant: TenantId, event: u32) -> Result<()> {
+        let key = TenantEvent { tenant, event: event | TenantEvent::SLOW };
+        let counts = match optional(self.maps.tenant_events.get(&key, 0))? {
+            Some(counts) => counts,
+            None => per_cpu(0)?,
+        };
+        let counts = changed(&counts, |first| *first += 1)?;
+        Ok(self.maps.tenant_events.insert(key, counts, 0)?)
+    }
+
+    /// A binding that nobody was writing.
+    fn binding(&self, key: &BindingKey) -> Option<Binding> {
+        let read = || {
+            let found = self.maps.bindings.get(key).filter(|binding| binding.key == *key)?;
+            fence(Acquire);
+            Some(Binding { received: Counters::ZERO, ..found })
+        };
+        let mut before = read()?;
+        for _ in 0..TRIES {
+            let after = read()?;
+            if before == after {
+                return Some(after);
+            }
+            before = after;
+        }
+        None
+    }
+}
+
+/// The values of all CPUs, that of the first changed. Programs do not count where the slow path does.
+fn changed<T: Pod>(
+    values: &PerCpuValues<T>,
+    change: impl FnOnce(&mut T),
+) -> Result<PerCpuValues<T>> {
+    let mut values: Vec<T> = values.iter().copied().collect();
+    values.first_mut().map(change);
+    PerCpuValues::try_from(values).map_err(|error| MapError::IoError(error).into())
+}
+
+/// What one decision has looked up: it asks for one binding, one tenant and one tunnel at most.
+pub struct Snapshot<'l> {
+    live: &'l Live,
+    binding: OnceCell<(BindingKey, Option<Binding>)>,
+    tenant: OnceCell<(TenantId, Tenant)>,
+    tunnel: OnceCell<(TunnelId, Tunnel)>,
+}
+
+/// What was found for `key`, the first one asked for.
+fn first<K: Copy + PartialEq, V>((asked, found): &(K, V), key: K) -> &V {
+    assert!(*asked == key, "a decision looks one entry up");
+    found
+}
+
+impl Tables for Snapshot<'_> {
+    fn binding(&self, key: &BindingKey) -> Option<&Binding> {
+        let entry = self.binding.get_or_init(|| (*key, self.live.binding(key)));
+        first(entry, *key).as_ref()
+    }
+
+    fn ends6(&self, ends: &Ends6) -> Option<TunnelId> {
+        self.live.maps.ends6.get(ends).map(|entry| entry.tunnel)
+    }
+
+    fn local_key(&self, key: &LocalKey) -> Option<TenantId> {
+        self.live.maps.local_keys.get(key).map(|entry| entry.tenant)
+    }
+
+    fn local(&self, address: &Address) -> Option<LocalId> {
+        self.live.maps.locals.get(address, 0).ok().map(|usage| usage.id)
+    }
+
+    fn tenant(&self, id: TenantId) -> Option<&Tenant> {
+        let tenants = &self.live.maps.tenants;
+        if id.0 >= tenants.len() {
+            return None;
+        }
+        let tenant = first(self.tenant.get_or_init(|| (id, tenants.get(id.0))), id);
+        (tenant.slot == Slot::IN_USE).then_some(tenant)
+    }
+
+    fn tunnel(&self, id: TunnelId) -> Option<&Tunnel> {
+        let tunnels = &self.live.maps.tunnels;
+        if id.0 >= tunnels.len() {
+            return None;
+        }
+        let tunnel = first(self.tunnel.get_or_init(|| (id, tunnels.get(id.0))), id);
+        (tunnel.slot == Slot::IN_USE).then_some(tunnel)
+    }
+
+    fn port_tenant(&self, ifindex: IfIndex) -> Option<TenantId> {
+        self.live.maps.port_tenants.get(&ifindex, 0).ok()
+    }
+
+    fn strict(&self) -> bool {
+        self.live.strict
+    }
+
+    fn ip_id(&self) -> u16 {
+        RandomState::new().build_hasher().finish() as u16
+    }
+}
