@@ -4,6 +4,7 @@
 //! - [`datapath`]: loads the programs, attaches, adopts, replaces and detaches them.
 //! - [`netlink`]: interfaces, routes and neighbours.
 //! - [`resolver`]: keeps the tunnels' next hops right.
+//! - [`slowpath`]: receives what the kernel must see first.
 //! - [`daemon`]: what `xgre run` does with all of these.
 //! - [`cli`]: the command `xgre`, one file per verb.
 
@@ -12,4 +13,5 @@ pub mod daemon;
 pub mod datapath;
 pub mod netlink;
 pub mod resolver;
+pub mod slowpath;
 pub mod state;

@@ -1,10 +1,12 @@
 //! What `xgre run` does: attach, follow the kernel's stack until interrupted, detach.
 //!
 //! - [`uplinks`] attaches the uplinks, and attaches again one that comes back.
+//! - [`arrivals`] tells the slow path what is stacked on the uplinks.
 //! - [`ports`] attaches the ports of an earlier run, and follows their devices; [`transit`] does so where there are
 //!   transit rules.
 //! - [`log`] prints what the programs tell with `--debug-datapath`.
 
+mod arrivals;
 mod log;
 mod ports;
 mod transit;
@@ -27,7 +29,8 @@ use crate::{
         monitor::{Change, Monitor},
     },
     resolver,
-    state::{State, StateDir},
+    slowpath::{SlowPath, Sockets, arrivals::Arrivals},
+    state::{State, StateDir, live::Live},
 };
 
 /// How often everything is resolved anew, for what the kernel does not announce: a learned path MTU expires.
@@ -58,6 +61,7 @@ pub async fn run(dir: &StateDir, config: &Config) -> Result<()> {
     // Before anything is looked up, so that no change goes unseen.
     let monitor = Monitor::connect().await?;
     uplinks::check(dir, &netlink, config).await?;
+    let sockets = Sockets::open()?;
 
     let existed = dir.exists();
     dir.create()?;
@@ -67,9 +71,13 @@ pub async fn run(dir: &StateDir, config: &Config) -> Result<()> {
     }
     let mut daemon = started?;
     privilege::reduce()?;
+    let live = Live::open(dir, config.load.strict)?;
+    let slow_path = SlowPath::start(sockets, live, daemon.arrivals.clone())?;
     println!("ready");
 
     daemon.serve(monitor).await?;
+    // Before the programs go: it would take what they have not seen.
+    drop(slow_path);
     if !config.keep {
         detach::programs(dir, &mut State::open(dir)?, &netlink).await?;
     }
@@ -83,6 +91,7 @@ struct Daemon<'a> {
     netlink: Netlink,
     programs: Programs,
     logger: Option<log::Logger>,
+    arrivals: Arrivals,
     signals: [Signal; 2],
     _lock: Flock<OwnedFd>,
 }
@@ -94,7 +103,9 @@ impl<'a> Daemon<'a> {
         let signals = [signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?];
         let mut programs = Programs::load(dir, config.load)?;
         let logger = config.load.debug.then(|| log::start(&mut programs)).transpose()?;
-        let mut daemon = Self { dir, config, netlink, programs, logger, signals, _lock: lock };
+        let arrivals = Arrivals::default();
+        let mut daemon =
+            Self { dir, config, netlink, programs, logger, arrivals, signals, _lock: lock };
 
         let mut state = State::open(dir)?;
         state.register_unknown_interface()?;
@@ -110,6 +121,7 @@ impl<'a> Daemon<'a> {
         self.attach_ports(state).await?;
         self.attach_transit(state).await?;
         self.attach_uplinks(state).await?;
+        self.refresh_arrivals(state, &[]).await?;
         resolver::resolve_all(state, &self.netlink).await?;
         Ok(())
     }
@@ -156,6 +168,7 @@ impl<'a> Daemon<'a> {
             }
         }
         self.attach_returned_uplinks(&mut state).await?;
+        self.refresh_arrivals(&state, changes).await?;
         resolver::resolve_all(&mut state, &self.netlink).await?;
         Ok(())
     }

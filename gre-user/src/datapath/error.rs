@@ -109,6 +109,9 @@ pub enum Error {
     /// What the programs tell cannot be read.
     #[error("cannot read what the programs tell: {}; run without --debug-datapath", chain(.0))]
     Log(aya_log::Error),
+    /// The slow path cannot begin.
+    #[error("cannot open the slow path's sockets: {0}; it needs CAP_NET_RAW: run as root")]
+    SlowPath(std::io::Error),
     /// Nobody knows how many CPUs there are.
     #[error("cannot read which CPUs are online: {0}; leave out --steer")]
     Cpus(std::io::Error),

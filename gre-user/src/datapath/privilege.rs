@@ -6,8 +6,9 @@ use super::{Error, Result};
 
 /// Needed for as long as the datapath is managed: maps and links, interfaces and neighbours.
 const MANAGE: [Capability; 2] = [Capability::CAP_BPF, Capability::CAP_NET_ADMIN];
-/// Needed only to load: the verifier lets programs of others not compare packet pointers.
-const LOAD: [Capability; 1] = [Capability::CAP_PERFMON];
+/// Needed only at the start: the verifier lets programs of others not compare packet pointers, and the slow path
+/// opens its sockets.
+const START: [Capability; 2] = [Capability::CAP_PERFMON, Capability::CAP_NET_RAW];
 
 /// Whether the programs may be loaded.
 ///
@@ -15,13 +16,15 @@ const LOAD: [Capability; 1] = [Capability::CAP_PERFMON];
 /// A capability is missing.
 pub fn check_load() -> Result<()> {
     let held = effective()?;
-    if held.contains(&Capability::CAP_SYS_ADMIN) && held.contains(&Capability::CAP_NET_ADMIN) {
-        return Ok(());
-    }
+    // CAP_SYS_ADMIN stands for what was split off it in Linux 5.8.
+    let stands_in = |cap: &Capability| {
+        matches!(cap, Capability::CAP_BPF | Capability::CAP_PERFMON)
+            && held.contains(&Capability::CAP_SYS_ADMIN)
+    };
     let missing: Vec<_> = MANAGE
         .iter()
-        .chain(&LOAD)
-        .filter(|cap| !held.contains(cap))
+        .chain(&START)
+        .filter(|cap| !held.contains(cap) && !stands_in(cap))
         .map(ToString::to_string)
         .collect();
     if missing.is_empty() { Ok(()) } else { Err(Error::Privilege(missing.join(", "))) }

@@ -38,6 +38,10 @@ pub struct Link {
     pub kind: Option<String>,
     /// The other end where it is one of a pair.
     pub peer: Option<Peer>,
+    /// The device below, in this namespace, where it is stacked on one: that of a VLAN, say.
+    pub below: Option<IfIndex>,
+    /// The bridge, bond or the like whose part it is.
+    pub master: Option<IfIndex>,
     /// Id of the XDP program attached to it, in whichever mode.
     pub xdp_program: Option<u32>,
     /// Whether it is set up.
@@ -77,6 +81,17 @@ impl Netlink {
         self.get(self.handle.link().get().match_index(ifindex.0))
             .await
             .map_err(|error| Error::new(format!("look up interface {}", ifindex.0), &error))
+    }
+
+    /// All interfaces.
+    ///
+    /// # Errors
+    /// The kernel does not answer.
+    pub async fn links(&self) -> Result<Vec<Link>, Error> {
+        let messages = self.handle.link().get().execute();
+        answer(messages.map_ok(Link::from).try_collect())
+            .await
+            .map_err(|error| Error::new("list the interfaces", &error))
     }
 
     /// The MAC address of a link's other end, also in another namespace; `None` where there is none or it
@@ -190,6 +205,8 @@ impl From<LinkMessage> for Link {
             mac: None,
             kind: None,
             peer: None,
+            below: None,
+            master: None,
             xdp_program: None,
             up: flags.contains(LinkFlags::Up),
             arp: !flags.contains(LinkFlags::Noarp),
@@ -207,6 +224,7 @@ impl From<LinkMessage> for Link {
                 LinkAttribute::Address(mac) if has_ethernet => link.mac = mac.try_into().ok(),
                 LinkAttribute::LinkInfo(infos) => link.kind = infos.iter().find_map(kind),
                 LinkAttribute::Xdp(xdp) => link.xdp_program = xdp.iter().find_map(program),
+                LinkAttribute::Controller(ifindex) => link.master = Some(IfIndex(ifindex)),
                 LinkAttribute::Link(ifindex) => below = IfIndex(ifindex),
                 LinkAttribute::LinkNetNsId(id) => netnsid = Some(id),
                 _ => {}
@@ -216,6 +234,8 @@ impl From<LinkMessage> for Link {
         let is_paired = matches!(link.kind.as_deref(), Some("veth" | "netkit"));
         link.peer =
             (is_paired && below != IfIndex::NONE).then_some(Peer { ifindex: below, netnsid });
+        link.below =
+            Some(below).filter(|&below| !is_paired && netnsid.is_none() && below != IfIndex::NONE);
         link
     }
 }

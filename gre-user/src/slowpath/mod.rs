@@ -1,0 +1,125 @@
+//! Receives what the hook leaves to the kernel and nobody there wants: outer fragments, which the kernel has put
+//! together, and GRE behind IPv6 extension headers that the kernel judges.
+//!
+//! - [`socket`]: raw sockets, and packets off them in the form that the decision reads.
+//! - [`arrivals`]: which interfaces such a packet may come by.
+//! - [`receipt`]: decides as the hook does, delivers, counts.
+//! - [`budget`]: how many packets a second are received at most.
+//!
+//! A raw socket gets every GRE packet that reaches the kernel's stack for an address of this host. What came whole by an
+//! uplink the hook has decided, and passed: the same decision passes it again, to nobody. So what is forwarded
+//! here is what the hook could not read, or what the kernel made of it: reassembled, or decrypted.
+
+pub mod arrivals;
+mod budget;
+mod receipt;
+mod socket;
+
+use std::{
+    io::{self, PipeReader, PipeWriter, pipe},
+    os::fd::AsFd,
+    thread::{self, JoinHandle},
+    time::{Duration, Instant},
+};
+
+use nix::{
+    errno::Errno,
+    poll::{PollFd, PollFlags, PollTimeout, poll},
+};
+
+pub use self::socket::Sockets;
+use self::{
+    arrivals::Arrivals,
+    budget::Budget,
+    receipt::Receipt,
+    socket::{Raw, Received},
+};
+use crate::{
+    datapath::{Error, Result},
+    state::live::Live,
+};
+
+/// The thread that receives; it ends when this is dropped.
+pub struct SlowPath {
+    /// Closed to end the thread.
+    stop: Option<PipeWriter>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl SlowPath {
+    /// Begins to receive.
+    ///
+    /// # Errors
+    /// There is no thread or pipe to be had.
+    pub fn start(sockets: Sockets, live: Live, arrivals: Arrivals) -> Result<Self> {
+        let (stopped, stop) = pipe().map_err(Error::SlowPath)?;
+        let Sockets { raw, port } = sockets;
+        let receipt = Receipt::new(live, arrivals, port);
+        let worker = Worker { raw, receipt, budget: Budget::new(Instant::now()), stopped };
+        let thread = thread::Builder::new().name("slow path".to_owned()).spawn(|| {
+            if let Err(error) = worker.run() {
+                eprintln!("xgre: the slow path has ended: {error}");
+            }
+        });
+        Ok(Self { stop: Some(stop), thread: Some(thread.map_err(Error::SlowPath)?) })
+    }
+}
+
+impl Drop for SlowPath {
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        if let Some(thread) = self.thread.take()
+            && thread.join().is_err()
+        {
+            eprintln!("xgre: the slow path has panicked");
+        }
+    }
+}
+
+struct Worker {
+    raw: Vec<Raw>,
+    receipt: Receipt,
+    budget: Budget,
+    stopped: PipeReader,
+}
+
+impl Worker {
+    fn run(mut self) -> io::Result<()> {
+        let mut received = Received::new();
+        while self.wait(None)? {
+            // One of each in turn: a flood of one kind does not keep the other from coming.
+            for socket in &self.raw {
+                if socket.receive(&mut received)? {
+                    self.budget.spend();
+                    self.receipt.handle(&mut received);
+                }
+            }
+            // The kernel discards what the sockets have no room for meanwhile.
+            if let Some(pause) = self.budget.pause(Instant::now())
+                && !self.wait(Some(pause))?
+            {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits for a packet, or for this time. False: it is time to end.
+    fn wait(&self, pause: Option<Duration>) -> io::Result<bool> {
+        let watch = |file| PollFd::new(file, PollFlags::POLLIN);
+        let mut files = vec![watch(self.stopped.as_fd())];
+        let timeout = match pause {
+            None => {
+                files.extend(self.raw.iter().map(|socket| watch(socket.as_fd())));
+                PollTimeout::NONE
+            }
+            Some(pause) => PollTimeout::try_from(pause).unwrap_or(PollTimeout::MAX),
+        };
+        match poll(&mut files, timeout) {
+            Ok(_) | Err(Errno::EINTR) => {
+                Ok(files[0].revents().is_none_or(|events| events.is_empty()))
+            }
+            Err(errno) => Err(errno.into()),
+        }
+    }
+}

@@ -1,0 +1,86 @@
+//! Decides about a packet as the hook does, delivers, counts.
+
+use gre_common::{
+    decap::{Decap, Payload, decap},
+    tables::IfIndex,
+    verdict::{DropReason, Verdict},
+    wire::{address::Version, ethernet, ipv4},
+};
+
+use super::{
+    arrivals::Arrivals,
+    socket::{Port, Received},
+};
+use crate::state::{self, live::Live};
+
+/// What is asked about a packet.
+pub(super) struct Receipt {
+    live: Live,
+    arrivals: Arrivals,
+    port: Port,
+}
+
+impl Receipt {
+    pub fn new(live: Live, arrivals: Arrivals, port: Port) -> Self {
+        Self { live, arrivals, port }
+    }
+
+    /// Carries out the decision about a packet.
+    pub fn handle(&mut self, received: &mut Received) {
+        let Some(uplink) = self.arrivals.uplink(received.arrival) else { return };
+        if let Err(error) = self.decide(received.frame(), uplink) {
+            log::debug!("slow path: cannot count a packet: {error}");
+        }
+    }
+
+    fn decide(&mut self, frame: &mut [u8], uplink: IfIndex) -> state::Result<()> {
+        let tables = self.live.tables();
+        let plan = match decap(frame, &tables) {
+            // The hook has passed it, for the same reason, and counted it.
+            Verdict::Pass(_) => return Ok(()),
+            Verdict::Drop(discard) => return self.live.count_dropped(uplink, discard),
+            Verdict::Forward(plan) => plan,
+        };
+        let (binding, inner_len, notice) = (*plan.binding, plan.inner_len, plan.notice);
+        let outcome = if self.is_in_order(frame, &plan) {
+            self.port.send(binding.port.ifindex, inner_frame(frame, &plan)).map_err(|error| {
+                log::debug!("slow path: port {}: {error}", binding.port.ifindex.0);
+                DropReason::RedirectFailed
+            })
+        } else {
+            Err(DropReason::OutOfSequence)
+        };
+        match outcome {
+            Ok(()) => self.live.count_received(&binding, inner_len, notice),
+            Err(reason) => self.live.count_dropped(uplink, reason.of(binding.tenant)),
+        }
+    }
+
+    /// Whether a packet comes in the order that its tunnel asks for.
+    fn is_in_order(&self, frame: &[u8], plan: &Decap<'_>) -> bool {
+        let is_next = |number| self.live.advance(plan.binding.tenant, number);
+        !plan.ordered || plan.sequence_number(frame).is_some_and(is_next)
+    }
+}
+
+/// What the tenant gets of a frame, made in its place as the kernel's programs do it.
+fn inner_frame<'f>(frame: &'f mut [u8], plan: &Decap<'_>) -> &'f [u8] {
+    if let Some(ecn) = plan.ecn {
+        let mark = plan.inner_ip.with_ecn(ecn);
+        let header = &mut frame[plan.inner_ip.offset..];
+        header[..mark.start.len()].copy_from_slice(&mark.start);
+        if plan.inner_ip.version == Version::V4 {
+            header[ipv4::CHECKSUM_OFFSET..][..mark.checksum.len()].copy_from_slice(&mark.checksum);
+        }
+    }
+    let end = plan.strip + plan.inner_len;
+    match plan.payload {
+        Payload::Ethernet => &frame[plan.strip..end],
+        Payload::Ip(ether_type) => {
+            let begin = plan.strip - ethernet::HEADER_LEN;
+            let link = plan.binding.port.ends.header(ether_type);
+            frame[begin..plan.strip].copy_from_slice(&link);
+            &frame[begin..end]
+        }
+    }
+}

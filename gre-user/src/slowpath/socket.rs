@@ -1,0 +1,215 @@
+//! Raw sockets, and packets off them in the form that the decision reads.
+
+use std::{
+    io::{self, IoSliceMut},
+    net::{Ipv6Addr, SocketAddrV6},
+    os::fd::{AsFd, AsRawFd, BorrowedFd},
+};
+
+use gre_common::{
+    tables::IfIndex,
+    wire::{
+        ethernet::{self, EtherType},
+        ipv4, ipv6,
+    },
+};
+use nix::{
+    cmsg_space,
+    errno::Errno,
+    sys::socket::{
+        ControlMessageOwned, LinkAddr, MsgFlags, SockaddrIn6, SockaddrLike as _, SockaddrStorage,
+        recvmsg, sendto, setsockopt, sockopt,
+    },
+};
+use socket2::{Domain, Protocol, Socket, Type};
+
+use crate::datapath::{Error, Result};
+
+/// Room for packets not received yet, in bytes as the kernel counts them, for each IP version.
+const BUFFER: usize = 4 << 20;
+/// Longest IP packet, in bytes.
+const MAX_PACKET: usize = 65_535;
+/// Where what a socket gives begins: behind the headers that the kernel leaves out.
+const START: usize = ethernet::HEADER_LEN + ipv6::HEADER_LEN;
+
+/// All sockets of the slow path.
+pub struct Sockets {
+    pub(super) raw: Vec<Raw>,
+    pub(super) port: Port,
+}
+
+impl Sockets {
+    /// Opens them. Later nobody has the privilege.
+    ///
+    /// # Errors
+    /// The privilege is missing now.
+    pub fn open() -> Result<Self> {
+        let port = Port::open().map_err(Error::SlowPath)?;
+        let mut raw = vec![Raw::open(Version::V4).map_err(Error::SlowPath)?];
+        match Raw::open(Version::V6) {
+            Ok(over_ipv6) => raw.push(over_ipv6),
+            // The kernel knows no IPv6.
+            Err(error) if error.raw_os_error() == Some(libc::EAFNOSUPPORT) => {}
+            Err(error) => return Err(Error::SlowPath(error)),
+        }
+        Ok(Self { raw, port })
+    }
+}
+
+/// Sends frames out of any interface.
+pub(super) struct Port {
+    socket: Socket,
+}
+
+impl Port {
+    fn open() -> io::Result<Self> {
+        // Protocol 0 receives nothing.
+        Ok(Self { socket: Socket::new(Domain::PACKET, Type::RAW, None)? })
+    }
+
+    /// Sends a frame, complete with its Ethernet header.
+    pub fn send(&self, ifindex: IfIndex, frame: &[u8]) -> io::Result<()> {
+        let address = link_address(ifindex);
+        let len = sendto(self.socket.as_raw_fd(), frame, &address, MsgFlags::MSG_DONTWAIT)?;
+        if len == frame.len() { Ok(()) } else { Err(io::ErrorKind::WriteZero.into()) }
+    }
+}
+
+fn link_address(ifindex: IfIndex) -> LinkAddr {
+    let address = libc::sockaddr_ll {
+        sll_family: libc::AF_PACKET as u16,
+        sll_protocol: 0,
+        sll_ifindex: ifindex.0.cast_signed(),
+        sll_hatype: 0,
+        sll_pkttype: 0,
+        sll_halen: 0,
+        sll_addr: [0; 8],
+    };
+    let len = size_of::<libc::sockaddr_ll>() as libc::socklen_t;
+    // SAFETY: the pointer is to a complete address of the length given, of the family it names.
+    unsafe { LinkAddr::from_raw((&raw const address).cast(), Some(len)) }.expect("a link address")
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Version {
+    V4,
+    V6,
+}
+
+/// A socket that gets every GRE packet over one IP version that is for this host.
+pub(super) struct Raw {
+    socket: Socket,
+    version: Version,
+}
+
+impl Raw {
+    fn open(version: Version) -> io::Result<Self> {
+        let domain = if version == Version::V4 { Domain::IPV4 } else { Domain::IPV6 };
+        let protocol = Protocol::from(i32::from(ipv4::PROTO_GRE));
+        let socket = Socket::new(domain, Type::RAW, Some(protocol))?;
+        socket.set_nonblocking(true)?;
+        setsockopt(&socket, sockopt::RcvBufForce, &BUFFER)?;
+        match version {
+            Version::V4 => setsockopt(&socket, sockopt::Ipv4PacketInfo, &true)?,
+            Version::V6 => {
+                setsockopt(&socket, sockopt::Ipv6RecvPacketInfo, &true)?;
+                setsockopt(&socket, sockopt::Ipv6RecvTClass, &true)?;
+            }
+        }
+        Ok(Self { socket, version })
+    }
+
+    /// Takes a packet, if there is one.
+    pub fn receive(&self, received: &mut Received) -> io::Result<bool> {
+        let mut control = cmsg_space!(libc::in6_pktinfo, libc::c_int);
+        let mut iov = [IoSliceMut::new(&mut received.buffer[START..])];
+        let fd = self.socket.as_raw_fd();
+        let message =
+            match recvmsg::<SockaddrStorage>(fd, &mut iov, Some(&mut control), MsgFlags::empty()) {
+                Ok(message) => message,
+                Err(Errno::EAGAIN | Errno::EINTR) => return Ok(false),
+                Err(errno) => return Err(errno.into()),
+            };
+        let (mut arrival, mut local, mut traffic_class) = (IfIndex::NONE, None, 0);
+        for control in message.cmsgs()? {
+            match control {
+                ControlMessageOwned::Ipv4PacketInfo(info) => {
+                    arrival = IfIndex(info.ipi_ifindex.cast_unsigned());
+                }
+                ControlMessageOwned::Ipv6PacketInfo(info) => {
+                    arrival = IfIndex(info.ipi6_ifindex);
+                    local = Some(Ipv6Addr::from(info.ipi6_addr.s6_addr));
+                }
+                ControlMessageOwned::Ipv6TClass(class) => {
+                    traffic_class = class.cast_unsigned() as u8;
+                }
+                _ => {}
+            }
+        }
+        let remote = message.address.as_ref().and_then(SockaddrStorage::as_sockaddr_in6).copied();
+        let len = message.bytes;
+        (received.arrival, received.end) = (arrival, START + len);
+        match (self.version, local, remote) {
+            (Version::V4, ..) => received.complete(EtherType::IPV4, &[]),
+            (Version::V6, Some(local), Some(remote)) if len <= MAX_PACKET => {
+                let header = ipv6_header(traffic_class, len as u16, &remote, local);
+                received.complete(EtherType::IPV6, &header);
+            }
+            _ => return Ok(false),
+        }
+        Ok(true)
+    }
+}
+
+impl AsFd for Raw {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+}
+
+/// The header that the kernel took off, as far as the decision reads it; without extension headers.
+fn ipv6_header(
+    traffic_class: u8,
+    payload_len: u16,
+    source: &SockaddrIn6,
+    destination: Ipv6Addr,
+) -> [u8; ipv6::HEADER_LEN] {
+    let fields = ipv6::Outer { traffic_class, flow_label: 0, payload_len, hop_limit: 64 };
+    let mut header = [0; ipv6::HEADER_LEN];
+    for (to, word) in header.chunks_exact_mut(4).zip(fields.emit()) {
+        to.copy_from_slice(&word.bytes());
+    }
+    header[ipv6::SOURCE_OFFSET..][..16].copy_from_slice(&SocketAddrV6::from(*source).ip().octets());
+    header[ipv6::DESTINATION_OFFSET..].copy_from_slice(&destination.octets());
+    header
+}
+
+/// A packet that was received, with an Ethernet header.
+pub(super) struct Received {
+    buffer: Vec<u8>,
+    begin: usize,
+    end: usize,
+    /// The interface that it came by.
+    pub arrival: IfIndex,
+}
+
+impl Received {
+    pub fn new() -> Self {
+        let buffer = vec![0; START + MAX_PACKET];
+        Self { buffer, begin: START, end: START, arrival: IfIndex::NONE }
+    }
+
+    /// The frame.
+    pub fn frame(&mut self) -> &mut [u8] {
+        &mut self.buffer[self.begin..self.end]
+    }
+
+    /// Puts an IP header, and an Ethernet header without addresses, in front of what came.
+    fn complete(&mut self, ether_type: EtherType, ip: &[u8]) {
+        let ip_begin = START - ip.len();
+        self.buffer[ip_begin..START].copy_from_slice(ip);
+        self.begin = ip_begin - ethernet::HEADER_LEN;
+        let link = ethernet::Ends::NONE.header(ether_type);
+        self.buffer[self.begin..ip_begin].copy_from_slice(&link);
+    }
+}
