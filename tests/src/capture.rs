@@ -29,6 +29,9 @@ use crate::netns::Netns;
 const BUFFER: usize = 64 << 20;
 /// How often the collector looks whether it is to stop.
 const TICK_MS: i64 = 20;
+/// Frames of a flood that follow each other, and the pause behind them.
+const FLOOD_BURST: usize = 64;
+const FLOOD_PAUSE: Duration = Duration::from_millis(1);
 /// A packet under way gets this long to arrive before the collection ends.
 const SETTLE: Duration = Duration::from_millis(200);
 
@@ -141,6 +144,45 @@ pub fn send_frames<'a>(ns: &Netns, device: &str, frames: impl IntoIterator<Item 
     for frame in frames {
         let sent = send(socket.as_raw_fd(), frame, MsgFlags::empty());
         assert_eq!(sent, Ok(frame.len()), "send {}", hex(frame));
+    }
+}
+
+/// Sends frames over and over until it is stopped: some ten thousand a second, less than a wire has room for. A frame
+/// that the device refuses is lost.
+#[derive(Debug)]
+pub struct Flood {
+    stop: Arc<AtomicBool>,
+    sender: JoinHandle<u64>,
+}
+
+impl Flood {
+    /// Starts to send.
+    #[track_caller]
+    pub fn start(ns: &Netns, device: &str, frames: Vec<Vec<u8>>) -> Self {
+        let socket = packet_socket(ns, device, None);
+        let stop = Arc::new(AtomicBool::new(false));
+        let sender = thread::spawn({
+            let stop = Arc::clone(&stop);
+            move || {
+                let mut frames = frames.iter().cycle();
+                let mut sent = 0;
+                while !stop.load(Ordering::Relaxed) {
+                    for frame in frames.by_ref().take(FLOOD_BURST) {
+                        let result = send(socket.as_raw_fd(), frame, MsgFlags::empty());
+                        sent += u64::from(result.is_ok());
+                    }
+                    thread::sleep(FLOOD_PAUSE);
+                }
+                sent
+            }
+        });
+        Self { stop, sender }
+    }
+
+    /// Ends it, and tells how many frames were sent.
+    pub fn stop(self) -> u64 {
+        self.stop.store(true, Ordering::Relaxed);
+        self.sender.join().expect("the sender")
     }
 }
 

@@ -17,7 +17,8 @@
 //! - [`link`]: veth pairs and bridges between namespaces.
 //! - [`host`]: a namespace with `xgre` and its state; [`topology`]: hosts ready joined.
 //! - [`traffic`]: ping, TCP and UDP with a result.
-//! - [`capture`]: frames off and onto an interface; [`packet`]: frames built in words.
+//! - [`capture`]: frames off and onto an interface; [`packet`]: frames built in words;
+//!   [`fragment`]: and cut.
 //! - [`Tap`]: a tap device that is read.
 //! - [`ovs`]: Open vSwitch as a peer.
 //! - [`suite`]: test cases that say what they need and are skipped loudly.
@@ -27,6 +28,7 @@
 
 pub mod capture;
 pub mod command;
+pub mod fragment;
 pub mod host;
 mod isolation;
 pub mod link;
@@ -39,7 +41,7 @@ pub mod topology;
 pub mod traffic;
 
 pub use self::{
-    capture::{Capture, Frame, send_frame},
+    capture::{Capture, Flood, Frame, send_frame},
     command::Outcome,
     host::{Daemon, Host},
     isolation::isolate,

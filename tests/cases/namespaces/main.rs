@@ -14,6 +14,7 @@ mod open_vswitch;
 mod peers;
 mod port_xdp;
 mod setup;
+mod slow_path;
 mod statistics;
 mod steering;
 mod transit;
@@ -37,6 +38,7 @@ fn main() -> ExitCode {
         bookkeeping::cases(),
         containers::cases(),
         port_xdp::cases(),
+        slow_path::cases(),
         steering::cases(),
         transit::cases(),
         documents::cases(),
