@@ -4,10 +4,12 @@
 //! - [`arrivals`] tells the slow path what is stacked on the uplinks.
 //! - [`ports`] attaches the ports of an earlier run, and follows their devices; [`transit`] does so where there are
 //!   transit rules.
+//! - [`path_mtu`] believes routers, for a while.
 //! - [`log`] prints what the programs tell with `--debug-datapath`.
 
 mod arrivals;
 mod log;
+mod path_mtu;
 mod ports;
 mod transit;
 mod uplinks;
@@ -29,7 +31,11 @@ use crate::{
         monitor::{Change, Monitor},
     },
     resolver,
-    slowpath::{SlowPath, Sockets, arrivals::Arrivals},
+    slowpath::{
+        SlowPath, Sockets,
+        arrivals::Arrivals,
+        reports::{self, Reports},
+    },
     state::{State, StateDir, live::Live},
 };
 
@@ -72,10 +78,11 @@ pub async fn run(dir: &StateDir, config: &Config) -> Result<()> {
     let mut daemon = started?;
     privilege::reduce()?;
     let live = Live::open(dir, config.load.strict)?;
-    let slow_path = SlowPath::start(sockets, live, daemon.arrivals.clone())?;
+    let (sender, reports) = reports::channel();
+    let slow_path = SlowPath::start(sockets, live, daemon.arrivals.clone(), sender)?;
     println!("ready");
 
-    daemon.serve(monitor).await?;
+    daemon.serve(monitor, reports).await?;
     // Before the programs go: it would take what they have not seen.
     drop(slow_path);
     if !config.keep {
@@ -92,6 +99,7 @@ struct Daemon<'a> {
     programs: Programs,
     logger: Option<log::Logger>,
     arrivals: Arrivals,
+    learned: path_mtu::Learned,
     signals: [Signal; 2],
     _lock: Flock<OwnedFd>,
 }
@@ -104,8 +112,18 @@ impl<'a> Daemon<'a> {
         let mut programs = Programs::load(dir, config.load)?;
         let logger = config.load.debug.then(|| log::start(&mut programs)).transpose()?;
         let arrivals = Arrivals::default();
-        let mut daemon =
-            Self { dir, config, netlink, programs, logger, arrivals, signals, _lock: lock };
+        let learned = path_mtu::Learned::default();
+        let mut daemon = Self {
+            dir,
+            config,
+            netlink,
+            programs,
+            logger,
+            arrivals,
+            learned,
+            signals,
+            _lock: lock,
+        };
 
         let mut state = State::open(dir)?;
         state.register_unknown_interface()?;
@@ -127,7 +145,7 @@ impl<'a> Daemon<'a> {
     }
 
     /// Follows the kernel's stack until interrupted.
-    async fn serve(&mut self, mut monitor: Monitor) -> Result<()> {
+    async fn serve(&mut self, mut monitor: Monitor, mut reports: Reports) -> Result<()> {
         let mut refresh = tokio::time::interval(REFRESH);
         loop {
             let [interrupt, terminate] = &mut self.signals;
@@ -136,6 +154,10 @@ impl<'a> Daemon<'a> {
                 _ = terminate.recv() => return Ok(()),
                 _ = refresh.tick() => Vec::new(),
                 () = log::flush(self.logger.as_mut()) => continue,
+                reports = reports.next() => {
+                    self.learn_path_mtus(&reports).unwrap_or_else(cannot_follow);
+                    Vec::new()
+                }
                 change = monitor.next() => if let Some(change) = change {
                     settle(&mut monitor, change).await
                 } else {
@@ -144,15 +166,14 @@ impl<'a> Daemon<'a> {
                 },
             };
             // The traffic flows on whatever happens here; the next change or refresh tries again.
-            if let Err(error) = self.follow(&changes).await {
-                eprintln!("xgre: cannot follow a change: {error}");
-            }
+            self.follow(&changes).await.unwrap_or_else(cannot_follow);
         }
     }
 
     /// Brings the state in line with the kernel's stack.
     async fn follow(&mut self, changes: &[Change]) -> Result<()> {
         let mut state = State::open(self.dir)?;
+        self.forget_path_mtus(&mut state);
         for change in changes {
             match *change {
                 Change::LinkGone(ifindex) => {
@@ -172,6 +193,11 @@ impl<'a> Daemon<'a> {
         resolver::resolve_all(&mut state, &self.netlink).await?;
         Ok(())
     }
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "used with unwrap_or_else")]
+fn cannot_follow(error: Error) {
+    eprintln!("xgre: cannot follow a change: {error}");
 }
 
 /// The changes that come together with the first one.

@@ -1,9 +1,10 @@
 //! Receives what the hook leaves to the kernel and nobody there wants: outer fragments, which the kernel has put
-//! together, and GRE behind IPv6 extension headers that the kernel judges.
+//! together, GRE behind IPv6 extension headers that the kernel judges, and ICMP errors about tunnels' packets.
 //!
 //! - [`socket`]: raw sockets, and packets off them in the form that the decision reads.
 //! - [`arrivals`]: which interfaces such a packet may come by.
 //! - [`receipt`]: decides as the hook does, delivers, counts.
+//! - [`icmp`]: what routers say of the path; [`reports`] takes it to the daemon.
 //! - [`budget`]: how many packets a second are received at most.
 //!
 //! A raw socket gets every GRE packet that reaches the kernel's stack for an address of this host. What came whole by an
@@ -12,7 +13,9 @@
 
 pub mod arrivals;
 mod budget;
+pub mod icmp;
 mod receipt;
+pub mod reports;
 mod socket;
 
 use std::{
@@ -32,7 +35,7 @@ use self::{
     arrivals::Arrivals,
     budget::Budget,
     receipt::Receipt,
-    socket::{Raw, Received},
+    socket::{Kind, Raw, Received},
 };
 use crate::{
     datapath::{Error, Result},
@@ -51,11 +54,17 @@ impl SlowPath {
     ///
     /// # Errors
     /// There is no thread or pipe to be had.
-    pub fn start(sockets: Sockets, live: Live, arrivals: Arrivals) -> Result<Self> {
+    pub fn start(
+        sockets: Sockets,
+        live: Live,
+        arrivals: Arrivals,
+        reports: reports::Sender,
+    ) -> Result<Self> {
         let (stopped, stop) = pipe().map_err(Error::SlowPath)?;
         let Sockets { raw, port } = sockets;
         let receipt = Receipt::new(live, arrivals, port);
-        let worker = Worker { raw, receipt, budget: Budget::new(Instant::now()), stopped };
+        let budget = Budget::new(Instant::now());
+        let worker = Worker { raw, receipt, reports, budget, stopped };
         let thread = thread::Builder::new().name("slow path".to_owned()).spawn(|| {
             if let Err(error) = worker.run() {
                 eprintln!("xgre: the slow path has ended: {error}");
@@ -79,6 +88,7 @@ impl Drop for SlowPath {
 struct Worker {
     raw: Vec<Raw>,
     receipt: Receipt,
+    reports: reports::Sender,
     budget: Budget,
     stopped: PipeReader,
 }
@@ -89,9 +99,14 @@ impl Worker {
         while self.wait(None)? {
             // One of each in turn: a flood of one kind does not keep the other from coming.
             for socket in &self.raw {
-                if socket.receive(&mut received)? {
-                    self.budget.spend();
-                    self.receipt.handle(&mut received);
+                if !socket.receive(&mut received)? {
+                    continue;
+                }
+                self.budget.spend();
+                match socket.kind {
+                    Kind::GreOverIpv4 | Kind::GreOverIpv6 => self.receipt.handle(&mut received),
+                    Kind::Icmp => self.reports.send(icmp::too_big_v4(received.message())),
+                    Kind::Icmpv6 => self.reports.send(icmp::too_big_v6(received.message())),
                 }
             }
             // The kernel discards what the sockets have no room for meanwhile.

@@ -23,7 +23,13 @@ use nix::{
 };
 use socket2::{Domain, Protocol, Socket, Type};
 
+use super::icmp;
 use crate::datapath::{Error, Result};
+
+/// Option of a raw ICMP socket: a bit for each type, set for those that it does not get (`linux/icmp.h`).
+const ICMP_FILTER: i32 = 1;
+/// The same for IPv6 (RFC 3542 section 3.2; `linux/icmpv6.h`).
+const ICMPV6_FILTER: i32 = 1;
 
 /// Room for packets not received yet, in bytes as the kernel counts them, for each IP version.
 const BUFFER: usize = 4 << 20;
@@ -45,12 +51,14 @@ impl Sockets {
     /// The privilege is missing now.
     pub fn open() -> Result<Self> {
         let port = Port::open().map_err(Error::SlowPath)?;
-        let mut raw = vec![Raw::open(Version::V4).map_err(Error::SlowPath)?];
-        match Raw::open(Version::V6) {
-            Ok(over_ipv6) => raw.push(over_ipv6),
-            // The kernel knows no IPv6.
-            Err(error) if error.raw_os_error() == Some(libc::EAFNOSUPPORT) => {}
-            Err(error) => return Err(Error::SlowPath(error)),
+        let mut raw = Vec::new();
+        for kind in [Kind::GreOverIpv4, Kind::GreOverIpv6, Kind::Icmp, Kind::Icmpv6] {
+            match Raw::open(kind) {
+                Ok(socket) => raw.push(socket),
+                // The kernel knows no IPv6.
+                Err(error) if error.raw_os_error() == Some(libc::EAFNOSUPPORT) => {}
+                Err(error) => return Err(Error::SlowPath(error)),
+            }
         }
         Ok(Self { raw, port })
     }
@@ -90,33 +98,70 @@ fn link_address(ifindex: IfIndex) -> LinkAddr {
     unsafe { LinkAddr::from_raw((&raw const address).cast(), Some(len)) }.expect("a link address")
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Version {
-    V4,
-    V6,
+/// Sets an option that has no name in Rust.
+fn set(socket: &Socket, level: i32, option: i32, value: &[u8]) -> io::Result<()> {
+    let len = value.len() as libc::socklen_t;
+    // SAFETY: the kernel reads as many bytes at `value` as it is told.
+    let code =
+        unsafe { libc::setsockopt(socket.as_raw_fd(), level, option, value.as_ptr().cast(), len) };
+    if code == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
-/// A socket that gets every GRE packet over one IP version that is for this host.
+/// What a raw socket gets, of all that is for this host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// GRE packets.
+    GreOverIpv4,
+    /// The same over IPv6.
+    GreOverIpv6,
+    /// ICMP messages that a destination is unreachable.
+    Icmp,
+    /// messages of ICMP for IPv6 that a packet is too big.
+    Icmpv6,
+}
+
+/// A raw socket.
 pub(super) struct Raw {
     socket: Socket,
-    version: Version,
+    /// What it gets.
+    pub kind: Kind,
 }
 
 impl Raw {
-    fn open(version: Version) -> io::Result<Self> {
-        let domain = if version == Version::V4 { Domain::IPV4 } else { Domain::IPV6 };
-        let protocol = Protocol::from(i32::from(ipv4::PROTO_GRE));
-        let socket = Socket::new(domain, Type::RAW, Some(protocol))?;
+    fn open(kind: Kind) -> io::Result<Self> {
+        let gre = i32::from(ipv4::PROTO_GRE);
+        let (domain, protocol) = match kind {
+            Kind::GreOverIpv4 => (Domain::IPV4, gre),
+            Kind::GreOverIpv6 => (Domain::IPV6, gre),
+            Kind::Icmp => (Domain::IPV4, libc::IPPROTO_ICMP),
+            Kind::Icmpv6 => (Domain::IPV6, libc::IPPROTO_ICMPV6),
+        };
+        let socket = Socket::new(domain, Type::RAW, Some(Protocol::from(protocol)))?;
         socket.set_nonblocking(true)?;
-        setsockopt(&socket, sockopt::RcvBufForce, &BUFFER)?;
-        match version {
-            Version::V4 => setsockopt(&socket, sockopt::Ipv4PacketInfo, &true)?,
-            Version::V6 => {
+        match kind {
+            Kind::GreOverIpv4 => {
+                setsockopt(&socket, sockopt::RcvBufForce, &BUFFER)?;
+                setsockopt(&socket, sockopt::Ipv4PacketInfo, &true)?;
+                // Else ICMP errors about GRE would change the route's MTU, whatever key they quote.
+                let never = libc::IP_PMTUDISC_INTERFACE.to_ne_bytes();
+                set(&socket, libc::IPPROTO_IP, libc::IP_MTU_DISCOVER, &never)?;
+            }
+            Kind::GreOverIpv6 => {
+                setsockopt(&socket, sockopt::RcvBufForce, &BUFFER)?;
                 setsockopt(&socket, sockopt::Ipv6RecvPacketInfo, &true)?;
                 setsockopt(&socket, sockopt::Ipv6RecvTClass, &true)?;
             }
+            Kind::Icmp => {
+                let blocked = !(1u32 << icmp::UNREACHABLE);
+                set(&socket, libc::SOL_RAW, ICMP_FILTER, &blocked.to_ne_bytes())?;
+            }
+            Kind::Icmpv6 => {
+                let mut blocked = [0xff; 32];
+                blocked[..4].copy_from_slice(&(!(1u32 << icmp::TOO_BIG)).to_ne_bytes());
+                set(&socket, libc::SOL_ICMPV6, ICMPV6_FILTER, &blocked)?;
+            }
         }
-        Ok(Self { socket, version })
+        Ok(Self { socket, kind })
     }
 
     /// Takes a packet, if there is one.
@@ -149,13 +194,14 @@ impl Raw {
         let remote = message.address.as_ref().and_then(SockaddrStorage::as_sockaddr_in6).copied();
         let len = message.bytes;
         (received.arrival, received.end) = (arrival, START + len);
-        match (self.version, local, remote) {
-            (Version::V4, ..) => received.complete(EtherType::IPV4, &[]),
-            (Version::V6, Some(local), Some(remote)) if len <= MAX_PACKET => {
+        match (self.kind, local, remote) {
+            (Kind::GreOverIpv4, ..) => received.complete(EtherType::IPV4, &[]),
+            (Kind::GreOverIpv6, Some(local), Some(remote)) if len <= MAX_PACKET => {
                 let header = ipv6_header(traffic_class, len as u16, &remote, local);
                 received.complete(EtherType::IPV6, &header);
             }
-            _ => return Ok(false),
+            (Kind::Icmp | Kind::Icmpv6, ..) => {}
+            (Kind::GreOverIpv6, ..) => return Ok(false),
         }
         Ok(true)
     }
@@ -199,7 +245,12 @@ impl Received {
         Self { buffer, begin: START, end: START, arrival: IfIndex::NONE }
     }
 
-    /// The frame.
+    /// What the socket gave.
+    pub fn message(&self) -> &[u8] {
+        &self.buffer[START..self.end]
+    }
+
+    /// A GRE packet as a frame.
     pub fn frame(&mut self) -> &mut [u8] {
         &mut self.buffer[self.begin..self.end]
     }

@@ -3,7 +3,10 @@
 use std::collections::BTreeSet;
 
 use gre_common::{
-    tables::{self, Ends6, Ends6Use, LocalId, LocalUse, NextHop, Slot, Tunnel, TunnelId},
+    tables::{
+        self, Ends6, Ends6Use, KeyField, LocalId, LocalUse, NextHop, Slot, TenantId, Tunnel,
+        TunnelId,
+    },
     wire::address::Address,
 };
 
@@ -86,6 +89,20 @@ impl State {
     pub fn set_next_hop(&mut self, id: TunnelId, next_hop: NextHop) {
         let tunnel = self.tunnel_at(id);
         self.set_tunnel(id, Tunnel { next_hop, ..tunnel });
+    }
+
+    /// Replaces what the path was found to carry, in bytes; 0: nothing is known.
+    pub fn set_path_mtu(&mut self, id: TunnelId, path_mtu: u32) {
+        let tunnel = self.tunnel_at(id);
+        self.set_tunnel(id, Tunnel { path_mtu, ..tunnel });
+    }
+
+    /// Whether some tenant's packets leave through a tunnel with this key.
+    pub fn sends_key(&self, id: TunnelId, key: KeyField) -> bool {
+        let sends = |tenant: tables::Tenant| {
+            (tenant.slot, tenant.tunnel, tenant.out_key) == (Slot::IN_USE, id, key)
+        };
+        (0..self.max_tenants()).any(|slot| sends(self.tenant_at(TenantId(slot))))
     }
 
     pub(super) fn tunnel_at(&self, id: TunnelId) -> Tunnel {

@@ -11,6 +11,7 @@ mod mtu;
 mod next_hop;
 mod next_hop6;
 mod open_vswitch;
+mod path_mtu;
 mod peers;
 mod port_xdp;
 mod setup;
@@ -39,6 +40,7 @@ fn main() -> ExitCode {
         containers::cases(),
         port_xdp::cases(),
         slow_path::cases(),
+        path_mtu::cases(),
         steering::cases(),
         transit::cases(),
         documents::cases(),
