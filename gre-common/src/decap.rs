@@ -9,7 +9,8 @@ use crate::{
     outer,
     packet::Packet,
     tables::{
-        Binding, BindingKey, Ends6, IfIndex, KeyField, LocalKey, Service, Tables, TunnelOptions,
+        Binding, BindingKey, Ends6, IfIndex, KeyField, LocalKey, Service, Tables, TenantId,
+        TunnelOptions,
     },
     verdict::{DropReason, End, Notice, PassReason, Verdict},
     wire::{
@@ -178,23 +179,25 @@ fn plan<'t, P: Packet + ?Sized, T: Tables>(packet: &P, tables: &'t T) -> Result<
             Some(_) => return Err(DropReason::BadChecksum.of(id).into()),
         }
     }
+    let strip = packet.settle(gre_offset + gre.len);
+    let inner = Inner { offset: strip, end };
+    let payload = payload_of(binding.service, gre.protocol).map_err(|error| match error {
+        PayloadError::Control => End::from(PassReason::ControlPayload),
+        PayloadError::WrongService => inner.unless_question(packet, DropReason::WrongService, id),
+        PayloadError::Unknown => DropReason::UnknownPayload.of(id).into(),
+    })?;
     let ordered = binding.options.has(TunnelOptions::SEQUENCE);
     if ordered && !gre.fields.sequence() {
         return Err(DropReason::OutOfSequence.of(id).into());
     }
-
-    let payload = payload_of(binding.service, gre.protocol).map_err(|end| match end {
-        PayloadError::Control => End::from(PassReason::ControlPayload),
-        PayloadError::WrongService => DropReason::WrongService.of(id).into(),
-        PayloadError::Unknown => DropReason::UnknownPayload.of(id).into(),
-    })?;
-    let strip = packet.settle(gre_offset + gre.len);
-    let inner = Inner { offset: strip, end };
     let inner_ip = match payload {
         Payload::Ethernet => inner.ip_in_ethernet(packet),
         Payload::Ip(ether_type) => inner.ip(packet, ether_type, underlay, arrival.source),
     }
-    .map_err(|reason| End::from(reason.of(id)))?;
+    .map_err(|reason| match reason {
+        DropReason::Loop => inner.unless_question(packet, reason, id),
+        _ => reason.of(id).into(),
+    })?;
     let (ecn, notice) =
         congestion(inner_ip, arrival.tos).map_err(|reason| End::from(reason.of(id)))?;
 
@@ -375,6 +378,30 @@ struct Inner {
 }
 
 impl Inner {
+    /// A drop, unless this is GRE of type 0 inside IP: a keepalive, by which the other end asks for the inner packet to be
+    /// sent back to it. Whether it may be, whoever answers finds out.
+    #[inline(always)]
+    fn unless_question<P: Packet + ?Sized>(
+        &self,
+        packet: &P,
+        reason: DropReason,
+        tenant: TenantId,
+    ) -> End {
+        let begin = match packet.read(self.offset) {
+            Some([0x45, _, _, _, _, _, _, _, _, ipv4::PROTO_GRE]) => ipv4::HEADER_LEN,
+            Some([first, _, _, _, _, _, ipv4::PROTO_GRE, ..]) if first >> 4 == 6 => {
+                ipv6::HEADER_LEN
+            }
+            _ => return reason.of(tenant).into(),
+        };
+        match packet.read(self.offset + begin) {
+            Some([_, _, 0, 0]) if self.offset + begin + gre::BASE_LEN <= self.end => {
+                PassReason::Keepalive.into()
+            }
+            _ => reason.of(tenant).into(),
+        }
+    }
+
     /// Checks the IP packet of an l3 tenant. The outer source is where a loop would lead.
     #[inline(always)]
     fn ip<P: Packet + ?Sized>(

@@ -137,7 +137,9 @@ reasons! {
         Fragment = "fragment",
         /// There are IPv6 extension headers before GRE that the kernel must judge first.
         ExtensionHeaders = "extension_headers",
-        /// A control protocol inside GRE: keepalive, WCCP, ERSPAN, NHRP, MPLS or IS-IS.
+        /// A keepalive, which asks for an answer.
+        Keepalive = "keepalive",
+        /// A control protocol inside GRE: the answer to a keepalive, WCCP, ERSPAN, NHRP, MPLS or IS-IS.
         ControlPayload = "control_payload",
         /// The port belongs to no tenant.
         NoTenant = "no_tenant",

@@ -222,6 +222,9 @@ fn inner_packets() -> Vec<Row> {
     let mut long_v6 = v6.clone();
     long_v6[5] += 1;
     let to_remote = Ipv4::new(ICMP).to(REMOTE).around(&[0; 8]);
+    let question = |gre: &[u8]| Ipv4::new(GRE).from(LOCAL).to(REMOTE).around(gre);
+    let (keepalive, keyed) = (question(&[0; 4]), question(&[0x20, 0, 0, 0, 0, 0, 0, 10]));
+    let (tunneled, cut_off) = (question(&[0, 0, 8, 0]), question(&[0; 2]));
     let from_remote = Ipv4::new(ICMP).from(REMOTE).around(&[0; 8]);
     vec![
         ("IPv4 header alone", blue().ipv4(&empty_v4), delivered(BLUE, &empty_v4)),
@@ -236,6 +239,11 @@ fn inner_packets() -> Vec<Row> {
         ("ihl beyond the IP length", lie(|ip| ip.header_words(8)), dropped(BLUE, InnerLength)),
         ("IPv6 longer than its room", blue().ipv6(&long_v6), dropped(BLUE, InnerLength)),
         ("to the outer source", blue().ipv4(&to_remote), dropped(BLUE, Loop)),
+        ("a keepalive", blue().ipv4(&keepalive), passed(PassReason::Keepalive)),
+        ("a keepalive with a key", blue().ipv4(&keyed), passed(PassReason::Keepalive)),
+        ("a keepalive for l2", green().ipv4(&keepalive), passed(PassReason::Keepalive)),
+        ("GRE to the outer source", blue().ipv4(&tunneled), dropped(BLUE, Loop)),
+        ("a keepalive cut off", blue().padding(30).ipv4(&cut_off), dropped(BLUE, Loop)),
         ("from the outer source", blue().ipv4(&from_remote), delivered(BLUE, &from_remote)),
         // What an l2 tenant has in its frames is its own business, as long as there is a frame.
         ("Ethernet header alone", green().ethernet(&empty), forwarded(GREEN, &empty)),
@@ -354,6 +362,11 @@ fn over_ipv6_only() -> Vec<Row> {
         frame
     };
     let to_own_source = ipv6_to(address(REMOTE));
+    let keepalive = {
+        let mut packet = to_own_source.clone();
+        (packet[6], packet[42], packet[43]) = (GRE, 0, 0);
+        packet
+    };
     let mapped = {
         let mut frame = frame.clone();
         let ends = [STRANGER, LOCAL].map(|end| Ipv4Addr::from(end).to_ipv6_mapped().octets());
@@ -383,6 +396,7 @@ fn over_ipv6_only() -> Vec<Row> {
         ("cut in its extension header", behind(DESTINATION, &options(GRE, limit))[..60].to_vec(), passed(PassReason::ExtensionHeaders)),
         ("options behind the end of the packet", padding, passed(PassReason::ExtensionHeaders)),
         ("IPv4 addresses mapped to IPv6", mapped, passed(PassReason::NotLocal)),
+        ("a keepalive", over_ipv6(&blue().ipv6(&keepalive)), passed(PassReason::Keepalive)),
         ("the inner destination is the outer source", over_ipv6(&blue().ipv6(&to_own_source)), dropped(BLUE, DropReason::Loop)),
     ]
 }
@@ -421,10 +435,8 @@ fn over_ipv6_every_frame_meets_the_same_fate() {
         congestion_without_inner_ip(),
     ];
     // Not a loop there: an IPv4 address is no IPv6 address.
-    let rows = rows
-        .concat()
-        .into_iter()
-        .filter(|(_, _, outcome)| *outcome != dropped(BLUE, DropReason::Loop));
+    let of_ipv4 = [dropped(BLUE, DropReason::Loop), passed(PassReason::Keepalive)];
+    let rows = rows.concat().into_iter().filter(|(_, _, outcome)| !of_ipv4.contains(outcome));
     let world = World::with_cast().over_ipv6();
     let judge =
         |(what, frame, expected): Row| (what, receive(&world, &over_ipv6(&frame)), expected);

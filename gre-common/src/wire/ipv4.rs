@@ -10,6 +10,8 @@ pub const HEADER_LEN: usize = Ipv4Hdr::LEN;
 pub const HEADER_WORDS: usize = HEADER_LEN / 4;
 /// Length of a header with as many options as its length field can tell of, in bytes.
 pub const MAX_HEADER_LEN: usize = 15 * 4;
+/// Where the time to live stands.
+pub const TTL_OFFSET: usize = 8;
 /// Where the header checksum stands.
 pub const CHECKSUM_OFFSET: usize = 10;
 /// Where the source address stands, and behind it the destination.

@@ -39,8 +39,12 @@ fn row(what: &'static str, frame: impl Into<Vec<u8>>, expect: Expect) -> Row {
 impl Row {
     /// The same over IPv6, if what it is about is no matter of the outer IPv4 header alone.
     pub fn over_ipv6(self) -> Option<Self> {
-        const IPV4_ALONE: [&str; 3] =
-            ["shorter than its header", "wrong header checksum", "to the outer source"];
+        const IPV4_ALONE: [&str; 4] = [
+            "shorter than its header",
+            "wrong header checksum",
+            "to the outer source",
+            "a keepalive",
+        ];
         let alone = IPV4_ALONE.contains(&self.what);
         (!alone).then(|| Self { frame: frame_over_ipv6(&self.frame), ..self })
     }
@@ -125,6 +129,13 @@ fn inner4_with(offset: usize, bytes: &[u8]) -> Vec<u8> {
     inner[10..12].fill(0);
     let sum = internet_checksum(&inner[..20]);
     inner[10..12].copy_from_slice(&sum.to_be_bytes());
+    inner
+}
+
+/// A keepalive: GRE of type 0, to be sent back.
+fn keepalive() -> Vec<u8> {
+    let mut inner = inner4_with(8, &[255, 47, 0, 0, 192, 0, 2, 1, 192, 0, 2, 2]);
+    inner[20..24].fill(0);
     inner
 }
 
@@ -219,6 +230,8 @@ pub fn dropped() -> Vec<Row> {
         row("nothing inside", blue().carrying(IPV4, vec![]), Dropped("blue", "inner_length")),
         row("Ethernet header cut", green().carrying(ETHERNET, inner2()[..13].to_vec()), Dropped("green", "inner_length")),
         row("to the outer source", blue().carrying(IPV4, inner4_with(16, &[192, 0, 2, 2])), Dropped("blue", "loop")),
+        row("a keepalive", blue().carrying(IPV4, keepalive()), Passed("keepalive")),
+        row("a keepalive for l2", green().carrying(IPV4, keepalive()), Passed("keepalive")),
         row("wrong checksum", with_byte(blue().checksum(), 38, 0x55), Dropped("blue", "bad_checksum")),
         row("wrong byte under a checksum", with_byte(blue().checksum(), 60, 0x55), Dropped("blue", "bad_checksum")),
         row("no port", blue().key(30), Dropped("lonely", "no_port")),
