@@ -4,6 +4,7 @@
 //! - [`socket`]: raw sockets, and packets off them in the form that the decision reads.
 //! - [`arrivals`]: which interfaces such a packet may come by.
 //! - [`receipt`]: decides as the hook does, delivers, counts.
+//! - [`keepalive`]: asks the other ends of tunnels whether they are there, and answers them.
 //! - [`icmp`]: what routers say of the path; [`reports`] takes it to the daemon.
 //! - [`budget`]: how many packets a second are received at most.
 //!
@@ -14,12 +15,14 @@
 pub mod arrivals;
 mod budget;
 pub mod icmp;
+mod keepalive;
 mod receipt;
 pub mod reports;
 mod socket;
 
 use std::{
     io::{self, PipeReader, PipeWriter, pipe},
+    iter,
     os::fd::AsFd,
     thread::{self, JoinHandle},
     time::{Duration, Instant},
@@ -34,6 +37,7 @@ pub use self::socket::Sockets;
 use self::{
     arrivals::Arrivals,
     budget::Budget,
+    keepalive::Keepalives,
     receipt::Receipt,
     socket::{Kind, Raw, Received},
 };
@@ -61,8 +65,9 @@ impl SlowPath {
         reports: reports::Sender,
     ) -> Result<Self> {
         let (stopped, stop) = pipe().map_err(Error::SlowPath)?;
-        let Sockets { raw, port } = sockets;
-        let receipt = Receipt::new(live, arrivals, port);
+        let Sockets { raw, port, underlay } = sockets;
+        let keepalives = Keepalives::new(underlay, Instant::now());
+        let receipt = Receipt::new(live, arrivals, port, keepalives);
         let budget = Budget::new(Instant::now());
         let worker = Worker { raw, receipt, reports, budget, stopped };
         let thread = thread::Builder::new().name("slow path".to_owned()).spawn(|| {
@@ -96,7 +101,11 @@ struct Worker {
 impl Worker {
     fn run(mut self) -> io::Result<()> {
         let mut received = Received::new();
-        while self.wait(None)? {
+        loop {
+            let time = self.receipt.ask(Instant::now());
+            if !self.wait(&self.raw, time)? {
+                return Ok(());
+            }
             // One of each in turn: a flood of one kind does not keep the other from coming.
             for socket in &self.raw {
                 if !socket.receive(&mut received)? {
@@ -111,26 +120,19 @@ impl Worker {
             }
             // The kernel discards what the sockets have no room for meanwhile.
             if let Some(pause) = self.budget.pause(Instant::now())
-                && !self.wait(Some(pause))?
+                && !self.wait(&[], pause)?
             {
-                break;
+                return Ok(());
             }
         }
-        Ok(())
     }
 
-    /// Waits for a packet, or for this time. False: it is time to end.
-    fn wait(&self, pause: Option<Duration>) -> io::Result<bool> {
+    /// Waits for a packet on these sockets, so long at most. False: it is time to end.
+    fn wait(&self, sockets: &[Raw], time: Duration) -> io::Result<bool> {
         let watch = |file| PollFd::new(file, PollFlags::POLLIN);
-        let mut files = vec![watch(self.stopped.as_fd())];
-        let timeout = match pause {
-            None => {
-                files.extend(self.raw.iter().map(|socket| watch(socket.as_fd())));
-                PollTimeout::NONE
-            }
-            Some(pause) => PollTimeout::try_from(pause).unwrap_or(PollTimeout::MAX),
-        };
-        match poll(&mut files, timeout) {
+        let sockets = sockets.iter().map(|socket| watch(socket.as_fd()));
+        let mut files: Vec<_> = iter::once(watch(self.stopped.as_fd())).chain(sockets).collect();
+        match poll(&mut files, PollTimeout::try_from(time).unwrap_or(PollTimeout::MAX)) {
             Ok(_) | Err(Errno::EINTR) => {
                 Ok(files[0].revents().is_none_or(|events| events.is_empty()))
             }

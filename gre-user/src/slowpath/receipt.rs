@@ -1,14 +1,17 @@
 //! Decides about a packet as the hook does, delivers, counts.
 
+use std::time::{Duration, Instant};
+
 use gre_common::{
     decap::{Decap, Payload, decap},
     tables::IfIndex,
-    verdict::{DropReason, Verdict},
+    verdict::{DropReason, PassReason, Verdict},
     wire::{address::Version, ethernet, ipv4},
 };
 
 use super::{
     arrivals::Arrivals,
+    keepalive::Keepalives,
     socket::{Port, Received},
 };
 use crate::state::{self, live::Live};
@@ -18,11 +21,17 @@ pub(super) struct Receipt {
     live: Live,
     arrivals: Arrivals,
     port: Port,
+    keepalives: Keepalives,
 }
 
 impl Receipt {
-    pub fn new(live: Live, arrivals: Arrivals, port: Port) -> Self {
-        Self { live, arrivals, port }
+    pub fn new(live: Live, arrivals: Arrivals, port: Port, keepalives: Keepalives) -> Self {
+        Self { live, arrivals, port, keepalives }
+    }
+
+    /// Asks the other ends of tunnels that are due. Returns how long it has time until the next are.
+    pub fn ask(&mut self, now: Instant) -> Duration {
+        self.keepalives.ask(&mut self.live, now)
     }
 
     /// Carries out the decision about a packet.
@@ -37,6 +46,14 @@ impl Receipt {
         let tables = self.live.tables();
         let plan = match decap(frame, &tables) {
             // The hook has passed it, for the same reason, and counted it.
+            Verdict::Pass(PassReason::Keepalive) => {
+                self.keepalives.answer(frame);
+                return Ok(());
+            }
+            Verdict::Pass(PassReason::ControlPayload) => {
+                self.keepalives.answered(frame, &mut self.live);
+                return Ok(());
+            }
             Verdict::Pass(_) => return Ok(()),
             Verdict::Drop(discard) => return self.live.count_dropped(uplink, discard),
             Verdict::Forward(plan) => plan,

@@ -2,13 +2,14 @@
 
 use std::{
     io::{self, IoSliceMut},
-    net::{Ipv6Addr, SocketAddrV6},
+    net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV6},
     os::fd::{AsFd, AsRawFd, BorrowedFd},
 };
 
 use gre_common::{
     tables::IfIndex,
     wire::{
+        address::Address,
         ethernet::{self, EtherType},
         ipv4, ipv6,
     },
@@ -21,7 +22,7 @@ use nix::{
         recvmsg, sendto, setsockopt, sockopt,
     },
 };
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
 use super::icmp;
 use crate::datapath::{Error, Result};
@@ -42,6 +43,7 @@ const START: usize = ethernet::HEADER_LEN + ipv6::HEADER_LEN;
 pub struct Sockets {
     pub(super) raw: Vec<Raw>,
     pub(super) port: Port,
+    pub(super) underlay: Underlay,
 }
 
 impl Sockets {
@@ -60,7 +62,8 @@ impl Sockets {
                 Err(error) => return Err(Error::SlowPath(error)),
             }
         }
-        Ok(Self { raw, port })
+        let underlay = Underlay::open().map_err(Error::SlowPath)?;
+        Ok(Self { raw, port, underlay })
     }
 }
 
@@ -80,6 +83,38 @@ impl Port {
         let address = link_address(ifindex);
         let len = sendto(self.socket.as_raw_fd(), frame, &address, MsgFlags::MSG_DONTWAIT)?;
         if len == frame.len() { Ok(()) } else { Err(io::ErrorKind::WriteZero.into()) }
+    }
+}
+
+/// Sends IP packets, complete with their header, as the kernel routes them.
+pub(super) struct Underlay {
+    v4: Socket,
+    /// `None` where the kernel knows no IPv6.
+    v6: Option<Socket>,
+}
+
+impl Underlay {
+    fn open() -> io::Result<Self> {
+        // Of this protocol they receive nothing, and the kernel leaves the header to us.
+        let protocol = Some(Protocol::from(libc::IPPROTO_RAW));
+        let v4 = Socket::new(Domain::IPV4, Type::RAW, protocol)?;
+        let v6 = match Socket::new(Domain::IPV6, Type::RAW, protocol) {
+            Err(error) if error.raw_os_error() == Some(libc::EAFNOSUPPORT) => None,
+            socket => Some(socket?),
+        };
+        Ok(Self { v4, v6 })
+    }
+
+    /// Sends a packet. Over IPv4 the kernel fills the checksum in.
+    pub fn send(&self, packet: &[u8], destination: Address) -> io::Result<()> {
+        let destination = IpAddr::from(destination);
+        let socket = match (destination, &self.v6) {
+            (IpAddr::V4(_), _) => &self.v4,
+            (IpAddr::V6(_), Some(v6)) => v6,
+            (IpAddr::V6(_), None) => return Err(io::ErrorKind::Unsupported.into()),
+        };
+        let address = SockAddr::from(SocketAddr::new(destination, 0));
+        socket.send_to_with_flags(packet, &address, libc::MSG_DONTWAIT).map(drop)
     }
 }
 

@@ -13,19 +13,19 @@ use aya::{
 };
 use gre_common::{
     tables::{
-        Binding, BindingKey, Counters, Ends6, Hook, HookKey, IfIndex, LocalId, LocalKey, Sequence,
-        Slot, Tables, Tenant, TenantEvent, TenantId, Tunnel, TunnelId,
+        Binding, BindingKey, Counters, Ends6, Hook, HookKey, IfIndex, Keepalive, LocalId, LocalKey,
+        Sequence, Slot, Tables, Tenant, TenantEvent, TenantId, Tunnel, TunnelId,
     },
     verdict::{Discard, Notice},
     wire::address::Address,
 };
 
-use super::{Result, StateDir, check_schema, maps::Maps, optional, port::per_cpu};
+use super::{Result, StateDir, check_schema, maps::Maps, name, optional, port::per_cpu};
 
 /// Reads of an entry until two in a row agree, before it is taken for absent.
 const TRIES: usize = 8;
 
-/// The pinned maps, without the lock. The daemon alone counts here.
+/// The pinned maps, without the lock. The daemon alone counts here, and says which tunnels are down.
 pub struct Live {
     maps: Maps,
     strict: bool,
@@ -57,6 +57,46 @@ impl Live {
         let after = u64::from(number.wrapping_add(1));
         let is_next = |before| Sequence::is_next(before, number).then_some(after);
         received.fetch_update(Relaxed, Relaxed, is_next).is_ok()
+    }
+
+    /// The number of the next packet that a tenant sends.
+    pub fn next_sequence(&self, TenantId(tenant): TenantId) -> u32 {
+        let sent = self.maps.sequences.number(tenant, offset_of!(Sequence, sent));
+        sent.fetch_add(1, Relaxed) as u32
+    }
+
+    /// How many tunnels there is room for.
+    pub fn max_tunnels(&self) -> u32 {
+        self.maps.tunnels.len()
+    }
+
+    /// The tunnel in a slot, if it has a keepalive.
+    pub fn tunnel_with_keepalive(&self, TunnelId(slot): TunnelId) -> Option<Tunnel> {
+        const PERIOD: usize = offset_of!(Tunnel, keepalive);
+        if self.maps.tunnels.word(slot, PERIOD) == 0 {
+            return None;
+        }
+        let tunnel = self.maps.tunnels.get(slot);
+        (tunnel.slot == Slot::IN_USE && tunnel.keepalive.period > 0).then_some(tunnel)
+    }
+
+    /// The first tenant of a tunnel, looked for from `start` on.
+    pub fn tenant_on(&self, tunnel: TunnelId, start: TenantId) -> Option<(TenantId, Tenant)> {
+        (start.0..self.maps.tenants.len())
+            .map(|slot| (TenantId(slot), self.maps.tenants.get(slot)))
+            .find(|(_, tenant)| (tenant.slot, tenant.tunnel) == (Slot::IN_USE, tunnel))
+    }
+
+    /// Says whether a tunnel is down.
+    pub fn set_down(&mut self, TunnelId(slot): TunnelId, down: bool) {
+        const DOWN: usize = offset_of!(Tunnel, keepalive) + offset_of!(Keepalive, down);
+        self.maps.tunnels.set_part(slot, DOWN, &u32::from(down));
+    }
+
+    /// A tunnel's name.
+    pub fn tunnel_name(&self, id: TunnelId) -> String {
+        let found = self.maps.tunnel_names.iter().find(|entry| entry.index == id.0);
+        found.map_or_else(|| format!("#{}", id.0), |entry| name::text(&entry.name))
     }
 
     /// Counts a packet of `bytes` inner bytes. A tenant that was deleted meanwhile is not charged.

@@ -5,6 +5,7 @@ mod bookkeeping;
 mod containers;
 mod documents;
 mod isolation;
+mod keepalive;
 mod lifetime;
 mod linux;
 mod mtu;
@@ -40,6 +41,7 @@ fn main() -> ExitCode {
         containers::cases(),
         port_xdp::cases(),
         slow_path::cases(),
+        keepalive::cases(),
         path_mtu::cases(),
         steering::cases(),
         transit::cases(),
