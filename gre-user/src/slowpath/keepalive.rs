@@ -40,10 +40,13 @@ const IPV6_LEN: usize = 1280;
 /// The payload type of answers.
 const ANSWER: EtherType = EtherType::NONE;
 
+/// A tunnel's local and remote address.
+type Ends = [Address; 2];
+
 /// The other ends of tunnels.
 pub(super) struct Keepalives {
     underlay: Underlay,
-    peers: HashMap<TunnelId, Peer>,
+    peers: HashMap<Ends, Peer>,
     /// Where the search for further tunnels goes on.
     search_at: u32,
     next_tick: Instant,
@@ -53,7 +56,7 @@ pub(super) struct Keepalives {
 
 /// The other end of a tunnel.
 struct Peer {
-    ends: [Address; 2],
+    tunnel: TunnelId,
     /// Whose key the questions have.
     tenant: TenantId,
     /// When the next question is due.
@@ -81,10 +84,10 @@ impl Keepalives {
             self.answers_left = ANSWERS;
             self.find_peers(live, now);
             let underlay = &self.underlay;
-            self.peers.retain(|&id, peer| match live.tunnel_with_keepalive(id) {
-                Some(tunnel) if [tunnel.local, tunnel.remote] == peer.ends => {
+            self.peers.retain(|ends, peer| match live.tunnel_with_keepalive(peer.tunnel) {
+                Some(tunnel) if [tunnel.local, tunnel.remote] == *ends => {
                     if now >= peer.next {
-                        peer.ask(id, &tunnel, live, underlay);
+                        peer.ask(&tunnel, live, underlay);
                         peer.next = now + Duration::from_secs(tunnel.keepalive.period.into());
                     }
                     true
@@ -101,8 +104,8 @@ impl Keepalives {
         self.search_at = max.min(from + SEARCH);
         for id in (from..self.search_at).map(TunnelId) {
             if let Some(tunnel) = live.tunnel_with_keepalive(id) {
-                self.peers.entry(id).or_insert(Peer {
-                    ends: [tunnel.local, tunnel.remote],
+                self.peers.entry([tunnel.local, tunnel.remote]).or_insert(Peer {
+                    tunnel: id,
                     tenant: TenantId(0),
                     next: now,
                     unanswered: 0,
@@ -117,11 +120,9 @@ impl Keepalives {
         let Some(packet) = Received::parse(frame).filter(|it| it.protocol == ANSWER) else {
             return;
         };
-        for (&id, peer) in &mut self.peers {
-            if peer.ends == [packet.local, packet.remote] {
-                peer.unanswered = 0;
-                peer.set_down(false, id, live);
-            }
+        if let Some(peer) = self.peers.get_mut(&[packet.local, packet.remote]) {
+            peer.unanswered = 0;
+            peer.set_down(false, live);
         }
     }
 
@@ -141,13 +142,14 @@ impl Keepalives {
 }
 
 impl Peer {
-    fn ask(&mut self, id: TunnelId, tunnel: &Tunnel, live: &mut Live, underlay: &Underlay) {
+    fn ask(&mut self, tunnel: &Tunnel, live: &mut Live, underlay: &Underlay) {
         let is_down = self.unanswered >= tunnel.keepalive.retries.into();
         if is_down || self.is_down {
             // Said again: commands that write the tunnel may have undone it.
-            self.set_down(true, id, live);
+            self.set_down(true, live);
         }
-        let found = live.tenant_on(id, self.tenant).or_else(|| live.tenant_on(id, TenantId(0)));
+        let found = live.tenant_on(self.tunnel, self.tenant);
+        let found = found.or_else(|| live.tenant_on(self.tunnel, TenantId(0)));
         let Some((tenant_id, tenant)) = found else { return };
         self.tenant = tenant_id;
         self.unanswered = self.unanswered.saturating_add(1);
@@ -158,13 +160,13 @@ impl Peer {
         }
     }
 
-    fn set_down(&mut self, down: bool, id: TunnelId, live: &mut Live) {
+    fn set_down(&mut self, down: bool, live: &mut Live) {
         if down != self.is_down {
             let state = if down { "down: no answer to keepalives" } else { "up" };
-            eprintln!("xgre: tunnel {} is {state}", live.tunnel_name(id));
+            eprintln!("xgre: tunnel {} is {state}", live.tunnel_name(self.tunnel));
         }
         if down || self.is_down {
-            live.set_down(id, down);
+            live.set_down(self.tunnel, down);
         }
         self.is_down = down;
     }

@@ -87,7 +87,7 @@ pub const DIFFERENCES: &[Difference] = &[
         LINUX,
         "is a fragment that completes a packet",
         Delivers::Peer,
-        "not handled yet: xgre leaves fragments to the kernel",
+        "left to the kernel and the daemon's slow path, which is not part of the comparison: what it delivers comes behind the fence",
         |facts| facts.outer.fragment,
     ),
     difference(

@@ -45,9 +45,11 @@ pub fn xgre(underlay: Underlay, option: &str, tenants: &[Tenant]) -> Vec<(&'stat
         // XDP turns it on; merged packets would come late.
         host.ns.offload("eth0", "gro off");
         let ports = ports(&host, underlay, option, tenants);
+        // The programs stay. The slow path would deliver behind the fence.
+        daemon.kill();
         let at = (&host.ns, "eth0");
         let receiver = Receiver::new(at, &wire, underlay, ports, Order::Kept);
-        (mode, receiver.keeping((host, wire, daemon)))
+        (mode, receiver.keeping((host, wire)))
     };
     ["tc", "native"].map(receiver).into()
 }

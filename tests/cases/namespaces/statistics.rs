@@ -76,7 +76,7 @@ fn uplink_balances(mode: Mode) {
     eventually("every frame accounted for", || accounted().0 >= sent);
     let (counted, stats) = accounted();
     assert_eq!(counted, sent, "{stats}");
-    assert_eq!(count(&stats, "/tenants/0/rx/packets"), 6 * TIMES, "delivered: {stats}");
+    assert_eq!(count(&stats, "/tenants/0/rx/packets"), 8 * TIMES, "delivered: {stats}");
 }
 
 /// What the hook that sees frames first did with them. What it leaves to the second is counted there.
