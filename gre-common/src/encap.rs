@@ -326,7 +326,7 @@ impl InnerIp {
         }
     }
 
-    /// See [`partial::pending_sum`].
+    /// See [`Packet::pending_sum`].
     #[inline(always)]
     fn pending_sum<P: Packet + ?Sized>(self, packet: &P) -> Option<u16> {
         let transport = partial::Transport {
@@ -336,7 +336,7 @@ impl InnerIp {
             offset: self.transport_offset,
             len: (self.offset + self.total_len).checked_sub(self.transport_offset)?,
         };
-        partial::pending_sum(packet, transport)
+        packet.pending_sum(transport)
     }
 
     #[inline(always)]
@@ -432,7 +432,7 @@ impl Inner {
     /// [`Packet::sum`] of its bytes on the wire.
     #[inline(always)]
     fn sum<P: Packet + ?Sized>(&self, packet: &P) -> Result<u16, End> {
-        let pending = if packet.may_be_partial() { self.ip.pending_sum(packet) } else { None };
+        let pending = self.ip.pending_sum(packet);
         let len = match pending {
             Some(_) => self.ip.transport_offset - self.strip,
             None => self.len - self.tag_len,

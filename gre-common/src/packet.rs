@@ -1,6 +1,9 @@
 //! Bounded reads of a frame.
 
-use crate::wire::{be32::Be32, checksum};
+use crate::{
+    partial::Transport,
+    wire::{be32::Be32, checksum},
+};
 
 /// A frame that begins with its Ethernet header.
 ///
@@ -51,9 +54,9 @@ pub trait Packet {
     /// cannot be known here.
     fn sum(&self, offset: usize, len: usize) -> Option<u16>;
 
-    /// Whether a transport checksum may be left to a device; see [`partial`](crate::partial).
-    fn may_be_partial(&self) -> bool {
-        false
+    /// [`pending_sum`](crate::partial::pending_sum), where a transport checksum may have been left to a device.
+    fn pending_sum(&self, _transport: Transport) -> Option<u16> {
+        None
     }
 
     /// The VLAN tag that the device took out of the frame's bytes.

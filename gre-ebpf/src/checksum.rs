@@ -5,8 +5,14 @@ use core::ptr;
 use aya_ebpf::{
     bindings::{__sk_buff, xdp_md},
     helpers::bpf_csum_diff,
+    programs::TcContext,
+};
+use gre_common::{
+    partial::{Transport, pending_sum},
+    wire::address::Version,
 };
 
+use crate::packet::TcPacket;
 use crate::verifier::{bounded, forgotten};
 
 /// What the kernel adds up in one go at most (`MAX_BPF_STACK`).
@@ -75,6 +81,30 @@ pub extern "C" fn sum_of_buffer(ctx: *mut __sk_buff, offset: u32, len: u32) -> i
     // SAFETY: as above.
     let (start, end) = unsafe { ((*ctx).data as usize, (*ctx).data_end as usize) };
     sum(start, end, offset as usize, len as usize)
+}
+
+/// [`pending_sum`] of a socket buffer; a negative number for none. `kind` is the IP version as [`Version`] numbers it, and
+/// behind it the transport protocol.
+#[inline(never)]
+#[unsafe(no_mangle)]
+pub extern "C" fn pending_sum_of_buffer(
+    ctx: *mut __sk_buff,
+    kind: u32,
+    ip_offset: u32,
+    offset: u32,
+    len: u32,
+) -> i64 {
+    const V4: u32 = Version::V4 as u32;
+    const V6: u32 = Version::V6 as u32;
+    let version = match kind >> 8 {
+        V4 => Version::V4,
+        V6 => Version::V6,
+        _ => return -1,
+    };
+    let (ip_offset, offset, len) = (ip_offset as usize, offset as usize, len as usize);
+    let transport = Transport { version, ip_offset, protocol: kind as u8, offset, len };
+    let ctx = TcContext::new(ctx);
+    pending_sum(&TcPacket::new(&ctx), transport).map_or(-1, i64::from)
 }
 
 #[inline(always)]

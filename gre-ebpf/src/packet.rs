@@ -14,6 +14,7 @@ use aya_ebpf::{
 use gre_common::{
     encap::Encap,
     packet::Packet,
+    partial::Transport,
     tables::{Handover, IfIndex},
     wire::{
         address::Version,
@@ -25,7 +26,7 @@ use gre_common::{
 };
 
 use crate::{
-    checksum::{sum_of_buffer, sum_of_frame},
+    checksum::{pending_sum_of_buffer, sum_of_buffer, sum_of_frame},
     verifier::{self, bounded, forgotten, settled},
 };
 
@@ -472,8 +473,11 @@ impl Packet for TcPacket<'_> {
     }
 
     #[inline(always)]
-    fn may_be_partial(&self) -> bool {
-        true
+    fn pending_sum(&self, transport: Transport) -> Option<u16> {
+        let Transport { version, ip_offset, protocol, offset, len } = transport;
+        let kind = (version as u32) << 8 | u32::from(protocol);
+        let (ip_offset, offset, len) = (ip_offset as u32, offset as u32, len as u32);
+        folded(pending_sum_of_buffer(self.ctx.skb.skb, kind, ip_offset, offset, len))
     }
 
     #[inline(always)]

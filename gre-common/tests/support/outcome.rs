@@ -6,6 +6,7 @@ use gre_common::{
     decap::{Decap, decap},
     encap::{Encap, encap},
     packet::Packet,
+    partial::{Transport, pending_sum},
     tables::{Binding, TenantId},
     verdict::{Discard, DropReason, Notice, PassReason, Verdict},
     wire::be32::Be32,
@@ -151,8 +152,8 @@ impl Packet for Told<'_> {
         self.frame.sum(offset, len)
     }
 
-    fn may_be_partial(&self) -> bool {
-        true
+    fn pending_sum(&self, transport: Transport) -> Option<u16> {
+        pending_sum(self.frame, transport)
     }
 
     fn stripped_vlan(&self) -> Option<Be32> {

@@ -22,7 +22,8 @@ pub fn cases() -> Vec<Case> {
         for mode in Mode::ALL {
             let name = format!("xgre to xgre: {service}, {mode}");
             cases.push(Case::new(name, move || everything_crosses(Tunnel::PLAIN, service, mode)));
-            for tunnel in TUNNELS {
+            // Generic XDP leaves little to see: its packets take the same way as at TC.
+            for tunnel in TUNNELS.into_iter().filter(|_| mode != Mode::Generic) {
                 let over = if tunnel.ends[0].contains(':') { "IPv6" } else { "IPv4" };
                 let name =
                     format!("xgre to xgre over {over} {}: {service}, {mode}", tunnel.options);
@@ -35,10 +36,8 @@ pub fn cases() -> Vec<Case> {
     cases
 }
 
-const TUNNELS: [Tunnel; 5] = [
+const TUNNELS: [Tunnel; 3] = [
     Tunnel::v6("", 0),
-    Tunnel::v4("--csum", 4),
-    Tunnel::v4("--seq", 4),
     Tunnel::v4("--csum --seq --ecn compatibility", 8),
     Tunnel::v6("--csum --seq", 8),
 ];
