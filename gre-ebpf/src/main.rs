@@ -45,13 +45,17 @@ use aya_ebpf::{
 };
 use aya_log_ebpf::debug;
 use gre_common::{
-    decap::{Decap, decap},
+    decap::{Decap, Payload, decap},
     encap::{Encap, encap},
     packet::Packet,
     tables::{Delivery, Hook, HookKey, HopState, IfIndex, NextHop, TenantId, TransitAction},
     transit::transit,
     verdict::{Discard, DropReason, PassReason, Verdict},
-    wire::{address::Address, be32::Be32},
+    wire::{
+        address::Address,
+        be32::Be32,
+        ethernet::{self, EtherType},
+    },
 };
 
 use crate::{
@@ -90,7 +94,11 @@ pub fn uplink_tc(ctx: TcContext) -> i32 {
     if let Some(handover) = read_handover(&ctx)
         && (handover.cookie, handover.uplink) == (cookie(), hook.ifindex)
     {
-        return redirect(handover.port);
+        // The underlay's, which the NIC took out of the frame before XDP saw it.
+        return match rewrite::pop_stripped_vlan(&ctx) {
+            Ok(()) => redirect(handover.port),
+            Err(rewrite::Refused) => drop_tc(&ctx, hook, DropReason::RewriteFailed.unattributed()),
+        };
     }
     if is_generic() && restore_link_header(&ctx).is_none() {
         return pass_tc(&ctx, hook, PassReason::NotIp);
@@ -281,8 +289,19 @@ fn way_to_port(
         Delivery::REDIRECT => packet.holds(plan.frame_len()).then_some(Delivery::REDIRECT),
         // Where `uplink_cpu` passes a frame it loses its metadata (before Linux 6.15).
         _ if hook == Hook::UPLINK_CPU => None,
+        // The stack takes a tag out of the frame; `uplink_tc` could not tell it from the underlay's.
+        _ if is_tagged(packet, plan) => None,
         _ => rewrite::reserve_handover(ctx).is_ok().then_some(Delivery::PASS),
     }
+}
+
+/// Whether the tenant's frame begins with a VLAN tag.
+#[inline(always)]
+fn is_tagged(packet: &XdpPacket<'_>, plan: &Decap<'_>) -> bool {
+    plan.payload == Payload::Ethernet
+        && packet
+            .read(plan.strip + ethernet::HEADER_LEN - 2)
+            .is_some_and(|ether_type| EtherType::from_be_bytes(ether_type).is_vlan())
 }
 
 #[inline(always)]

@@ -311,8 +311,9 @@ impl Tagged {
     }
 }
 
+/// Takes off the VLAN tag that stands beside the frame, if there is one.
 #[inline(always)]
-fn pop_stripped_vlan(ctx: &TcContext) -> Result {
+pub fn pop_stripped_vlan(ctx: &TcContext) -> Result {
     if stripped_vlan(ctx).is_none() {
         return Ok(());
     }

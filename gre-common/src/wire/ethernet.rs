@@ -46,8 +46,9 @@ impl EtherType {
         self.0.to_be_bytes()
     }
 
+    /// Whether a VLAN tag begins with it.
     #[inline(always)]
-    const fn is_vlan(self) -> bool {
+    pub const fn is_vlan(self) -> bool {
         matches!(self, Self::VLAN | Self::SERVICE_VLAN)
     }
 }

@@ -61,11 +61,13 @@ fn over_ipv6(hook: Hook, rows: Vec<Row>) {
 fn judge(programs: &Programs, hook: Hook, rows: &[Row]) {
     let mut wrong = Vec::new();
     let mut before = programs.counters();
+    let left_to_tc = Expect::Passed("left_to_tc");
     for Row { what, frame, expect } in rows {
         let ran = programs.receive(hook, frame);
         let after = programs.counters();
         let counted = difference(&before, &after);
         before = after;
+        let expect = if expect.is_left_to_tc(hook) { &left_to_tc } else { expect };
         if let Err(difference) = expect.check(programs, hook, frame, &ran, &counted) {
             wrong.push(format!(
                 "{what}: {difference}\n   in {}\n  out {}",
@@ -100,6 +102,14 @@ fn several_cpus() {
 }
 
 impl Expect {
+    /// XDP hands over no frame that begins with a VLAN tag: TC could not tell it from the underlay's.
+    fn is_left_to_tc(&self, hook: Hook) -> bool {
+        let (Self::Delivered("green", inner) | Self::Noted("green", inner, _)) = self else {
+            return false;
+        };
+        hook == Hook::UplinkXdp && matches!(inner.get(12..14), Some([0x81, 0] | [0x88, 0xa8]))
+    }
+
     fn check(
         &self,
         programs: &Programs,
