@@ -21,6 +21,7 @@ mod statistics;
 mod steering;
 mod transit;
 mod uplink;
+mod uplinks;
 
 use std::process::ExitCode;
 
@@ -31,6 +32,7 @@ fn main() -> ExitCode {
         open_vswitch::cases(),
         linux::cases(),
         uplink::cases(),
+        uplinks::cases(),
         lifetime::cases(),
         next_hop::cases(),
         next_hop6::cases(),
