@@ -1,7 +1,9 @@
 //! Which devices can be uplinks: those with jumbo frames, bridges, bonds, VLAN devices, and what is below them.
 
 use testbed::{
-    Daemon, Host, Netns, Ping,
+    Daemon, Host, Netns, Ping, Tap,
+    packet::Udp,
+    send_frame,
     suite::{Case, Need},
     traffic::tcp,
     two_hosts, veth,
@@ -47,6 +49,8 @@ pub fn cases() -> Vec<Case> {
         let case = Case::new(name, move || bond(uplinks, mode));
         cases.push(case.needs(Need::Device("bond")));
     }
+    let to_tap = Case::new("a jumbo frame that XDP cannot redirect", jumbo_to_tap);
+    cases.push(to_tap.needs(Need::Linux(5, 18)));
     let bond = Case::new("a bond has no native XDP", bond_refuses_native);
     cases.push(bond.needs(Need::Device("bond")));
     let vlan = Case::new("a VLAN device has no native XDP", vlan_refuses_native);
@@ -107,6 +111,36 @@ fn jumbo(service: Service, mode: Mode) {
     let hosts = [&one, &two];
     let _daemons = join(hosts, "eth0", service, mode);
     everything_crosses(hosts, service, 9000);
+}
+
+/// A tap takes no frame in fragments from XDP. The small one goes by XDP, the large one by TC.
+fn jumbo_to_tap() {
+    let (one, two) = two_hosts();
+    for host in [&one, &two] {
+        host.ns.ip("link set eth0 mtu 9000");
+    }
+    let _daemons = [&one, &two].map(|host| host.start("--iface eth0 --mode native"));
+    tunnel(&one, "192.0.2.1", "192.0.2.2");
+    add_tenant(&one, "blue", "--key 10 --service l2");
+    tunnel(&two, "192.0.2.2", "192.0.2.1");
+    let tap = Tap::new(&two.ns, "tap0");
+    two.ns.ip("link set tap0 mtu 8958");
+    two.xgre("tenant add blue --key 10 --service l2 --tunnel t").ok();
+    two.xgre("port add blue tap0").ok();
+    Ping::to("192.0.2.2").all_answered(&one.ns);
+
+    let left_to_tc = || {
+        let hooks = two.uplink_stats("eth0")["hooks"].clone();
+        count(&hooks[0], "/passed/left_to_tc")
+    };
+    for (len, left) in [(100, 0), (8900, 1)] {
+        let payload = vec![0x5a; len];
+        let frame = Udp::new("10.9.0.1", "10.9.0.2", &payload).ethernet([2; 6], [4; 6]);
+        send_frame(&one.ns, "blue0", &frame);
+        assert_eq!(tap.receive(&payload), frame);
+        assert_eq!(left_to_tc(), left, "a payload of {len} bytes");
+    }
+    assert_eq!(count(&two.tenant_stats("blue"), "/rx/packets"), 2);
 }
 
 fn bridged() -> (Host, Host) {
