@@ -6,7 +6,7 @@ use super::{Config, Daemon};
 use crate::{
     datapath::{
         Error, Result,
-        uplink::{self, Attached},
+        uplink::{self, Attached, Mode},
     },
     netlink::{Netlink, link::Link},
     state::{self, State, StateDir},
@@ -15,9 +15,34 @@ use crate::{
 /// Whether all interfaces exist and may become uplinks.
 pub(super) async fn check(dir: &StateDir, netlink: &Netlink, config: &Config) -> Result<()> {
     for name in &config.uplinks {
-        uplink::check(dir, &find(netlink, name).await?, config.mode)?;
+        let link = find(netlink, name).await?;
+        uplink::check(dir, &link, config.mode)?;
+        if config.mode == Mode::Generic {
+            check_above(netlink, &link).await?;
+        }
     }
     Ok(())
+}
+
+/// Refuses an interface whose packets come with VLAN tags that generic XDP does not see.
+async fn check_above(netlink: &Netlink, link: &Link) -> Result<()> {
+    let is_above = |it: &Link| it.below == Some(link.ifindex) && it.kind.as_deref() == Some("vlan");
+    match netlink.links().await?.into_iter().find(is_above) {
+        Some(vlan) => Err(Error::TagBeside { interface: link.name.clone(), vlan: vlan.name }),
+        None => Ok(()),
+    }
+}
+
+/// Where native XDP works if not on this device: on what is below it.
+async fn instead(netlink: &Netlink, link: &Link) -> Result<Option<String>> {
+    let is_below = |it: &Link| it.master == Some(link.ifindex) || link.below == Some(it.ifindex);
+    let below = netlink.links().await?.into_iter().filter(is_below).map(|it| it.name);
+    let below = below.collect::<Vec<_>>().join(" ");
+    Ok(match link.kind.as_deref() {
+        _ if below.is_empty() => None,
+        Some("bridge") => Some("for XDP name its port to the underlay".to_owned()),
+        _ => Some(format!("for XDP name what is below it: --iface {below}")),
+    })
 }
 
 async fn find(netlink: &Netlink, name: &str) -> Result<Link> {
@@ -97,8 +122,19 @@ impl Daemon<'_> {
         link: &Link,
         before: Option<UplinkMode>,
     ) -> Result<()> {
-        let attached =
-            uplink::attach(&mut self.programs, self.dir, link, self.config.mode, before)?;
+        let mode = self.config.mode;
+        let mut attached = uplink::attach(&mut self.programs, self.dir, link, mode, before);
+        let text = match &mut attached {
+            Ok(Attached { fallback, .. }) => fallback.as_mut(),
+            Err(Error::Mode { remedy, .. }) => Some(remedy),
+            Err(_) => None,
+        };
+        if let Some(text) = text
+            && let Some(instead) = instead(&self.netlink, link).await?
+        {
+            *text = format!("{text}; {instead}");
+        }
+        let attached = attached?;
         state.set_uplink(&attached.uplink)?;
         self.refresh_uplink(state, link.ifindex).await?;
         println!("{}", describe(&attached));

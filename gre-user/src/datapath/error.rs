@@ -40,7 +40,7 @@ pub enum Error {
         priority: u16,
     },
     /// The driver cannot do what was asked for by name.
-    #[error("{interface} cannot run {what}: {cause}; use --mode auto")]
+    #[error("{interface} cannot run {what}: {cause}; {remedy}")]
     Mode {
         /// The interface.
         interface: String,
@@ -48,6 +48,19 @@ pub enum Error {
         what: &'static str,
         /// The kernel's word for it.
         cause: String,
+        /// What to do instead.
+        remedy: String,
+    },
+    /// Generic XDP would leave the underlay's VLAN tag on tenants' packets.
+    #[error(
+        "{interface} has the VLAN device {vlan}, and generic XDP does not see a tag that was taken out of the frame; \
+         use --mode tc"
+    )]
+    TagBeside {
+        /// The interface.
+        interface: String,
+        /// A VLAN device above it.
+        vlan: String,
     },
     /// A daemon is running already.
     #[error("another `xgre run` manages the state at {0}; end it first, or use another --state")]

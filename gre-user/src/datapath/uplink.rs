@@ -80,6 +80,9 @@ pub fn detach(dir: &StateDir, name: &str, ifindex: IfIndex) -> Result<()> {
     tc::detach(dir, Hook::UPLINK_TC, name, ifindex)
 }
 
+/// What came by a bond, `uplink_tc` meets on the bond; its note would be of a device that is no uplink.
+const BOND: &str = "a bond's XDP sees its ports instead";
+
 fn attach_xdp(
     programs: &mut Programs,
     dir: &StateDir,
@@ -96,6 +99,13 @@ fn attach_xdp(
             return Ok((UplinkMode::TC, None));
         }
     };
+    if wanted == UplinkMode::NATIVE && link.kind.as_deref() == Some("bond") {
+        xdp::detach(&pin)?;
+        return match mode {
+            Mode::Auto => Ok((UplinkMode::TC, Some(BOND.to_owned()))),
+            _ => Err(xdp::not_possible(link, "native XDP", BOND.to_owned())),
+        };
+    }
     // A link keeps the mode it was made with.
     if before.is_some_and(|before| before != wanted) {
         xdp::detach(&pin)?;

@@ -72,7 +72,13 @@ fn describe(id: u32) -> String {
 /// The error for a driver that refuses XDP.
 pub(super) fn refused(link: &Link, mode: XdpMode, error: &ProgramError) -> Error {
     let what = if matches!(mode, XdpMode::Skb) { "generic XDP" } else { "native XDP" };
-    Error::Mode { interface: link.name.clone(), what, cause: cause(error) }
+    not_possible(link, what, cause(error))
+}
+
+/// The error for a mode that a device does not have.
+pub(super) fn not_possible(link: &Link, what: &'static str, cause: String) -> Error {
+    let remedy = "use --mode auto".to_owned();
+    Error::Mode { interface: link.name.clone(), what, cause, remedy }
 }
 
 /// What a driver that refuses XDP means.
