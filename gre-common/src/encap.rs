@@ -355,6 +355,7 @@ impl InnerIp {
     fn is_syn<P: Packet + ?Sized>(self, packet: &P) -> bool {
         self.transport == ipv4::PROTO_TCP
             && !self.is_fragment
+            && self.transport_offset + tcp::HEADER_LEN <= self.offset + self.total_len
             && tcp::is_syn(packet, self.transport_offset)
     }
 
