@@ -169,6 +169,17 @@ pub fn total(reasons: &Value) -> u64 {
     object.values().map(|n| n.as_u64().expect("a number")).sum()
 }
 
+/// What a host has dropped so far of each tenant and at each uplink, by reason. It need not be nothing: a created port
+/// sends as soon as it is there, whether or not the other end has one yet.
+pub fn drops(host: &Host) -> Value {
+    let stats = host.json("stats");
+    ["tenants", "uplinks"]
+        .into_iter()
+        .flat_map(|list| stats[list].as_array().expect("a list"))
+        .map(|each| each["drops"].clone())
+        .collect()
+}
+
 /// Waits until every device that is up can transmit. The kernel notices a little later that both ends of a
 /// wire are up (`linkwatch`), and discards what is sent before.
 #[track_caller]
