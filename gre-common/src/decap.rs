@@ -106,15 +106,19 @@ impl InnerIp {
     #[inline(always)]
     fn v4(offset: usize, header: &Ipv4Hdr) -> Self {
         let start = [header.vihl, header.tos];
-        let is_tcp = header.proto == ipv4::PROTO_TCP && !ipv4::is_fragment(header);
-        let tcp = if is_tcp { offset + ipv4::header_len(header) } else { 0 };
+        let header_len = ipv4::header_len(header);
+        let is_tcp = header.proto == ipv4::PROTO_TCP
+            && !ipv4::is_fragment(header)
+            && header_len + tcp::HEADER_LEN <= ipv4::total_len(header);
+        let tcp = if is_tcp { offset + header_len } else { 0 };
         Self { version: Version::V4, offset, start, checksum: header.check, tcp }
     }
 
     #[inline(always)]
     fn v6(offset: usize, header: ipv6::Start) -> Self {
         let ipv6::Start([v, c, ..]) = header;
-        let is_tcp = header.next_header() == ipv4::PROTO_TCP;
+        let is_tcp =
+            header.next_header() == ipv4::PROTO_TCP && header.payload_len() >= tcp::HEADER_LEN;
         let tcp = if is_tcp { offset + ipv6::HEADER_LEN } else { 0 };
         Self { version: Version::V6, offset, start: [v, c], checksum: [0; 2], tcp }
     }
@@ -271,6 +275,7 @@ fn over_ipv4<'t, P: Packet + ?Sized, T: Tables>(
     let Some(binding) = tables.binding(&BindingKey::v4(local, remote, key)) else {
         return Err(unbound(tables, &Address::v4(local), key));
     };
+    check_ipsec(packet, binding, &Address::v4(remote))?;
     let source = Source { version: Version::V4 as u32, v4: remote, v6_offset: packet.settle(0) };
     Ok(Arrival { binding, gre, gre_offset, end: outer.end, padding, tos: header.tos, source })
 }
@@ -307,6 +312,7 @@ fn over_ipv6<'t, P: Packet + ?Sized, T: Tables>(
         }
         return Err(unbound(tables, &outer.local, key));
     };
+    check_ipsec(packet, binding, &outer.remote)?;
     let v6_offset = packet.settle(offset + ipv6::SOURCE_OFFSET);
     let source = Source { version: Version::V6 as u32, v4: Be32::default(), v6_offset };
     Ok(Arrival {
@@ -318,6 +324,19 @@ fn over_ipv6<'t, P: Packet + ?Sized, T: Tables>(
         tos: outer.traffic_class,
         source,
     })
+}
+
+/// Leaves it to the kernel whether to let a packet in that should have come encrypted.
+#[inline(always)]
+fn check_ipsec<P: Packet + ?Sized>(
+    packet: &P,
+    binding: &Binding,
+    remote: &Address,
+) -> Result<(), End> {
+    if binding.options.has(TunnelOptions::IPSEC) && !packet.is_decrypted(remote) {
+        return Err(PassReason::Ipsec.into());
+    }
+    Ok(())
 }
 
 impl From<Malformed> for End {

@@ -2,7 +2,7 @@
 
 use crate::{
     partial::Transport,
-    wire::{be32::Be32, checksum},
+    wire::{address::Address, be32::Be32, checksum},
 };
 
 /// A frame that begins with its Ethernet header.
@@ -62,6 +62,11 @@ pub trait Packet {
     /// The VLAN tag that the device took out of the frame's bytes.
     fn stripped_vlan(&self) -> Option<Be32> {
         None
+    }
+
+    /// Whether the kernel has decrypted it, by a security association with this address (RFC 4301 section 4.4.2).
+    fn is_decrypted(&self, _from: &Address) -> bool {
+        false
     }
 
     /// Whether the frame holds no byte.

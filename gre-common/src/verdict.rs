@@ -137,6 +137,8 @@ reasons! {
         Fragment = "fragment",
         /// There are IPv6 extension headers before GRE that the kernel must judge first.
         ExtensionHeaders = "extension_headers",
+        /// The kernel's IPsec policies are to judge it first: it was not decrypted.
+        Ipsec = "ipsec",
         /// A keepalive, which asks for an answer.
         Keepalive = "keepalive",
         /// A control protocol inside GRE: the answer to a keepalive, WCCP, ERSPAN, NHRP, MPLS or IS-IS.
@@ -199,6 +201,8 @@ reasons! {
         RewriteFailed = "rewrite_failed",
         /// The device that the packet should leave by is gone, or does not take it.
         RedirectFailed = "redirect_failed",
+        /// The kernel, which is to protect what the tunnel sends by IPsec, does not take it.
+        Ipsec = "ipsec",
     }
 }
 

@@ -23,6 +23,7 @@
 mod checksum;
 mod count;
 mod icmp;
+mod ipsec;
 mod maps;
 mod mss;
 mod packet;

@@ -116,6 +116,16 @@ pub fn is_generic() -> bool {
     GENERIC.load() != 0
 }
 
+/// 1: the kernel knows IPsec, and the helper that tells of it. Set at load.
+#[unsafe(no_mangle)]
+static IPSEC: Global<u8> = Global::new(0);
+
+/// Whether the kernel knows IPsec.
+#[inline(always)]
+pub fn has_ipsec() -> bool {
+    IPSEC.load() != 0
+}
+
 /// [`Meta::cookie`] of this state. Set at load.
 #[unsafe(no_mangle)]
 static COOKIE: Global<u32> = Global::new(0);

@@ -17,7 +17,7 @@ use gre_common::{
     partial::Transport,
     tables::{Handover, IfIndex},
     wire::{
-        address::Version,
+        address::{Address, Version},
         be32::Be32,
         checksum,
         ethernet::{self, Ends, EtherType},
@@ -27,6 +27,8 @@ use gre_common::{
 
 use crate::{
     checksum::{pending_sum_of_buffer, sum_of_buffer, sum_of_frame},
+    ipsec::was_encrypted_by,
+    maps::has_ipsec,
     verifier::{self, bounded, forgotten, settled},
 };
 
@@ -483,6 +485,12 @@ impl Packet for TcPacket<'_> {
     #[inline(always)]
     fn stripped_vlan(&self) -> Option<Be32> {
         stripped_vlan(self.ctx).map(Be32::from)
+    }
+
+    #[inline(always)]
+    fn is_decrypted(&self, from: &Address) -> bool {
+        let [a, b, c, d] = from.words().map(Be32::as_read);
+        has_ipsec() && was_encrypted_by(self.ctx.skb.skb, a, b, c, d) != 0
     }
 }
 

@@ -2,11 +2,19 @@
 
 use std::net::IpAddr;
 
-use gre_common::tables::{HopState, IfIndex, NextHop, Tunnel};
+use gre_common::{
+    tables::{HopState, IfIndex, NextHop, Tunnel},
+    wire::{address::Address, ethernet::Ends},
+};
 
 use crate::{
     datapath::Result,
-    netlink::{Netlink, monitor::Change},
+    netlink::{
+        Netlink,
+        ipsec::{Direction, Policies, Policy},
+        monitor::Change,
+    },
+    slowpath::ipsec,
     state::{State, tunnel},
 };
 
@@ -16,9 +24,10 @@ use crate::{
 /// The kernel refuses.
 pub async fn resolve_all(state: &mut State, netlink: &Netlink) -> Result<Vec<tunnel::Named>> {
     let own: Vec<IfIndex> = state.ports()?.iter().map(|port| port.record.ifindex).collect();
+    let policies = netlink.ipsec_policies().await?;
     let mut changed = Vec::new();
     for tunnel in state.tunnels() {
-        let next_hop = resolve(&tunnel.tunnel, netlink, &own).await?;
+        let next_hop = resolve(&tunnel.tunnel, netlink, &policies, &own).await?;
         if next_hop != tunnel.tunnel.next_hop {
             state.set_next_hop(tunnel.id, next_hop);
             changed.push(tunnel::Named { tunnel: Tunnel { next_hop, ..tunnel.tunnel }, ..tunnel });
@@ -31,12 +40,40 @@ pub async fn resolve_all(state: &mut State, netlink: &Netlink) -> Result<Vec<tun
 ///
 /// # Errors
 /// The kernel refuses.
-pub async fn resolve(tunnel: &Tunnel, netlink: &Netlink, own: &[IfIndex]) -> Result<NextHop> {
+pub async fn resolve(
+    tunnel: &Tunnel,
+    netlink: &Netlink,
+    policies: &Policies,
+    own: &[IfIndex],
+) -> Result<NextHop> {
     let next_hop = netlink.next_hop(tunnel, own).await?;
+    let (local, remote) = (tunnel.local.into(), tunnel.remote.into());
+    if let Some(policy) = policies.about(Direction::Out, local, remote) {
+        return by_ipsec(netlink, policy, next_hop).await;
+    }
     if next_hop.state == HopState::UNRESOLVED {
         netlink.probe(&next_hop).await?;
     }
     Ok(next_hop)
+}
+
+/// The way to the kernel's IPsec instead. There is none while nobody reads from the device, nor where the policy selects keys:
+/// of what comes from a socket the kernel does not know the key.
+async fn by_ipsec(netlink: &Netlink, policy: &Policy, next_hop: NextHop) -> Result<NextHop> {
+    let device = netlink.link(ipsec::DEVICE).await?;
+    let Some((device, mac)) = device.and_then(|link| Some((link.ifindex, link.mac?))) else {
+        return Ok(NextHop::NONE);
+    };
+    if next_hop.state == HopState::NO_ROUTE || policy.selects_keys() {
+        return Ok(NextHop::NONE);
+    }
+    Ok(NextHop {
+        state: HopState::RESOLVED,
+        ifindex: device,
+        ends: Ends::new(mac, mac),
+        mtu: next_hop.mtu.saturating_sub(policy.overhead),
+        address: Address::NONE,
+    })
 }
 
 /// Confirms a neighbour that a tunnel uses and that is going stale. The kernel does not see our traffic

@@ -19,6 +19,8 @@ pub enum Need {
     Linux(u32, u32),
     /// A kind of device that the kernel makes: `gre`, `ip6gretap`, `bond`, `vlan`.
     Device(&'static str),
+    /// A kernel that encrypts by ESP.
+    Esp,
 }
 
 impl Need {
@@ -33,6 +35,8 @@ impl Need {
             Self::Linux(major, minor) => Err(format!("needs Linux {major}.{minor}")),
             Self::Device(kind) if makes(kind) => Ok(()),
             Self::Device(kind) => Err(format!("needs a kernel with devices of type {kind}")),
+            Self::Esp if has_esp() => Ok(()),
+            Self::Esp => Err("needs a kernel with ESP and AES-GCM".to_owned()),
         }
     }
 }
@@ -50,6 +54,14 @@ fn makes(kind: &str) -> bool {
         _ => ("", "local 192.0.2.1 remote 192.0.2.2"),
     };
     ns.exec(&format!("ip link add {below} name probe type {kind} {options}")).status.success()
+}
+
+/// Whether the kernel takes a security association of ESP.
+fn has_esp() -> bool {
+    let key = "0x000102030405060708090a0b0c0d0e0f10111213";
+    let association = "src 192.0.2.1 dst 192.0.2.2 proto esp spi 1 mode transport";
+    let add = format!("ip xfrm state add {association} aead rfc4106(gcm(aes)) {key} 128");
+    Netns::new().exec(&add).status.success()
 }
 
 /// Version of the running kernel.

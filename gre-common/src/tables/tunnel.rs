@@ -71,11 +71,13 @@ impl TunnelOptions {
     pub const KEEP_MSS: Self = Self(8);
     /// What the underlay's ICMP says of the path's MTU is not believed.
     pub const NO_PMTU_DISCOVERY: Self = Self(16);
+    /// The kernel's IPsec policies are about packets received: what was not decrypted is theirs to judge.
+    pub const IPSEC: Self = Self(32);
 
-    /// With `other` where `wanted`.
+    /// With `other` where `wanted`, else without.
     #[must_use]
     pub const fn with(self, other: Self, wanted: bool) -> Self {
-        if wanted { Self(self.0 | other.0) } else { self }
+        if wanted { Self(self.0 | other.0) } else { Self(self.0 & !other.0) }
     }
 
     /// Whether all of `other` is part of it.

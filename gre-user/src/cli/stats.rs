@@ -210,7 +210,7 @@ fn transit(state: &State) -> anyhow::Result<Vec<TransitRow>> {
 
 fn unregistered(state: &State) -> anyhow::Result<Vec<HookRow>> {
     let mut rows = Vec::new();
-    for hook in Hook::ALL {
+    for hook in Hook::ALL.into_iter().chain([Hook::SLOW_PATH]) {
         let row = hook_row(hook, &state.hook_totals(hook, IfIndex::NONE)?);
         if !row.passed.is_empty() || !row.drops.is_empty() {
             rows.push(row);

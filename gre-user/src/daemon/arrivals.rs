@@ -20,7 +20,7 @@ impl Daemon<'_> {
                     Some(link) => self.arrivals.concerns(&link),
                     None => false,
                 },
-                Change::Route | Change::Neighbour { .. } => false,
+                Change::Route | Change::Neighbour { .. } | Change::IpsecPolicy => false,
             };
         }
         if outdated {

@@ -5,9 +5,11 @@
 //! - [`ports`] attaches the ports of an earlier run, and follows their devices; [`transit`] does so where there are
 //!   transit rules.
 //! - [`path_mtu`] believes routers, for a while.
+//! - [`ipsec`] has the kernel encrypt what it wants to.
 //! - [`log`] prints what the programs tell with `--debug-datapath`.
 
 mod arrivals;
+mod ipsec;
 mod log;
 mod path_mtu;
 mod ports;
@@ -32,8 +34,9 @@ use crate::{
     },
     resolver,
     slowpath::{
-        SlowPath, Sockets,
+        SlowPath, Sockets, Underlay,
         arrivals::Arrivals,
+        ipsec::Sender,
         reports::{self, Reports},
     },
     state::{State, StateDir, live::Live},
@@ -68,10 +71,11 @@ pub async fn run(dir: &StateDir, config: &Config) -> Result<()> {
     let monitor = Monitor::connect().await?;
     uplinks::check(dir, &netlink, config).await?;
     let sockets = Sockets::open()?;
+    let underlay = Underlay::open().map_err(Error::SlowPath)?;
 
     let existed = dir.exists();
     dir.create()?;
-    let started = Daemon::start(dir, config, netlink.clone()).await;
+    let started = Daemon::start(dir, config, netlink.clone(), underlay).await;
     if started.is_err() && !existed {
         dir.remove()?;
     }
@@ -100,12 +104,21 @@ struct Daemon<'a> {
     logger: Option<log::Logger>,
     arrivals: Arrivals,
     learned: path_mtu::Learned,
+    /// By which packets get to IPsec, until [`Self::ipsec`] has it.
+    underlay: Option<Underlay>,
+    /// `None` while there are no policies.
+    ipsec: Option<Sender>,
     signals: [Signal; 2],
     _lock: Flock<OwnedFd>,
 }
 
 impl<'a> Daemon<'a> {
-    async fn start(dir: &'a StateDir, config: &'a Config, netlink: Netlink) -> Result<Self> {
+    async fn start(
+        dir: &'a StateDir,
+        config: &'a Config,
+        netlink: Netlink,
+        underlay: Underlay,
+    ) -> Result<Self> {
         let lock = dir.lock_daemon()?;
         let lock = lock.ok_or_else(|| Error::Running(dir.path().display().to_string()))?;
         let signals = [signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?];
@@ -121,6 +134,8 @@ impl<'a> Daemon<'a> {
             logger,
             arrivals,
             learned,
+            underlay: Some(underlay),
+            ipsec: None,
             signals,
             _lock: lock,
         };
@@ -140,6 +155,7 @@ impl<'a> Daemon<'a> {
         self.attach_transit(state).await?;
         self.attach_uplinks(state).await?;
         self.refresh_arrivals(state, &[]).await?;
+        self.refresh_ipsec(state).await?;
         resolver::resolve_all(state, &self.netlink).await?;
         Ok(())
     }
@@ -190,6 +206,7 @@ impl<'a> Daemon<'a> {
         }
         self.attach_returned_uplinks(&mut state).await?;
         self.refresh_arrivals(&state, changes).await?;
+        self.refresh_ipsec(&mut state).await?;
         resolver::resolve_all(&mut state, &self.netlink).await?;
         Ok(())
     }

@@ -6,7 +6,7 @@ use aya::{
     programs::{ProgramError, links::LinkError, tc::TcError},
 };
 
-use crate::{netlink, state};
+use crate::{netlink, slowpath::ipsec::DEVICE, state};
 
 /// Why the datapath could not be set up.
 #[derive(Debug, thiserror::Error)]
@@ -125,6 +125,12 @@ pub enum Error {
     /// The slow path cannot begin.
     #[error("cannot open the slow path's sockets: {0}; it needs CAP_NET_RAW: run as root")]
     SlowPath(std::io::Error),
+    /// What is to be encrypted has no way to the kernel's IPsec.
+    #[error(
+        "cannot make the device {DEVICE} by which the kernel's IPsec gets packets, and send nothing where a policy is: {0}; \
+         it needs the module tun and the device file /dev/net/tun, and the name must be free"
+    )]
+    Ipsec(std::io::Error),
     /// Nobody knows how many CPUs there are.
     #[error("cannot read which CPUs are online: {0}; leave out --steer")]
     Cpus(std::io::Error),

@@ -16,6 +16,9 @@ use crate::state::{self, State, StateDir};
 
 static OBJECT: &[u8] = include_bytes_aligned!(concat!(env!("OUT_DIR"), "/gre-ebpf"));
 
+/// A setting that every kernel with IPsec has.
+const IPSEC_SETTING: &str = "/proc/sys/net/core/xfrm_acq_expires";
+
 /// How a map's size follows from the number of tenants.
 #[derive(Clone, Copy)]
 enum Size {
@@ -168,6 +171,7 @@ fn open_object(
     let level = if options.debug { aya_log::Level::Debug as u8 } else { 0 };
     let strict = u8::from(options.strict);
     let generic = u8::from(options.generic);
+    let ipsec = u8::from(Path::new(IPSEC_SETTING).exists());
     let steer = cpus.len() as u32;
     let highest = cpus.iter().max().map_or(0, |cpu| *cpu);
     let mut loader = EbpfLoader::new();
@@ -175,6 +179,7 @@ fn open_object(
         .override_global(aya_log::LEVEL, &level, true)
         .override_global("STRICT", &strict, true)
         .override_global("GENERIC", &generic, true)
+        .override_global("IPSEC", &ipsec, true)
         .override_global("COOKIE", &cookie, true)
         .override_global("STEER", &steer, true)
         .map_max_entries("CPU_QUEUES", highest + 1)

@@ -167,7 +167,10 @@ impl Netlink {
     }
 
     /// Sets a new interface up and its MAC address for good: udev replaces one that the kernel chose.
-    async fn settle(&self, name: &str) -> Result<Link, Error> {
+    ///
+    /// # Errors
+    /// There is no such interface, or a privilege is missing.
+    pub async fn settle(&self, name: &str) -> Result<Link, Error> {
         let action = || format!("set interface {name} up");
         let gone = || Error::Refused { action: action(), cause: Errno::ENODEV.desc().to_owned() };
         let link = self.link(name).await?.ok_or_else(gone)?;

@@ -5,11 +5,13 @@
 //! - [`monitor`]: what changed.
 //! - [`ethtool`]: whether it takes VLAN tags out of frames.
 //! - [`generic`]: whether XDP may redirect to an interface.
+//! - [`ipsec`]: which packets are to be encrypted.
 //!
 //! A socket sees the network namespace of the thread that opened it.
 
 pub mod ethtool;
 mod generic;
+pub mod ipsec;
 pub mod link;
 pub mod monitor;
 pub mod next_hop;
@@ -26,6 +28,8 @@ const PATIENCE: Duration = Duration::from_secs(5);
 pub struct Netlink {
     handle: rtnetlink::Handle,
     generic: generic::Handle,
+    /// `None` where the kernel knows no IPsec.
+    ipsec: Option<ipsec::Handle>,
 }
 
 impl Netlink {
@@ -39,7 +43,7 @@ impl Netlink {
     pub fn connect() -> Result<Self, Error> {
         let (connection, handle, _) = rtnetlink::new_connection().map_err(Error::Socket)?;
         tokio::spawn(connection);
-        Ok(Self { handle, generic: generic::connect()? })
+        Ok(Self { handle, generic: generic::connect()?, ipsec: ipsec::connect() })
     }
 }
 

@@ -17,7 +17,7 @@ use rtnetlink::{
     },
 };
 
-use super::{Error, generic};
+use super::{Error, generic, ipsec};
 
 /// Something that a next hop or a device may depend on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,14 +37,18 @@ pub enum Change {
         /// Whether the kernel will not confirm its MAC address unless someone asks.
         stale_or_failed: bool,
     },
+    /// An IPsec policy.
+    IpsecPolicy,
     /// Changes came faster than they were read and some are lost: resolve everything anew.
     Lost,
 }
 
+/// Ends with `None` where a socket failed.
+type Changes = Pin<Box<dyn Stream<Item = Option<Change>> + Send>>;
+
 /// Receives changes from the moment it connects.
 pub struct Monitor {
-    /// Ends with `None` where a socket failed.
-    changes: Pin<Box<dyn Stream<Item = Option<Change>> + Send>>,
+    changes: Changes,
 }
 
 impl Monitor {
@@ -70,12 +74,15 @@ impl Monitor {
             rtnetlink::new_multicast_connection(&groups).map_err(Error::Socket)?;
         tokio::spawn(connection);
         let of_routing = messages.filter_map(|(message, _)| ready(change(message.payload)));
-        let of_routing = until_failure(of_routing);
-        let Some(devices) = generic::changes().await? else {
-            return Ok(Self { changes: Box::pin(of_routing) });
-        };
-        let of_devices = until_failure(devices.map(Change::Link));
-        Ok(Self { changes: Box::pin(select(of_routing, of_devices)) })
+        let mut changes: Changes = Box::pin(until_failure(of_routing));
+        if let Some(devices) = generic::changes().await? {
+            changes = Box::pin(select(changes, until_failure(devices.map(Change::Link))));
+        }
+        if let Some(policies) = ipsec::changes()? {
+            let policies = policies.map(|()| Change::IpsecPolicy);
+            changes = Box::pin(select(changes, until_failure(policies)));
+        }
+        Ok(Self { changes })
     }
 
     /// Waits for the next change; `None` after the socket failed: connect again and resolve everything anew.

@@ -24,7 +24,7 @@ use gre_common::{
     },
 };
 
-use super::socket::Underlay;
+use super::underlay::{Outgoing, Underlay};
 use crate::state::live::Live;
 
 /// How often it is looked which tunnels are due.
@@ -83,7 +83,7 @@ impl Keepalives {
             self.next_tick = now + TICK;
             self.answers_left = ANSWERS;
             self.find_peers(live, now);
-            let underlay = &self.underlay;
+            let underlay = &mut self.underlay;
             self.peers.retain(|ends, peer| match live.tunnel_with_keepalive(peer.tunnel) {
                 Some(tunnel) if [tunnel.local, tunnel.remote] == *ends => {
                     if now >= peer.next {
@@ -128,21 +128,17 @@ impl Keepalives {
 
     /// Answers a question: sends back what is inside.
     pub fn answer(&mut self, frame: &[u8]) {
-        let Some((answer, remote)) = Received::parse(frame).and_then(|it| it.answer(frame)) else {
-            return;
-        };
+        let Some(answer) = Received::parse(frame).and_then(|it| it.answer(frame)) else { return };
         if self.answers_left == 0 {
             return;
         }
         self.answers_left -= 1;
-        if let Err(error) = self.underlay.send(&answer, remote) {
-            log::debug!("cannot answer a keepalive: {error}");
-        }
+        send(&mut self.underlay, &answer);
     }
 }
 
 impl Peer {
-    fn ask(&mut self, tunnel: &Tunnel, live: &mut Live, underlay: &Underlay) {
+    fn ask(&mut self, tunnel: &Tunnel, live: &mut Live, underlay: &mut Underlay) {
         let is_down = self.unanswered >= tunnel.keepalive.retries.into();
         if is_down || self.is_down {
             // Said again: commands that write the tunnel may have undone it.
@@ -155,9 +151,7 @@ impl Peer {
         self.unanswered = self.unanswered.saturating_add(1);
         let ordered = tunnel.options.has(TunnelOptions::SEQUENCE);
         let sequence = ordered.then(|| live.next_sequence(tenant_id));
-        if let Err(error) = underlay.send(&question(tunnel, &tenant, sequence), tunnel.remote) {
-            log::debug!("cannot send a keepalive: {error}");
-        }
+        send(underlay, &question(tunnel, &tenant, sequence));
     }
 
     fn set_down(&mut self, down: bool, live: &mut Live) {
@@ -169,6 +163,13 @@ impl Peer {
             live.set_down(self.tunnel, down);
         }
         self.is_down = down;
+    }
+}
+
+fn send(underlay: &mut Underlay, packet: &[u8]) {
+    let sent = Outgoing::parse(packet).map(|packet| underlay.send(&packet));
+    if let Some(Err(error)) = sent {
+        log::debug!("cannot send a keepalive: {error}");
     }
 }
 
@@ -245,7 +246,7 @@ impl Received {
     }
 
     /// What is to be sent back: a packet from this end to the other, of the same version, one hop later.
-    fn answer(&self, frame: &[u8]) -> Option<(Vec<u8>, Address)> {
+    fn answer(&self, frame: &[u8]) -> Option<Vec<u8>> {
         let [begin, end] = self.payload;
         let inner = frame.get(begin..end)?;
         let (src, dst, len, ttl_offset) = if self.protocol == EtherType::IPV4 {
@@ -266,7 +267,7 @@ impl Received {
         let mut answer = inner.get(..len)?.to_vec();
         let ttl = answer.get_mut(ttl_offset).filter(|ttl| **ttl > 1)?;
         *ttl -= 1;
-        ((src, dst) == (self.local, self.remote)).then_some((answer, dst))
+        ((src, dst) == (self.local, self.remote)).then_some(answer)
     }
 }
 
@@ -302,8 +303,8 @@ mod tests {
             let there = framed(ether_type, &question);
             let received = Received::parse(&there).expect("a GRE packet");
             assert_eq!((received.local, received.remote), (tunnel.remote, tunnel.local));
-            let (mut answer, to) = received.answer(&there).expect("an answer");
-            assert_eq!((answer.len(), to), (len, tunnel.local));
+            let mut answer = received.answer(&there).expect("an answer");
+            assert_eq!(answer.len(), len);
             if ether_type == EtherType::IPV4 {
                 // The kernel does this.
                 assert_eq!(answer[ipv4::TTL_OFFSET], TTL - 1);

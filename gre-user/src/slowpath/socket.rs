@@ -2,14 +2,13 @@
 
 use std::{
     io::{self, IoSliceMut},
-    net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV6},
+    net::{Ipv6Addr, SocketAddrV6},
     os::fd::{AsFd, AsRawFd, BorrowedFd},
 };
 
 use gre_common::{
     tables::IfIndex,
     wire::{
-        address::Address,
         ethernet::{self, EtherType},
         ipv4, ipv6,
     },
@@ -22,9 +21,9 @@ use nix::{
         recvmsg, sendto, setsockopt, sockopt,
     },
 };
-use socket2::{Domain, Protocol, SockAddr, Socket, Type};
+use socket2::{Domain, Protocol, Socket, Type};
 
-use super::icmp;
+use super::{icmp, underlay::Underlay};
 use crate::datapath::{Error, Result};
 
 /// Option of a raw ICMP socket: a bit for each type, set for those that it does not get (`linux/icmp.h`).
@@ -86,38 +85,6 @@ impl Port {
     }
 }
 
-/// Sends IP packets, complete with their header, as the kernel routes them.
-pub(super) struct Underlay {
-    v4: Socket,
-    /// `None` where the kernel knows no IPv6.
-    v6: Option<Socket>,
-}
-
-impl Underlay {
-    fn open() -> io::Result<Self> {
-        // Of this protocol they receive nothing, and the kernel leaves the header to us.
-        let protocol = Some(Protocol::from(libc::IPPROTO_RAW));
-        let v4 = Socket::new(Domain::IPV4, Type::RAW, protocol)?;
-        let v6 = match Socket::new(Domain::IPV6, Type::RAW, protocol) {
-            Err(error) if error.raw_os_error() == Some(libc::EAFNOSUPPORT) => None,
-            socket => Some(socket?),
-        };
-        Ok(Self { v4, v6 })
-    }
-
-    /// Sends a packet. Over IPv4 the kernel fills the checksum in.
-    pub fn send(&self, packet: &[u8], destination: Address) -> io::Result<()> {
-        let destination = IpAddr::from(destination);
-        let socket = match (destination, &self.v6) {
-            (IpAddr::V4(_), _) => &self.v4,
-            (IpAddr::V6(_), Some(v6)) => v6,
-            (IpAddr::V6(_), None) => return Err(io::ErrorKind::Unsupported.into()),
-        };
-        let address = SockAddr::from(SocketAddr::new(destination, 0));
-        socket.send_to_with_flags(packet, &address, libc::MSG_DONTWAIT).map(drop)
-    }
-}
-
 fn link_address(ifindex: IfIndex) -> LinkAddr {
     let address = libc::sockaddr_ll {
         sll_family: libc::AF_PACKET as u16,
@@ -134,7 +101,7 @@ fn link_address(ifindex: IfIndex) -> LinkAddr {
 }
 
 /// Sets an option that has no name in Rust.
-fn set(socket: &Socket, level: i32, option: i32, value: &[u8]) -> io::Result<()> {
+pub(super) fn set(socket: &Socket, level: i32, option: i32, value: &[u8]) -> io::Result<()> {
     let len = value.len() as libc::socklen_t;
     // SAFETY: the kernel reads as many bytes at `value` as it is told.
     let code =

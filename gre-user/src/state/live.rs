@@ -14,7 +14,7 @@ use aya::{
 use gre_common::{
     tables::{
         Binding, BindingKey, Counters, Ends6, Hook, HookKey, IfIndex, Keepalive, LocalId, LocalKey,
-        Sequence, Slot, Tables, Tenant, TenantEvent, TenantId, Tunnel, TunnelId,
+        Sequence, Slot, Tables, Tenant, TenantEvent, TenantId, Tunnel, TunnelId, TunnelOptions,
     },
     verdict::{Discard, Notice},
     wire::address::Address,
@@ -154,7 +154,9 @@ impl Live {
         let read = || {
             let found = self.maps.bindings.get(key).filter(|binding| binding.key == *key)?;
             fence(Acquire);
-            Some(Binding { received: Counters::ZERO, ..found })
+            // What comes here the kernel has let in.
+            let options = found.options.with(TunnelOptions::IPSEC, false);
+            Some(Binding { received: Counters::ZERO, options, ..found })
         };
         let mut before = read()?;
         for _ in 0..TRIES {

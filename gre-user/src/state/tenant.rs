@@ -5,7 +5,7 @@ use std::mem::offset_of;
 use gre_common::{
     tables::{
         self, Binding, BindingKey, LocalKey, LocalKeyUse, Port, Sequence, Service, Slot, Tenant,
-        TenantId, Tunnel, TunnelId,
+        TenantId, Tunnel, TunnelId, TunnelOptions,
     },
     wire::gre::GreKey,
 };
@@ -139,6 +139,17 @@ impl State {
         let key = self.binding_key_of(&tenant);
         self.maps.tenants.set_part(id.0, offset_of!(Tenant, port), &port);
         self.maps.bindings.set_part(&key, offset_of!(Binding, port), &port);
+    }
+
+    /// Replaces what bindings say of their tunnel.
+    pub(super) fn set_binding_options(&mut self, tunnel: TunnelId, options: TunnelOptions) {
+        for id in (0..self.max_tenants()).map(TenantId) {
+            let tenant = self.tenant_at(id);
+            if (tenant.slot, tenant.tunnel) == (Slot::IN_USE, tunnel) {
+                let key = self.binding_key_of(&tenant);
+                self.maps.bindings.set_part(&key, offset_of!(Binding, options), &options);
+            }
+        }
     }
 
     pub(super) fn tenant_name(&self, id: TenantId) -> String {

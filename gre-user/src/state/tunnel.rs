@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use gre_common::{
     tables::{
         self, Ends6, Ends6Use, KeyField, LocalId, LocalUse, NextHop, Slot, TenantId, Tunnel,
-        TunnelId,
+        TunnelId, TunnelOptions,
     },
     wire::address::Address,
 };
@@ -95,6 +95,14 @@ impl State {
     pub fn set_path_mtu(&mut self, id: TunnelId, path_mtu: u32) {
         let tunnel = self.tunnel_at(id);
         self.set_tunnel(id, Tunnel { path_mtu, ..tunnel });
+    }
+
+    /// Says whether the kernel's IPsec policies are about packets received through a tunnel.
+    pub fn set_ipsec(&mut self, id: TunnelId, protected: bool) {
+        let tunnel = self.tunnel_at(id);
+        let options = tunnel.options.with(TunnelOptions::IPSEC, protected);
+        self.set_tunnel(id, Tunnel { options, ..tunnel });
+        self.set_binding_options(id, options);
     }
 
     /// Whether some tenant's packets leave through a tunnel with this key.

@@ -51,7 +51,7 @@ impl State {
         for hook in Hook::ALL {
             self.register_hook(hook, IfIndex::NONE)?;
         }
-        Ok(())
+        self.register_hook(Hook::SLOW_PATH, IfIndex::NONE)
     }
 
     /// Forgets an uplink with its counters.

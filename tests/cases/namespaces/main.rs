@@ -4,6 +4,7 @@ mod bad_input;
 mod bookkeeping;
 mod containers;
 mod documents;
+mod ipsec;
 mod isolation;
 mod keepalive;
 mod lifetime;
@@ -29,6 +30,7 @@ fn main() -> ExitCode {
     let rooms = [
         peers::cases(),
         isolation::cases(),
+        ipsec::cases(),
         open_vswitch::cases(),
         linux::cases(),
         uplink::cases(),

@@ -8,7 +8,7 @@ use gre_common::tables::{DfPolicy, FieldPolicy, HopState, Keepalive, Tunnel, Tun
 
 use crate::{
     cli::value,
-    netlink::Netlink,
+    netlink::{Netlink, ipsec::Direction},
     resolver,
     state::{State, StateDir},
 };
@@ -90,10 +90,12 @@ pub async fn run(dir: &StateDir, args: &Args) -> anyhow::Result<()> {
     let Args { local, remote, .. } = *args;
     let mut state = State::open(dir)?;
     let netlink = Netlink::connect()?;
+    let policies = netlink.ipsec_policies().await?;
+    let protected = policies.about(Direction::In, remote, local).is_some();
     let tunnel = Tunnel {
         local: local.into(),
         remote: remote.into(),
-        options: options(args),
+        options: options(args).with(TunnelOptions::IPSEC, protected),
         ttl: args.ttl,
         tos: args.tos,
         df: args.df.into(),
@@ -102,7 +104,7 @@ pub async fn run(dir: &StateDir, args: &Args) -> anyhow::Result<()> {
         ..Tunnel::EMPTY
     };
     let own: Vec<_> = state.ports()?.iter().map(|port| port.record.ifindex).collect();
-    let next_hop = resolver::resolve(&tunnel, &netlink, &own).await?;
+    let next_hop = resolver::resolve(&tunnel, &netlink, &policies, &own).await?;
     state.add_tunnel(&args.name, Tunnel { next_hop, ..tunnel })?;
     if !netlink.is_local_address(local).await? {
         eprintln!(

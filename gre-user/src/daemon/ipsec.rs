@@ -1,0 +1,32 @@
+//! Follows the kernel's IPsec policies.
+
+use gre_common::tables::TunnelOptions;
+
+use super::Daemon;
+use crate::{
+    datapath::Result,
+    netlink::ipsec::Direction,
+    slowpath::ipsec::Sender,
+    state::{State, live::Live},
+};
+
+impl Daemon<'_> {
+    /// Makes a way to IPsec where there are policies, and has the programs leave to the kernel what those are about.
+    pub(super) async fn refresh_ipsec(&mut self, state: &mut State) -> Result<()> {
+        let policies = self.netlink.ipsec_policies().await?;
+        for it in state.tunnels() {
+            let (local, remote) = (it.tunnel.local.into(), it.tunnel.remote.into());
+            let protected = policies.about(Direction::In, remote, local).is_some();
+            if protected != it.tunnel.options.has(TunnelOptions::IPSEC) {
+                state.set_ipsec(it.id, protected);
+            }
+        }
+        if !policies.is_empty()
+            && let Some(underlay) = self.underlay.take()
+        {
+            let live = Live::open(self.dir, self.config.load.strict)?;
+            self.ipsec = Some(Sender::start(&self.netlink, underlay, live).await?);
+        }
+        Ok(())
+    }
+}
