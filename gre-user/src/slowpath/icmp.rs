@@ -7,22 +7,21 @@
 use gre_common::{
     packet::Packet as _,
     tables::KeyField,
-    wire::{address::Address, be32::Be32, checksum, gre, ipv4, ipv6},
+    wire::{
+        address::Address,
+        be32::Be32,
+        checksum, gre,
+        icmp::{self, TOO_BIG, TOO_BIG_V6, UNREACHABLE},
+        ipv4, ipv6,
+    },
 };
 
-/// Type of ICMP messages that a destination is unreachable; [`TOO_BIG_CODE`] says that it is for the packet's size.
-pub const UNREACHABLE: u8 = 3;
-/// Type of messages of ICMP for IPv6 that a packet is too big.
-pub const TOO_BIG: u8 = 2;
-
-const TOO_BIG_CODE: u8 = 4;
 /// Bytes of an ICMP message before what it quotes.
-const HEADER_LEN: usize = 8;
+const HEADER_LEN: usize = icmp::HEADER_WORDS * 4;
 /// Smallest MTU of a path over IPv4 that is believed, in bytes: Linux's `min_pmtu`. A smaller one is taken for this one.
 const MIN_IPV4: u32 = 552;
-/// Smallest MTU of a link with IPv6, in bytes (RFC 8200 section 5). A message that says less is discarded (RFC 8201
-/// section 4).
-const MIN_IPV6: u32 = 1280;
+/// The same over IPv6. A message that says less is discarded (RFC 8201 section 4).
+const MIN_IPV6: u32 = ipv6::MIN_MTU as u32;
 
 /// A packet of a tunnel was too big for its path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,7 +39,7 @@ pub struct TooBig {
 /// Reads an ICMP message in its IPv4 packet.
 pub fn too_big_v4(packet: &[u8]) -> Option<TooBig> {
     let message = packet.get(ipv4::header_len(&header_v4(packet)?)..)?;
-    let [UNREACHABLE, TOO_BIG_CODE, _, _, _, _, m0, m1] = message.read(0)? else { return None };
+    let [UNREACHABLE, TOO_BIG, _, _, _, _, m0, m1] = message.read(0)? else { return None };
     // The kernel has not looked.
     if message.sum(0, message.len())? != checksum::SOUND {
         return None;
@@ -58,7 +57,7 @@ pub fn too_big_v4(packet: &[u8]) -> Option<TooBig> {
 
 /// Reads a message of ICMP for IPv6, whose checksum the kernel has verified.
 pub fn too_big_v6(message: &[u8]) -> Option<TooBig> {
-    let [TOO_BIG, 0, _, _, m0, m1, m2, m3] = message.read(0)? else { return None };
+    let [TOO_BIG_V6, 0, _, _, m0, m1, m2, m3] = message.read(0)? else { return None };
     let mtu = u32::from_be_bytes([m0, m1, m2, m3]);
     let quoted = &message[HEADER_LEN..];
     let start = ipv6::Start(quoted.read(0)?);
@@ -103,7 +102,7 @@ mod tests {
     /// A router's message that quotes these bytes.
     fn message(mtu: u16, quoted: &[u8]) -> Vec<u8> {
         let [m0, m1] = mtu.to_be_bytes();
-        let mut message = [&[UNREACHABLE, TOO_BIG_CODE, 0, 0, 0, 0, m0, m1], quoted].concat();
+        let mut message = [&[UNREACHABLE, TOO_BIG, 0, 0, 0, 0, m0, m1], quoted].concat();
         let sum = !message.as_slice().sum(0, message.len()).expect("bytes");
         message[2..4].copy_from_slice(&sum.to_ne_bytes());
         v4([203, 0, 113, 1], [192, 0, 2, 1], 1, 0, &message)
@@ -160,7 +159,7 @@ mod tests {
         let message = |mtu: u32, payload_len: u16, next| {
             let [l0, l1] = payload_len.to_be_bytes();
             let header = [0x60, 0, 0, 0, l0, l1, next, 64];
-            let start = [TOO_BIG, 0, 0, 0];
+            let start = [TOO_BIG_V6, 0, 0, 0];
             [&start[..], &mtu.to_be_bytes(), &header, &local, &remote, &KEYED_GRE].concat()
         };
         let expected = TooBig {

@@ -36,7 +36,7 @@ const ANSWERS: u32 = 1_000;
 /// TTL of questions inside and outside: no router of the underlay is to end them.
 const TTL: u8 = 255;
 /// Length of a question's inner packet over IPv6, in bytes.
-const IPV6_LEN: usize = 1280;
+const IPV6_LEN: usize = ipv6::MIN_MTU;
 /// The payload type of answers.
 const ANSWER: EtherType = EtherType::NONE;
 

@@ -10,7 +10,7 @@ use gre_common::{
     tables::IfIndex,
     wire::{
         ethernet::{self, EtherType},
-        ipv4, ipv6,
+        icmp, ipv4, ipv6,
     },
 };
 use nix::{
@@ -23,7 +23,7 @@ use nix::{
 };
 use socket2::{Domain, Protocol, Socket, Type};
 
-use super::{icmp, underlay::Underlay};
+use super::underlay::Underlay;
 use crate::datapath::{Error, Result};
 
 /// Option of a raw ICMP socket: a bit for each type, set for those that it does not get (`linux/icmp.h`).
@@ -159,7 +159,7 @@ impl Raw {
             }
             Kind::Icmpv6 => {
                 let mut blocked = [0xff; 32];
-                blocked[..4].copy_from_slice(&(!(1u32 << icmp::TOO_BIG)).to_ne_bytes());
+                blocked[..4].copy_from_slice(&(!(1u32 << icmp::TOO_BIG_V6)).to_ne_bytes());
                 set(&socket, libc::SOL_ICMPV6, ICMPV6_FILTER, &blocked)?;
             }
         }
