@@ -1,6 +1,6 @@
 //! IPv6 headers (RFC 8200).
 
-use super::be32::Be32;
+use super::{address::Address, be32::Be32};
 
 /// Length of the fixed header, in bytes.
 pub const HEADER_LEN: usize = network_types::ip::Ipv6Hdr::LEN;
@@ -83,6 +83,14 @@ impl Outer {
         let [l0, l1] = self.payload_len.to_be_bytes();
         let rest = [l0, l1, super::ipv4::PROTO_GRE, self.hop_limit];
         [start.to_be_bytes(), rest].map(Be32::from)
+    }
+
+    /// The whole header.
+    #[inline(always)]
+    pub fn between(self, src: Address, dst: Address) -> [Be32; HEADER_WORDS] {
+        let [first, second] = self.emit();
+        let ([s0, s1, s2, s3], [d0, d1, d2, d3]) = (src.words(), dst.words());
+        [first, second, s0, s1, s2, s3, d0, d1, d2, d3]
     }
 }
 

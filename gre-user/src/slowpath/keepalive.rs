@@ -199,23 +199,18 @@ fn gre_header(protocol: EtherType, key: KeyField, sequence: Option<u32>) -> Vec<
 
 /// A GRE packet with its IP header.
 fn ip_packet(src: Address, dst: Address, gre: &[u8]) -> Vec<u8> {
-    let bytes =
-        |words: &[Be32]| -> Vec<u8> { words.iter().flat_map(|word| word.bytes()).collect() };
     let header = if src.is_v4() {
         let (src, dst) = (src.last(), dst.last());
         let total_len = (ipv4::HEADER_LEN + gre.len()) as u16;
         let start =
             ipv4::Outer { tos: 0, total_len, id: 0, dont_fragment: true, ttl: TTL, src, dst };
-        [bytes(&start.emit()), bytes(&[src, dst])].concat()
+        [&start.emit()[..], &[src, dst]].concat()
     } else {
-        let start = ipv6::Outer {
-            traffic_class: 0,
-            flow_label: 0,
-            payload_len: gre.len() as u16,
-            hop_limit: TTL,
-        };
-        [bytes(&start.emit()), bytes(&src.words()), bytes(&dst.words())].concat()
+        let payload_len = gre.len() as u16;
+        let start = ipv6::Outer { traffic_class: 0, flow_label: 0, payload_len, hop_limit: TTL };
+        start.between(src, dst).to_vec()
     };
+    let header: Vec<u8> = header.into_iter().flat_map(Be32::bytes).collect();
     [&header, gre].concat()
 }
 

@@ -2,13 +2,15 @@
 
 use std::{
     io::{self, IoSliceMut},
-    net::{Ipv6Addr, SocketAddrV6},
+    net::IpAddr,
     os::fd::{AsFd, AsRawFd, BorrowedFd},
 };
 
 use gre_common::{
     tables::IfIndex,
     wire::{
+        address::Address,
+        be32::Be32,
         ethernet::{self, EtherType},
         icmp, ipv4, ipv6,
     },
@@ -17,8 +19,8 @@ use nix::{
     cmsg_space,
     errno::Errno,
     sys::socket::{
-        ControlMessageOwned, LinkAddr, MsgFlags, SockaddrIn6, SockaddrLike as _, SockaddrStorage,
-        recvmsg, sendto, setsockopt, sockopt,
+        ControlMessageOwned, LinkAddr, MsgFlags, SockaddrLike as _, SockaddrStorage, recvmsg,
+        sendto, setsockopt, sockopt,
     },
 };
 use socket2::{Domain, Protocol, Socket, Type};
@@ -185,7 +187,7 @@ impl Raw {
                 }
                 ControlMessageOwned::Ipv6PacketInfo(info) => {
                     arrival = IfIndex(info.ipi6_ifindex);
-                    local = Some(Ipv6Addr::from(info.ipi6_addr.s6_addr));
+                    local = Some(Address::v6(Be32::words(info.ipi6_addr.s6_addr)));
                 }
                 ControlMessageOwned::Ipv6TClass(class) => {
                     traffic_class = class.cast_unsigned() as u8;
@@ -193,14 +195,18 @@ impl Raw {
                 _ => {}
             }
         }
-        let remote = message.address.as_ref().and_then(SockaddrStorage::as_sockaddr_in6).copied();
+        let remote = message.address.as_ref().and_then(SockaddrStorage::as_sockaddr_in6);
+        let remote = remote.map(|remote| Address::from(IpAddr::from(remote.ip())));
         let len = message.bytes;
         (received.arrival, received.end) = (arrival, START + len);
         match (self.kind, local, remote) {
             (Kind::GreOverIpv4, ..) => received.complete(EtherType::IPV4, &[]),
             (Kind::GreOverIpv6, Some(local), Some(remote)) if len <= MAX_PACKET => {
-                let header = ipv6_header(traffic_class, len as u16, &remote, local);
-                received.complete(EtherType::IPV6, &header);
+                // The header that the kernel took off, as far as the decision reads it; without extension headers.
+                let (flow_label, payload_len, hop_limit) = (0, len as u16, 64);
+                let start = ipv6::Outer { traffic_class, flow_label, payload_len, hop_limit };
+                let header = start.between(remote, local).map(Be32::bytes);
+                received.complete(EtherType::IPV6, header.as_flattened());
             }
             (Kind::Icmp | Kind::Icmpv6, ..) => {}
             (Kind::GreOverIpv6, ..) => return Ok(false),
@@ -213,23 +219,6 @@ impl AsFd for Raw {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.socket.as_fd()
     }
-}
-
-/// The header that the kernel took off, as far as the decision reads it; without extension headers.
-fn ipv6_header(
-    traffic_class: u8,
-    payload_len: u16,
-    source: &SockaddrIn6,
-    destination: Ipv6Addr,
-) -> [u8; ipv6::HEADER_LEN] {
-    let fields = ipv6::Outer { traffic_class, flow_label: 0, payload_len, hop_limit: 64 };
-    let mut header = [0; ipv6::HEADER_LEN];
-    for (to, word) in header.chunks_exact_mut(4).zip(fields.emit()) {
-        to.copy_from_slice(&word.bytes());
-    }
-    header[ipv6::SOURCE_OFFSET..][..16].copy_from_slice(&SocketAddrV6::from(*source).ip().octets());
-    header[ipv6::DESTINATION_OFFSET..].copy_from_slice(&destination.octets());
-    header
 }
 
 /// A packet that was received, with an Ethernet header.
