@@ -55,7 +55,7 @@ impl V4 {
     /// Whether it is a fragment that does not begin with the GRE header.
     #[inline(always)]
     pub fn is_later_fragment(&self) -> bool {
-        ipv4::fragment_offset(&self.header) != 0
+        ipv4::is_later_fragment(&self.header)
     }
 
     /// Checks length and checksum of the header. Returns the bytes of padding behind the IP packet.
@@ -134,8 +134,9 @@ pub fn v6<P: Packet + ?Sized>(packet: &P, offset: usize) -> Result<V6, PassReaso
         };
         if next == ipv6::FRAGMENT {
             is_fragment = true;
-            is_later_fragment = ipv6::fragment_offset(header) != 0;
-            [next, ..] = header;
+            let [behind, _, high, low, ..] = header;
+            is_later_fragment = ipv6::fragment_offset([high, low]) != 0;
+            next = behind;
             gre_offset += ipv6::EXTENSION_LEN;
             break;
         }

@@ -203,8 +203,8 @@ fn len_to_tell_v6<P: Packet + ?Sized>(packet: &P, offset: usize) -> Option<usize
     let mut protocol = start.next_header();
     let mut transport = offset + ipv6::HEADER_LEN;
     if protocol == ipv6::FRAGMENT {
-        let [next, _, f0, f1] = packet.read(transport)?;
-        if u16::from_be_bytes([f0, f1]) >> 3 != 0 {
+        let [next, _, high, low] = packet.read(transport)?;
+        if ipv6::fragment_offset([high, low]) != 0 {
             return None;
         }
         protocol = next;

@@ -70,12 +70,6 @@ pub const fn total_len(header: &Ipv4Hdr) -> usize {
     u16::from_be_bytes(header.tot_len) as usize
 }
 
-/// Where a fragment belongs in its packet, in units of eight bytes.
-#[inline(always)]
-pub const fn fragment_offset(header: &Ipv4Hdr) -> u16 {
-    u16::from_be_bytes(header.frags) & 0x1fff
-}
-
 /// Whether the packet is a fragment, first ones included.
 #[inline(always)]
 pub const fn is_fragment(header: &Ipv4Hdr) -> bool {

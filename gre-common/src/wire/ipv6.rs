@@ -56,10 +56,11 @@ pub const fn behind_options(next_header: u8, header: [u8; EXTENSION_LEN]) -> Opt
     }
 }
 
-/// Where a fragment belongs in its packet, in units of eight bytes, by its fragment header (RFC 8200 section 4.5).
+/// Where a fragment belongs in its packet, in units of eight bytes, by the third and fourth byte of its fragment header
+/// (RFC 8200 section 4.5).
 #[inline(always)]
-pub const fn fragment_offset([_, _, high, low, ..]: [u8; EXTENSION_LEN]) -> u16 {
-    u16::from_be_bytes([high, low]) >> 3
+pub const fn fragment_offset(field: [u8; 2]) -> u16 {
+    u16::from_be_bytes(field) >> 3
 }
 
 /// The fields of an outer header that differ from tunnel to tunnel or packet to packet.
