@@ -37,13 +37,11 @@ pub fn pending_sum<P: Packet + ?Sized>(packet: &P, transport: Transport) -> Opti
     };
     let addresses = match transport.version {
         Version::V4 => {
-            let [fragment] = packet.words::<1>(transport.ip_offset + ipv4::FRAGMENT_OFFSET - 2)?;
-            let [_, _, f0, f1] = fragment.bytes();
-            if u16::from_be_bytes([f0, f1]) & ipv4::FRAGMENT != 0 {
+            let header = ipv4::parse(packet.words(transport.ip_offset)?);
+            if ipv4::is_fragment(&header) {
                 return None;
             }
-            let ends = packet.words::<2>(transport.ip_offset + ipv4::SOURCE_OFFSET)?;
-            checksum::add_words(0, &ends)
+            checksum::add_words(0, &[header.src_addr, header.dst_addr].map(Be32::from))
         }
         Version::V6 => {
             let ends = packet.words::<8>(transport.ip_offset + ipv6::SOURCE_OFFSET)?;

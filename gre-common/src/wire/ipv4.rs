@@ -22,13 +22,11 @@ pub const PROTO_GRE: u8 = 47;
 pub const PROTO_TCP: u8 = 6;
 /// Protocol number of UDP.
 pub const PROTO_UDP: u8 = 17;
-/// Where flags and fragment offset stand.
-pub const FRAGMENT_OFFSET: usize = 6;
 
 /// "Don't fragment", in the 16 bits of flags and fragment offset.
 const DONT_FRAGMENT: u16 = 0x4000;
 /// "More fragments" and the fragment offset.
-pub const FRAGMENT: u16 = 0x3fff;
+const FRAGMENT: u16 = 0x3fff;
 /// The fragment offset.
 const FRAGMENT_OFFSET_MASK: u16 = 0x1fff;
 
