@@ -173,7 +173,7 @@ fn plan<'t, P: Packet + ?Sized, T: Tables>(packet: &P, tables: &'t T) -> Result<
         _ => return Err(PassReason::NotIp.into()),
     };
     let Arrival { binding, gre, gre_offset, end, .. } = arrival;
-    let underlay = arrival.source.version(packet);
+    let underlay = arrival.source.version.settled(packet);
     let id = binding.tenant;
     // Whoever merged packets has verified each one's checksum, and left that of the first.
     if gre.fields.checksum() && packet.segment_payload() == 0 {
@@ -240,18 +240,11 @@ struct Arrival<'t> {
 /// The outer source address.
 #[derive(Clone, Copy)]
 struct Source {
-    version: u32,
+    version: Version,
     /// IPv4: the address.
     v4: Be32,
     /// IPv6: where it stands.
     v6_offset: usize,
-}
-
-impl Source {
-    #[inline(always)]
-    fn version<P: Packet + ?Sized>(self, packet: &P) -> Version {
-        if packet.forget(self.version) == Version::V6 as u32 { Version::V6 } else { Version::V4 }
-    }
 }
 
 #[inline(always)]
@@ -276,7 +269,7 @@ fn over_ipv4<'t, P: Packet + ?Sized, T: Tables>(
         return Err(unbound(tables, &Address::v4(local), key));
     };
     check_ipsec(packet, binding, &Address::v4(remote))?;
-    let source = Source { version: Version::V4 as u32, v4: remote, v6_offset: packet.settle(0) };
+    let source = Source { version: Version::V4, v4: remote, v6_offset: packet.settle(0) };
     Ok(Arrival { binding, gre, gre_offset, end: outer.end, padding, tos: header.tos, source })
 }
 
@@ -314,7 +307,7 @@ fn over_ipv6<'t, P: Packet + ?Sized, T: Tables>(
     };
     check_ipsec(packet, binding, &outer.remote)?;
     let v6_offset = packet.settle(offset + ipv6::SOURCE_OFFSET);
-    let source = Source { version: Version::V6 as u32, v4: Be32::default(), v6_offset };
+    let source = Source { version: Version::V6, v4: Be32::default(), v6_offset };
     Ok(Arrival {
         binding,
         gre,

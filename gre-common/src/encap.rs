@@ -212,9 +212,7 @@ impl Outer {
     /// The same, forgotten; see [`Packet::forget`].
     #[inline(always)]
     fn settled<P: Packet + ?Sized>(self, packet: &P) -> Self {
-        let version = packet.forget(self.version as u32);
-        let version = if version == Version::V6 as u32 { Version::V6 } else { Version::V4 };
-        Self { version, fields: self.fields.settled(packet) }
+        Self { version: self.version.settled(packet), fields: self.fields.settled(packet) }
     }
 
     #[inline(always)]

@@ -91,10 +91,9 @@ impl TooBig {
         let behind = packet.behind(link_len)?;
         let len = if packet.segment_payload() > 0 { behind } else { len.min(behind) };
         let mtu = u16::try_from(mtu.max(least)).unwrap_or(u16::MAX);
-        let is_v6 = packet.forget(version as u32) == Version::V6 as u32;
         Some(Self {
             tenant: id,
-            version: if is_v6 { Version::V6 } else { Version::V4 },
+            version: version.settled(packet),
             link_len: packet.settle(link_len),
             quoted: packet.forget(len.min(longest) as u32) as usize,
             mtu: packet.forget(u32::from(mtu)) as u16,

@@ -3,6 +3,7 @@
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::be32::Be32;
+use crate::packet::Packet;
 
 /// The version of an IP header. As wide as what stands next to it: padding would be copied byte by byte.
 #[repr(u32)]
@@ -14,6 +15,15 @@ pub enum Version {
     V4,
     /// IPv6.
     V6,
+}
+
+impl Version {
+    /// The version of a header that there is, forgotten by the compiler; see [`Packet::forget`].
+    #[must_use]
+    #[inline(always)]
+    pub fn settled<P: Packet + ?Sized>(self, packet: &P) -> Self {
+        if packet.forget(self as u32) == Self::V6 as u32 { Self::V6 } else { Self::V4 }
+    }
 }
 
 /// An IPv6 address, or an IPv4 address mapped to one (RFC 4291 section 2.5.5.2).
