@@ -38,7 +38,7 @@ pub struct Decap<'t> {
     pub padding: usize,
     /// What it came over.
     pub underlay: Version,
-    /// Whether it must come after all that came before it, by its [`sequence_number`](Decap::sequence_number).
+    /// Whether it must come after all that came before it; see [`Decap::is_in_order`].
     pub ordered: bool,
     /// What the inner packet is.
     pub payload: Payload,
@@ -59,10 +59,19 @@ impl Decap<'_> {
         Syn { tenant: self.binding.tenant, start: self.strip, is_sent: false }
     }
 
-    /// The sequence number of an ordered packet.
+    /// Whether the packet comes in the order that its tunnel asks for. `advance` is whether a number comes after all
+    /// of the tenant's before it; then it is the last one.
     #[inline(always)]
-    pub fn sequence_number<P: Packet + ?Sized>(&self, packet: &P) -> Option<u32> {
-        packet.read(self.strip - gre::FIELD_LEN).map(u32::from_be_bytes)
+    pub fn is_in_order<P: Packet + ?Sized>(
+        &self,
+        packet: &P,
+        advance: impl FnOnce(TenantId, u32) -> bool,
+    ) -> bool {
+        if !self.ordered {
+            return true;
+        }
+        let number = packet.read(self.strip - gre::FIELD_LEN).map(u32::from_be_bytes);
+        number.is_some_and(|number| advance(self.binding.tenant, number))
     }
 
     /// Bytes of the frame received.

@@ -417,10 +417,11 @@ fn an_ordered_tunnel_wants_sequence_numbers() {
     let frame = blue().sequence(9).ipv4(&ip);
     assert_eq!(receive(&world, &frame), delivered(BLUE, &ip));
     let plan = decap_plan(&world, &frame);
-    assert_eq!((plan.ordered, plan.sequence_number(&frame[..])), (true, Some(9)));
+    assert!(plan.is_in_order(&frame[..], |tenant, number| (tenant, number) == (BLUE, 9)));
+    assert!(!plan.is_in_order(&frame[..], |_, _| false));
     let world = World::with_cast();
     let plan = decap_plan(&world, &frame);
-    assert!(!plan.ordered);
+    assert!(plan.is_in_order(&frame[..], |_, _| false));
 }
 
 /// What does not depend on the outer IP header is the same over both versions.

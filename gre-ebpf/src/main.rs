@@ -107,7 +107,7 @@ pub fn uplink_tc(ctx: TcContext) -> i32 {
     match decap(&TcPacket::new(&ctx), &Maps) {
         Verdict::Pass(reason) => pass_tc(&ctx, hook, reason),
         Verdict::Drop(discard) => drop_tc(&ctx, hook, discard),
-        Verdict::Forward(plan) if !in_sequence(&TcPacket::new(&ctx), &plan) => {
+        Verdict::Forward(plan) if !plan.is_in_order(&TcPacket::new(&ctx), sequence::advance) => {
             drop_tc(&ctx, hook, DropReason::OutOfSequence.of(plan.binding.tenant))
         }
         Verdict::Forward(plan) => {
@@ -213,7 +213,7 @@ fn uplink_xdp_verdict(ctx: &XdpContext, hook: Hook, packet: &XdpPacket<'_>) -> u
             let Some(way) = way_to_port(ctx, hook.hook, packet, &plan) else {
                 return pass_xdp(ctx, hook, PassReason::LeftToTc);
             };
-            if !in_sequence(packet, &plan) {
+            if !plan.is_in_order(packet, sequence::advance) {
                 return drop_xdp(ctx, hook, DropReason::OutOfSequence.of(plan.binding.tenant));
             }
             match deliver_xdp(ctx, hook.ifindex, &plan, way) {
@@ -359,16 +359,6 @@ fn send(plan: &Encap<'_>) -> i32 {
         HopState::RESOLVED => redirect(hop.ifindex),
         _ => redirect_to_neighbour(hop),
     }
-}
-
-/// Whether a packet comes in the order that its tunnel asks for.
-#[inline(always)]
-fn in_sequence(packet: &impl Packet, plan: &Decap<'_>) -> bool {
-    if !plan.ordered {
-        return true;
-    }
-    let number = plan.sequence_number(packet);
-    number.is_some_and(|number| sequence::advance(plan.binding.tenant, number))
 }
 
 /// What a packet says of its place in the order, as it stands on the wire; 0 where it says nothing.

@@ -59,7 +59,8 @@ impl Receipt {
             Verdict::Forward(plan) => plan,
         };
         let (binding, inner_len, notice) = (*plan.binding, plan.inner_len, plan.notice);
-        let outcome = if self.is_in_order(frame, &plan) {
+        let is_next = |tenant, number| self.live.advance(tenant, number);
+        let outcome = if plan.is_in_order(&*frame, is_next) {
             self.port.send(binding.port.ifindex, inner_frame(frame, &plan)).map_err(|error| {
                 log::debug!("slow path: port {}: {error}", binding.port.ifindex.0);
                 DropReason::RedirectFailed
@@ -71,12 +72,6 @@ impl Receipt {
             Ok(()) => self.live.count_received(&binding, inner_len, notice),
             Err(reason) => self.live.count_dropped(uplink, reason.of(binding.tenant)),
         }
-    }
-
-    /// Whether a packet comes in the order that its tunnel asks for.
-    fn is_in_order(&self, frame: &[u8], plan: &Decap<'_>) -> bool {
-        let is_next = |number| self.live.advance(plan.binding.tenant, number);
-        !plan.ordered || plan.sequence_number(frame).is_some_and(is_next)
     }
 }
 
