@@ -8,6 +8,7 @@
 //! - [`count`] has the counters, [`sequence`] the sequence numbers.
 //! - [`checksum`] adds up the bytes of a packet.
 //! - [`steer`] spreads flows over CPUs.
+//! - `object` has what every object for the kernel needs.
 //! - [`verifier`] tells the verifier what it does not see.
 #![cfg_attr(target_arch = "bpf", no_std, no_main, feature(asm_experimental_arch))]
 #![cfg_attr(
@@ -26,6 +27,8 @@ mod icmp;
 mod ipsec;
 mod maps;
 mod mss;
+#[cfg(target_arch = "bpf")]
+mod object;
 mod packet;
 mod rewrite;
 mod sequence;
@@ -423,18 +426,6 @@ fn tc_ifindex(ctx: &TcContext) -> IfIndex {
     // SAFETY: the kernel rewrites this access to the socket buffer's own field.
     IfIndex(unsafe { (*ctx.skb.skb).ifindex })
 }
-
-#[cfg(target_arch = "bpf")]
-#[panic_handler]
-fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
-    loop {}
-}
-
-/// Kernel modules and programs that call GPL helpers say so.
-#[cfg(target_arch = "bpf")]
-#[unsafe(link_section = "license")]
-#[unsafe(no_mangle)]
-static LICENSE: [u8; 13] = *b"Dual MIT/GPL\0";
 
 #[cfg(not(target_arch = "bpf"))]
 fn main() {}

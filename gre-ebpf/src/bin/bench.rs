@@ -15,6 +15,10 @@
     reason = "aya's macros make functions without documentation, and take contexts by value"
 )]
 
+#[cfg(target_arch = "bpf")]
+#[path = "../object.rs"]
+mod object;
+
 use aya_ebpf::{
     bindings::{
         BPF_F_ADJ_ROOM_ENCAP_L3_IPV4, BPF_F_ADJ_ROOM_ENCAP_L4_GRE, TC_ACT_SHOT, TC_ACT_UNSPEC,
@@ -225,18 +229,6 @@ macro_rules! store {
 store!(store_u16, u16, "u16");
 store!(store_u32, u32, "u32");
 store!(store_u64, u64, "u64");
-
-#[cfg(target_arch = "bpf")]
-#[panic_handler]
-fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
-    loop {}
-}
-
-/// Kernel modules and programs that call GPL helpers say so.
-#[cfg(target_arch = "bpf")]
-#[unsafe(link_section = "license")]
-#[unsafe(no_mangle)]
-static LICENSE: [u8; 13] = *b"Dual MIT/GPL\0";
 
 #[cfg(not(target_arch = "bpf"))]
 fn main() {}
