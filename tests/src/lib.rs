@@ -18,7 +18,7 @@
 //! - [`host`]: a namespace with `xgre` and its state; [`topology`]: hosts ready joined.
 //! - [`traffic`]: ping, TCP and UDP with a result.
 //! - [`capture`]: frames off and onto an interface; [`packet`]: frames built in words;
-//!   [`fragment`]: and cut.
+//!   [`fragment`]: and cut; [`ipv6`]: and over IPv6.
 //! - [`Tap`]: a tap device that is read.
 //! - [`ovs`]: Open vSwitch as a peer.
 //! - [`suite`]: test cases that say what they need and are skipped loudly.
@@ -30,6 +30,7 @@ pub mod capture;
 pub mod command;
 pub mod fragment;
 pub mod host;
+pub mod ipv6;
 mod isolation;
 pub mod link;
 pub mod netns;

@@ -200,13 +200,6 @@ impl Gre {
         self
     }
 
-    /// The same over IPv6, between addresses that end in the IPv4 ones.
-    #[must_use]
-    pub fn over_ipv6(mut self) -> Self {
-        (self.source, self.destination) = (over_ipv6(self.source), over_ipv6(self.destination));
-        self
-    }
-
     /// Where the IP header begins in the frame.
     pub fn ip_offset(&self) -> usize {
         14 + self.vlans.len() * 4
@@ -287,13 +280,6 @@ impl Gre {
         }
         gre
     }
-}
-
-/// An IPv6 address that ends in an IPv4 one.
-pub fn over_ipv6(address: IpAddr) -> IpAddr {
-    let IpAddr::V4(address) = address else { return address };
-    let [a, b, c, d] = address.octets();
-    Ipv6Addr::from([0x20, 1, 0xd, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, a, b, c, d]).into()
 }
 
 impl From<Gre> for Vec<u8> {

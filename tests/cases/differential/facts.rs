@@ -1,8 +1,9 @@
 //! What a frame says, read as the RFCs write it and without any of xgre's code.
 
-use testbed::packet::{ETHERNET, IPV4, IPV6};
-
-use crate::underlay::{DESTINATION_OPTIONS, FRAGMENT};
+use testbed::{
+    ipv6::{DESTINATION_OPTIONS, FRAGMENT},
+    packet::{ETHERNET, IPV4, IPV6},
+};
 
 /// Protocol number.
 const GRE: u8 = 47;

@@ -1,11 +1,14 @@
 //! Valid packets with something changed at random, the same for the same seed.
 
-use testbed::packet::{ETHERNET, Gre, IPV4, IPV6, internet_checksum};
+use testbed::{
+    ipv6::{FRAGMENT, ip_offset},
+    packet::{ETHERNET, Gre, IPV4, IPV6, internet_checksum},
+};
 
 use crate::{
     facts::CHECKSUM,
     table::{Probe, samples},
-    underlay::{FRAGMENT, Underlay, ip_offset},
+    underlay::Underlay,
 };
 
 /// Pseudo-random numbers (Steele, Lea and Flood, `SplitMix64`).

@@ -2,11 +2,14 @@
 
 use std::mem::take;
 
-use testbed::packet::{ETHERNET, Gre, IPV4, IPV6, Udp, arp};
+use testbed::{
+    ipv6::{DESTINATION_OPTIONS, FRAGMENT, with_extension},
+    packet::{ETHERNET, Gre, IPV4, IPV6, Udp, arp},
+};
 
 use crate::{
     mutation::{Random, seal_ip},
-    underlay::{DESTINATION_OPTIONS, FRAGMENT, Underlay, with_extension},
+    underlay::Underlay,
 };
 
 const LOCAL: &str = Underlay::V4.local();

@@ -4,7 +4,8 @@ use serde_json::Value;
 use testbed::{
     Capture, Daemon, Flood, Frame, Host, Netns, Ping,
     capture::send_frames,
-    fragment::{cut, over_ipv6, piece, with_destination_options},
+    fragment::{cut, piece},
+    ipv6::with_destination_options,
     packet::{ETHERNET, Gre, IPV4, Udp},
     suite::Case,
     topology::sensor,
@@ -132,9 +133,9 @@ fn delivered_ipv6(mode: Mode) {
     let mac = host.ns.mac("eth0");
     // The inner packet can hear of congestion, and the outer header says that there is some.
     let inner = Udp::new("10.9.0.2", "10.9.0.1", &[MARK, &[7; 1000]].concat());
-    let gre = Gre::new("192.0.2.2", "192.0.2.1", IPV4, inner.clone().tos(2).ip());
-    let packet = over_ipv6(&gre.key(10).tos(3).to_mac(mac).build(), REMOTE, LOCAL);
-    let chain = with_destination_options(&packet, 3);
+    let gre = Gre::new(REMOTE, LOCAL, IPV4, inner.clone().tos(2).ip());
+    let packet = gre.key(10).tos(3).to_mac(mac).build();
+    let chain = with_destination_options(packet.clone(), 3);
     let mut frames = cut(&packet, 400, 1);
     frames.extend(cut(&chain, 400, 2));
     frames.push(chain);

@@ -1,9 +1,10 @@
 //! What arrives at an uplink and what becomes of it: the rows of "on receipt" of the user's guide, the
 //! congestion table, every reason to pass or drop.
 
-use std::net::IpAddr;
-
-use testbed::packet::{ETHERNET, Gre, IPV4, IPV6, Udp, arp, internet_checksum, over_ipv6};
+use testbed::{
+    ipv6::over_ipv6,
+    packet::{ETHERNET, Gre, IPV4, IPV6, Udp, arp, internet_checksum},
+};
 
 /// l3 tenants with key 10, key 0 and no key; an l2 tenant with key 20; one without a port.
 pub const TENANTS: &[&str] = &[
@@ -21,7 +22,7 @@ pub const TENANTS: &[&str] = &[
 
 /// The same over IPv6.
 pub fn tenants_over_ipv6() -> Vec<&'static str> {
-    let tunnel = "tunnel add t --local 2001:db8::192.0.2.1 --remote 2001:db8::192.0.2.2";
+    let tunnel = "tunnel add t --local 2001:db8::1 --remote 2001:db8::2";
     [&[tunnel], &TENANTS[1..]].concat()
 }
 
@@ -39,36 +40,18 @@ fn row(what: &'static str, frame: impl Into<Vec<u8>>, expect: Expect) -> Row {
 impl Row {
     /// The same over IPv6, if what it is about is no matter of the outer IPv4 header alone.
     pub fn over_ipv6(self) -> Option<Self> {
-        const IPV4_ALONE: [&str; 4] = [
+        const IPV4_ALONE: [&str; 5] = [
+            "IPv4 options, all of them",
             "shorter than its header",
             "wrong header checksum",
             "to the outer source",
             "a keepalive",
         ];
-        let alone = IPV4_ALONE.contains(&self.what);
-        (!alone).then(|| Self { frame: frame_over_ipv6(&self.frame), ..self })
-    }
-}
-
-/// An untagged frame with its outer IPv4 header replaced by one of IPv6.
-fn frame_over_ipv6(frame: &[u8]) -> Vec<u8> {
-    let header_len = usize::from(frame[14] & 15) * 4;
-    let total_len = usize::from(u16::from_be_bytes([frame[16], frame[17]]));
-    let address = |at: usize| {
-        let octets: [u8; 4] = frame[at..at + 4].try_into().expect("four bytes");
-        match over_ipv6(octets.into()) {
-            IpAddr::V6(address) => address.octets(),
-            IpAddr::V4(_) => unreachable!("an IPv6 address"),
+        if IPV4_ALONE.contains(&self.what) {
+            return None;
         }
-    };
-    let mut over = frame[..12].to_vec();
-    over.extend(IPV6.to_be_bytes());
-    over.extend((6 << 28 | u32::from(frame[15]) << 20).to_be_bytes());
-    over.extend(((total_len - header_len) as u16).to_be_bytes());
-    over.extend([frame[23], frame[22]]);
-    over.extend([address(26), address(30)].concat());
-    over.extend(&frame[14 + header_len..]);
-    over
+        Some(Self { frame: over_ipv6(&self.frame).expect("a frame over IPv4"), ..self })
+    }
 }
 
 pub enum Expect {

@@ -1,10 +1,11 @@
 //! The program for packets in transit, packet by packet: action, bytes, and the one counter that goes up.
 
-use std::{net::Ipv6Addr, thread};
+use std::thread;
 
 use testbed::{
     capture::hex,
-    packet::{Gre, IPV4, IPV6, Udp, arp},
+    ipv6::{FRAGMENT, with_extension},
+    packet::{Gre, IPV4, Udp, arp},
     suite::Case,
 };
 
@@ -53,27 +54,21 @@ fn passing() -> Gre {
     Gre::new("198.51.100.2", "203.0.113.1", IPV4, inner).key(10)
 }
 
-/// A GRE part over IPv6, behind these headers, the first of which is `next`.
-fn over_ipv6(packet: &Gre, destination: &str, next: u8, headers: &[u8]) -> Vec<u8> {
-    let gre = packet.build().split_off(packet.offset());
-    let len = ((headers.len() + gre.len()) as u16).to_be_bytes();
-    let addresses =
-        ["2001:db8::1", destination].map(|text| text.parse::<Ipv6Addr>().expect("IPv6"));
-    let addresses = addresses.map(|address| address.octets()).concat();
-    let ethernet = [&[2; 12][..], &IPV6.to_be_bytes()].concat();
-    [&ethernet[..], &[0x60, 0, 0, 0], &len, &[next, 64], &addresses, headers, &gre].concat()
+/// The same over IPv6, to the address that a rule names.
+fn over_ipv6(packet: Gre) -> Gre {
+    packet.from("2001:db8::1").to("2001:db8::9")
 }
 
 #[rustfmt::skip]
 fn rows() -> Vec<(&'static str, Vec<u8>, Fate)> {
     use Action::{Dropped, Passed, Redirected};
     use Fate::Met;
-    const GRE: u8 = 47;
-    const FRAGMENT: u8 = 44;
+    const ROUTING: u8 = 43;
     let all_ones = || passing().key(u32::MAX);
     let other_key = Gre::new("198.51.100.2", "203.0.113.1", IPV4, vec![]).key(99);
-    let v6 = |packet: &Gre| over_ipv6(packet, "2001:db8::9", GRE, &[]);
-    let fragment6 = |offset: u8| over_ipv6(&all_ones(), "2001:db8::9", FRAGMENT, &[GRE, 0, 0, offset << 3 | 1, 0, 0, 0, 1]);
+    let v6 = || over_ipv6(all_ones());
+    let extended = |kind, header: &[u8]| with_extension(v6().build(), kind, header);
+    let fragment6 = |offset: u8| extended(FRAGMENT, &[0, 0, 0, offset << 3 | 1, 0, 0, 0, 1]);
     let passed = |reason| Fate::Passed(reason);
     vec![
         ("any addresses", passing().build(), Met(0, Passed)),
@@ -82,9 +77,9 @@ fn rows() -> Vec<(&'static str, Vec<u8>, Fate)> {
         ("both addresses", passing().from("198.51.100.9").to("203.0.113.9").build(), Met(3, Passed)),
         ("key 0", passing().key(0).build(), Met(4, Dropped)),
         ("no key", Gre::new("198.51.100.2", "203.0.113.1", IPV4, vec![0; 40]).build(), Met(5, Redirected)),
-        ("over IPv6", v6(&all_ones()), Met(6, Dropped)),
-        ("over IPv6, any addresses", v6(&passing()), Met(0, Passed)),
-        ("over IPv6, to another address", over_ipv6(&all_ones(), "2001:db8::8", GRE, &[]), passed("no_rule")),
+        ("over IPv6", v6().build(), Met(6, Dropped)),
+        ("over IPv6, any addresses", over_ipv6(passing()).build(), Met(0, Passed)),
+        ("over IPv6, to another address", v6().to("2001:db8::8").build(), passed("no_rule")),
         ("checksum and sequence number", passing().key(0).checksum().sequence(1).build(), Met(4, Dropped)),
         ("one VLAN tag", passing().key(0).vlan(0x8100, 5).build(), Met(4, Dropped)),
         ("two VLAN tags", passing().key(0).vlan(0x88a8, 5).vlan(0x8100, 6).build(), Met(4, Dropped)),
@@ -101,7 +96,7 @@ fn rows() -> Vec<(&'static str, Vec<u8>, Fate)> {
         ("routing bit", passing().key(0).flags(0x4000).build(), passed("malformed")),
         ("version 2", passing().key(0).flags(2).build(), passed("malformed")),
         ("PPTP", passing().key(0).flags(1).build(), passed("pptp")),
-        ("routing header", over_ipv6(&all_ones(), "2001:db8::9", 43, &[GRE, 0, 0, 0, 0, 0, 0, 0]), passed("extension_headers")),
+        ("routing header", extended(ROUTING, &[0; 8]), passed("extension_headers")),
         ("not GRE", passing().ip_protocol(17).build(), passed("not_gre")),
         ("not IP", arp([2; 6]), passed("not_ip")),
     ]
@@ -167,9 +162,9 @@ fn truncated() {
     const SHORTEST: [usize; 2] = [34, 54];
     let programs = programs();
     let v4 = passing().key(0).options(2);
-    let v6 = over_ipv6(&passing().key(u32::MAX), "2001:db8::9", 47, &[]);
+    let v6 = over_ipv6(passing().key(u32::MAX));
     let mut frames = Vec::new();
-    for (whole, shortest) in [v4.build(), v6].into_iter().zip(SHORTEST) {
+    for (whole, shortest) in [v4, v6].map(|packet| packet.build()).into_iter().zip(SHORTEST) {
         frames.extend((shortest..whole.len()).map(|len| whole[..len].to_vec()));
     }
     let before = counters(&programs);
