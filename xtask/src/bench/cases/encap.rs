@@ -4,7 +4,12 @@
 use anyhow::{Result, ensure};
 use testbed::{Daemon, Host, packet::PEER_MAC};
 
-use crate::bench::{Bench, generator::Generator, rounds::Series, row::Row};
+use crate::bench::{
+    Bench,
+    generator::Generator,
+    rounds::{Series, interleave},
+    row::Row,
+};
 
 /// What the port does with a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,7 +22,7 @@ pub enum Candidate {
 
 impl Candidate {
     /// In the order of [`row`].
-    pub const BOTH: [Self; 2] = [Self::Redirect, Self::Encapsulate];
+    const BOTH: [Self; 2] = [Self::Redirect, Self::Encapsulate];
 }
 
 /// Makes the host's end of the wire the port of a tenant; its tunnel leaves by `uplink0`.
@@ -34,8 +39,38 @@ pub fn tenant_on_wire(host: &Host, mode: &str) -> Daemon {
     daemon
 }
 
-/// One size at a hook.
-pub fn row(
+/// Measures every size at a hook: `put` attaches what a candidate is, `sent` counts the packets that it has let through.
+pub fn rows(
+    bench: &Bench<'_>,
+    hook: &'static str,
+    host: &Host,
+    generator: &mut Generator<'_>,
+    mut put: impl FnMut(Candidate, &mut Generator<'_>) -> Result<()>,
+    sent: impl Fn(&Generator<'_>) -> Result<u64>,
+) -> Result<Vec<Row>> {
+    let mut encapsulated = 0;
+    let mut rows = Vec::new();
+    for &size in &bench.args.sizes {
+        bench.doing(format!("{size} bytes"));
+        generator.set_size(size, host.ns.mac("eth0"))?;
+        let measured = interleave(&Candidate::BOTH, bench.args.runs, |&candidate| {
+            put(candidate, generator)?;
+            let before = sent(generator)?;
+            let rate = generator.rate(bench.span(), |generator| sent(generator));
+            if candidate == Candidate::Encapsulate {
+                encapsulated += sent(generator)? - before;
+            }
+            rate
+        })?;
+        let [redirect, encap] = <[Series; 2]>::try_from(measured).expect("as many as candidates");
+        rows.push(row(bench, hook, generator, size, &redirect, &encap));
+    }
+    check_counters(host, encapsulated)?;
+    Ok(rows)
+}
+
+/// One size.
+fn row(
     bench: &Bench<'_>,
     hook: &'static str,
     generator: &Generator<'_>,
@@ -59,7 +94,7 @@ pub fn row(
 }
 
 /// xgre counted every packet that it encapsulated, and no other.
-pub fn check_counters(host: &Host, encapsulated: u64) -> Result<()> {
+fn check_counters(host: &Host, encapsulated: u64) -> Result<()> {
     let counted = host.tenant_stats("blue")["tx"]["packets"].as_u64();
     ensure!(counted == Some(encapsulated), "xgre counted {counted:?}, {encapsulated} were sent");
     Ok(())

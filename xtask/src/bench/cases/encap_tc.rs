@@ -16,7 +16,6 @@ use super::encap::{self, Candidate};
 use crate::bench::{
     Bench,
     generator::{Frames, Generator},
-    rounds::{Series, interleave},
     row::Row,
 };
 
@@ -40,29 +39,11 @@ pub fn run(bench: &Bench<'_>) -> Result<Vec<Row>> {
     let mut generator = Generator::load(bench, &wire, Frames::Plain, &draws)?;
     let mut encapsulate = SchedClassifier::from_pin(host.state().join("programs/port_tc"))?;
     let uplink = host.ns.ifindex("uplink0");
-    let mut encapsulated = 0;
-    let mut rows = Vec::new();
-    for &size in &bench.args.sizes {
-        bench.doing(format!("{size} bytes"));
-        generator.set_size(size, host.ns.mac("eth0"))?;
-        let measured = interleave(&Candidate::BOTH, bench.args.runs, |&candidate| {
-            let program = match candidate {
-                Candidate::Redirect => generator.redirect_tc(uplink)?,
-                Candidate::Encapsulate => &mut encapsulate,
-            };
-            attach(program, &host)?;
-            let before = transmitted(&host)?;
-            let rate = generator.rate(bench.span(), |_| transmitted(&host));
-            if candidate == Candidate::Encapsulate {
-                encapsulated += transmitted(&host)? - before;
-            }
-            rate
-        })?;
-        let [redirect, encap] = <[Series; 2]>::try_from(measured).expect("as many as candidates");
-        rows.push(encap::row(bench, "port_tc", &generator, size, &redirect, &encap));
-    }
-    encap::check_counters(&host, encapsulated)?;
-    Ok(rows)
+    let put = |candidate, generator: &mut Generator<'_>| match candidate {
+        Candidate::Redirect => attach(generator.redirect_tc(uplink)?, &host),
+        Candidate::Encapsulate => attach(&mut encapsulate, &host),
+    };
+    encap::rows(bench, "port_tc", &host, &mut generator, put, |_| transmitted(&host))
 }
 
 /// Puts a program on the port, in place of the one that is there.

@@ -19,7 +19,6 @@ use super::encap::{self, Candidate};
 use crate::bench::{
     Bench, batch,
     generator::{Frames, Generator},
-    rounds::{Series, interleave},
     row::Row,
 };
 
@@ -40,29 +39,12 @@ pub fn run(bench: &Bench<'_>) -> Result<Vec<Row>> {
     host.ns.run_in(|| devices.insert(uplink, uplink, Some(&sink), 0))?;
     let pin = host.state().join("programs/port_xdp");
     let mut encapsulate = Xdp::from_pin(pin, XdpAttachType::Interface)?;
-    let mut encapsulated = 0;
-    let mut rows = Vec::new();
-    for &size in &bench.args.sizes {
-        bench.doing(format!("{size} bytes"));
-        generator.set_size(size, host.ns.mac("eth0"))?;
-        let measured = interleave(&Candidate::BOTH, bench.args.runs, |&candidate| {
-            let program = match candidate {
-                Candidate::Redirect => generator.program("redirect")?,
-                Candidate::Encapsulate => &mut encapsulate,
-            };
-            attach(program, &host)?;
-            let before = generator.arrived()?[0];
-            let rate = generator.rate(bench.span(), |generator| Ok(generator.arrived()?[0]));
-            if candidate == Candidate::Encapsulate {
-                encapsulated += generator.arrived()?[0] - before;
-            }
-            rate
-        })?;
-        let [redirect, encap] = <[Series; 2]>::try_from(measured).expect("as many as candidates");
-        rows.push(encap::row(bench, "port_xdp", &generator, size, &redirect, &encap));
-    }
-    encap::check_counters(&host, encapsulated)?;
-    Ok(rows)
+    let put = |candidate, generator: &mut Generator<'_>| match candidate {
+        Candidate::Redirect => attach(generator.program("redirect")?, &host),
+        Candidate::Encapsulate => attach(&mut encapsulate, &host),
+    };
+    let sent = |generator: &Generator<'_>| Ok(generator.arrived()?[0]);
+    encap::rows(bench, "port_xdp", &host, &mut generator, put, sent)
 }
 
 /// Puts a program on the port, in place of the one that is there.
