@@ -51,9 +51,13 @@ pub fn cases() -> Vec<Case> {
     }
     let to_tap = Case::new("a jumbo frame that XDP cannot redirect", jumbo_to_tap);
     cases.push(to_tap.needs(Need::Linux(5, 18)));
-    let bond = Case::new("a bond has no native XDP", bond_refuses_native);
+    let bond = Case::new("a bond has no native XDP", || {
+        refuses_native(bonded(), "bond0", "eth0 eth1");
+    });
     cases.push(bond.needs(Need::Device("bond")));
-    let vlan = Case::new("a VLAN device has no native XDP", vlan_refuses_native);
+    let vlan = Case::new("a VLAN device has no native XDP", || {
+        refuses_native(tagged(), "eth0.5", "eth0");
+    });
     cases.push(vlan.needs(Need::Device("vlan")));
     let above = Case::new("generic XDP below a VLAN device is refused", generic_below_vlan);
     cases.push(above.needs(Need::Device("vlan")));
@@ -197,13 +201,13 @@ fn bond(uplinks: &str, mode: Mode) {
     tcp(&two.ns, (&one.ns, any_port("10.9.0.1")), MIB);
 }
 
-fn bond_refuses_native() {
-    let (one, _two) = bonded();
-    let refused = one.xgre("run --iface bond0 --mode native").err();
-    assert!(refused.contains("--iface eth0 eth1"), "{refused}");
-    let daemon = one.start("--iface bond0");
+/// What to name instead of an uplink that is made of others, the error says.
+fn refuses_native((one, _two): (Host, Host), uplink: &str, instead: &str) {
+    let refused = one.xgre(&format!("run --iface {uplink} --mode native")).err();
+    assert!(refused.contains(&format!("--iface {instead}")), "{refused}");
+    let daemon = one.start(&format!("--iface {uplink}"));
     let greeting = daemon.greeting.join("\n");
-    assert!(greeting.contains("bond0: TC only"), "{greeting}");
+    assert!(greeting.contains(&format!("{uplink}: TC only")), "{greeting}");
 }
 
 fn tagged() -> (Host, Host) {
@@ -240,15 +244,6 @@ fn tenants_vlan([one, two]: [&Host; 2]) {
         Ping::to(&address).size(1300).all_answered(&one.ns);
         tcp(&one.ns, (&two.ns, any_port(&address)), MIB);
     }
-}
-
-fn vlan_refuses_native() {
-    let (one, _two) = tagged();
-    let refused = one.xgre("run --iface eth0.5 --mode native").err();
-    assert!(refused.contains("--iface eth0"), "{refused}");
-    let daemon = one.start("--iface eth0.5");
-    let greeting = daemon.greeting.join("\n");
-    assert!(greeting.contains("eth0.5: TC only"), "{greeting}");
 }
 
 fn generic_below_vlan() {
