@@ -8,8 +8,6 @@ use crate::{
 };
 
 const PORTS_LEN: usize = size_of::<u32>();
-/// "More fragments" and the fragment offset.
-const FRAGMENT: u16 = 0x3fff;
 
 /// A number that the packets of an inner flow have in common, and those of different flows seldom.
 ///
@@ -34,24 +32,24 @@ pub fn hash<P: Packet + ?Sized>(
 
 #[inline(always)]
 fn v4<P: Packet + ?Sized>(packet: &P, offset: usize, end: usize) -> u64 {
-    const FLAGS: usize = 6;
-    const PROTOCOL: usize = 9;
-    const ADDRESSES: usize = 12;
-    let header: [u8; ipv4::HEADER_LEN] = packet.read(offset).unwrap_or([0; ipv4::HEADER_LEN]);
-    let is_fragment = u16::from_be_bytes([header[FLAGS], header[FLAGS + 1]]) & FRAGMENT != 0;
-    let len = usize::from(header[0] & 0xf) * 4;
-    let ports = if is_fragment { 0 } else { ports(packet, offset + len, end, header[PROTOCOL]) };
-    mix(mix(ports, header[PROTOCOL].into()), words(packet.read(offset + ADDRESSES)))
+    let words = packet.words(offset).unwrap_or_default();
+    let header = ipv4::parse(words);
+    let [.., src, dst] = words;
+    let ports = if ipv4::is_fragment(&header) {
+        0
+    } else {
+        ports(packet, offset + ipv4::header_len(&header), end, header.proto)
+    };
+    mix(mix(ports, header.proto.into()), u64::from(src.as_read()) | u64::from(dst.as_read()) << 32)
 }
 
 #[inline(always)]
 fn v6<P: Packet + ?Sized>(packet: &P, offset: usize, end: usize) -> u64 {
-    const NEXT_HEADER: usize = 6;
-    const ADDRESSES: usize = 8;
-    let [protocol] = packet.read(offset + NEXT_HEADER).unwrap_or([0]);
+    let protocol = ipv6::Start(packet.read(offset).unwrap_or_default()).next_header();
     let mut hash = mix(ports(packet, offset + ipv6::HEADER_LEN, end, protocol), protocol.into());
     for word in 0..4 {
-        hash = mix(hash, words(packet.read(offset + ADDRESSES + word * size_of::<u64>())));
+        hash =
+            mix(hash, words(packet.read(offset + ipv6::SOURCE_OFFSET + word * size_of::<u64>())));
     }
     hash
 }
