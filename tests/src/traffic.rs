@@ -51,7 +51,8 @@ impl<'a> Ping<'a> {
         Self { size, ..self }
     }
 
-    /// How many, and how far apart in milliseconds.
+    /// How many, and how far apart in milliseconds. Once there was an answer `ping` waits for the last one only so long, or
+    /// twice as long as any took.
     #[must_use]
     pub const fn times(self, count: u32, interval_ms: u32) -> Self {
         Self { count, interval_ms, ..self }

@@ -3,6 +3,7 @@
 mod bad_input;
 mod bookkeeping;
 mod containers;
+mod crossing;
 mod documents;
 mod ipsec;
 mod isolation;
