@@ -1,10 +1,12 @@
 //! Keepalives: asked, answered, and what becomes of the tunnel.
 
+use std::{thread, time::Duration};
+
 use testbed::{
     Capture, Daemon, Host,
     packet::{Gre, IPV4, PEER_MAC, internet_checksum},
     send_frame,
-    suite::Case,
+    suite::{Case, Need},
     topology::{sensor, wired},
 };
 
@@ -21,6 +23,11 @@ pub fn cases() -> Vec<Case> {
     for mode in Mode::ALL {
         let name = format!("keepalives: a router's is answered byte by byte, {mode}");
         cases.push(Case::new(name, move || answered(mode)));
+    }
+    for (device, ends) in [("gre", V4), ("ip6gre", V6)] {
+        let name = format!("keepalives: Linux {device} answers once it forwards");
+        let case = Case::new(name, move || linux_answers(device, ends));
+        cases.push(case.needs(Need::Device(device)));
     }
     cases
 }
@@ -103,6 +110,41 @@ fn too_narrow() {
         host.ns.ip("link set eth0 mtu 1320");
     }
     becomes(&hosts[0], "down");
+}
+
+/// Linux gives answers without knowing, as it forwards what it decapsulates.
+fn linux_answers(kind: &str, ends: [&'static str; 2]) {
+    let bits = if ends == V4 { 24 } else { 64 };
+    let [one, linux] = ends.map(|end| format!("{end}/{bits}"));
+    let (one, linux) = wired([&one, &linux]);
+    let [local, remote] = ends;
+    linux.ns.ip(&format!("link add gre1 type {kind} local {remote} remote {local} ikey 2 okey 1"));
+    linux.ns.ip("link set gre1 up");
+    let _daemon = one.start("--iface eth0");
+    let keepalive = "--keepalive 1,1";
+    one.xgre(&format!("tunnel add t --local {local} --remote {remote} {keepalive}")).ok();
+    add_tenant(&one, "blue", "--in-key 1 --out-key 2");
+    becomes(&one, "down");
+    let (forward, accept): (_, &[_]) = if ends == V4 {
+        // A packet from its own address is taken for a forged one, and a filter of return paths would do so too.
+        let accept = [("ipv4/conf/gre1/accept_local", "1"), ("ipv4/conf/all/rp_filter", "0")];
+        ("ipv4/ip_forward", &[accept[0], accept[1], ("ipv4/conf/gre1/rp_filter", "0")])
+    } else {
+        ("ipv6/conf/all/forwarding", &[])
+    };
+    linux.ns.sysctl(forward, "1");
+    if !accept.is_empty() {
+        let wire = Capture::start(&linux.ns, "eth0");
+        thread::sleep(Duration::from_millis(2500));
+        let is_out = |frame: testbed::Frame| frame.gre().map(|_| frame.outgoing);
+        let gre: Vec<_> = wire.stop().into_iter().filter_map(is_out).collect();
+        assert!(!gre.is_empty() && gre.iter().all(|is_out| !is_out), "questions only: {gre:?}");
+    }
+    for (name, value) in accept {
+        linux.ns.sysctl(name, value);
+    }
+    becomes(&one, "up");
+    assert_eq!(one.tenant_stats("blue")["drops"], serde_json::json!({}));
 }
 
 fn answered(mode: Mode) {
