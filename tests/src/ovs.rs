@@ -1,4 +1,4 @@
-//! Open vSwitch as a peer: a real one, with its userspace datapath, in a namespace.
+//! Open vSwitch as a peer: a real one, in a namespace, with its userspace datapath and, where the kernel has the module, that.
 
 use std::{
     fs,
@@ -41,6 +41,22 @@ impl<'n> OpenVswitch<'n> {
         }
     }
 
+    /// Whether the kernel has its datapath, and devices for GRE ports. The machine is asked, not searched.
+    ///
+    /// # Errors
+    /// Says what was refused.
+    pub fn kernel_datapath() -> Result<(), String> {
+        Self::available()?;
+        let ns = Netns::new();
+        ["ip link add probe0 type gretap external", "ovs-dpctl add-dp probe1"]
+            .into_iter()
+            .try_for_each(|command| {
+                let Outcome { status, stderr, .. } = ns.exec(command);
+                let why = || format!("`{command}`: {}", stderr.replace('\n', " "));
+                status.success().then_some(()).ok_or_else(why)
+            })
+    }
+
     /// Starts it.
     pub fn start(ns: &'n Netns) -> Self {
         let dir = scratch_dir("ovs");
@@ -52,8 +68,7 @@ impl<'n> OpenVswitch<'n> {
         ));
         this.wait_for("db.sock");
         this.run(&format!("ovs-vsctl --db={socket} --no-wait init")).ok();
-        let log = format!("--log-file={dir}/vswitchd.log");
-        this.spawn(&format!("ovs-vswitchd {socket} --disable-system {log}"));
+        this.spawn(&format!("ovs-vswitchd {socket} --log-file={dir}/vswitchd.log"));
         this.vsctl("show");
         this
     }

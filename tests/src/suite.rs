@@ -13,6 +13,8 @@ pub enum Need {
     Program(&'static str),
     /// Open vSwitch.
     OpenVswitch,
+    /// Open vSwitch and its kernel module.
+    KernelDatapath,
     /// Whatever the case has looked at itself; else the reason why it cannot run.
     That(bool, &'static str),
     /// This version of Linux, or a later one.
@@ -29,6 +31,7 @@ impl Need {
             Self::Program(name) if command::exists(name) => Ok(()),
             Self::Program(name) => Err(format!("needs the program {name}")),
             Self::OpenVswitch => OpenVswitch::available(),
+            Self::KernelDatapath => OpenVswitch::kernel_datapath(),
             Self::That(true, _) => Ok(()),
             Self::That(false, reason) => Err(reason.to_owned()),
             Self::Linux(major, minor) if kernel() >= (major, minor) => Ok(()),

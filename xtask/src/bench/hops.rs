@@ -86,10 +86,7 @@ impl Hops {
             }
             Self::Gretap => device("gretap local 192.0.2.1 remote 192.0.2.2 key 10"),
             Self::Vxlan => device("vxlan id 10 dstport 4789"),
-            Self::OvsKernel => OpenVswitch::available()
-                .err()
-                .or_else(|| device("gretap external"))
-                .or_else(|| refused("ovs-dpctl add-dp probe0")),
+            Self::OvsKernel => OpenVswitch::kernel_datapath().err(),
             Self::OvsUserspace => OpenVswitch::available().err(),
             _ => None,
         }
