@@ -1,6 +1,6 @@
 //! Test cases that say what they need. One that cannot run is reported as ignored, with the reason.
 
-use std::{fmt, process::ExitCode};
+use std::{fmt, fs, process::ExitCode};
 
 use libtest_mimic::{Arguments, Trial};
 
@@ -108,6 +108,27 @@ impl fmt::Debug for Case {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {:?}", self.name, self.needs)
     }
+}
+
+/// A case: `docs/conformance.md` names cases that there are, as "`SUITE: BEGINNING`", and every case that begins like one of
+/// `translated` is among them.
+pub fn documented(suite: &'static str, translated: &'static [&str], cases: &[Case]) -> Case {
+    let names: Vec<_> = cases.iter().map(|case| case.name.clone()).collect();
+    Case::new(format!("the documents name cases of {suite}"), move || {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/conformance.md");
+        let text = fs::read_to_string(path).unwrap_or_else(|error| panic!("{path}: {error}"));
+        let of_suite = |code: &str| Some(code.strip_prefix(suite)?.strip_prefix(": ")?.to_owned());
+        let documented: Vec<_> = text.split('`').skip(1).step_by(2).filter_map(of_suite).collect();
+        for beginning in &documented {
+            assert!(names.iter().any(|name| name.starts_with(beginning)), "no case {beginning}");
+        }
+        let is_translated = |name: &&String| translated.iter().any(|it| name.starts_with(it));
+        for name in names.iter().filter(is_translated) {
+            let is_documented = documented.iter().any(|it| name.starts_with(it));
+            assert!(is_documented, "docs/conformance.md lacks {name}");
+        }
+        assert!(!documented.is_empty());
+    })
 }
 
 /// Runs the cases that the command line selects, in parallel, and says loudly which it skips and why.

@@ -264,5 +264,6 @@ fn page_is_complete() {
         assert!(PAGE.contains(&row), "docs/conformance.md lacks the line\n{row}");
     }
     let is_row = |line: &&str| line.starts_with("| ") && !line.starts_with("| the packet");
-    assert_eq!(PAGE.lines().filter(is_row).count(), DIFFERENCES.len(), "lines of no difference");
+    let lines = PAGE.lines().take_while(|line| !line.starts_with("## "));
+    assert_eq!(lines.filter(is_row).count(), DIFFERENCES.len(), "lines of no difference");
 }

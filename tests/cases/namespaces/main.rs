@@ -14,6 +14,7 @@ mod mtu;
 mod next_hop;
 mod next_hop6;
 mod open_vswitch;
+mod origins;
 mod path_mtu;
 mod peers;
 mod port_xdp;
@@ -27,12 +28,15 @@ mod uplinks;
 
 use std::process::ExitCode;
 
+use testbed::suite::documented;
+
 fn main() -> ExitCode {
     let rooms = [
         peers::cases(),
         isolation::cases(),
         ipsec::cases(),
         open_vswitch::cases(),
+        origins::cases(),
         linux::cases(),
         uplink::cases(),
         uplinks::cases(),
@@ -52,5 +56,7 @@ fn main() -> ExitCode {
         transit::cases(),
         documents::cases(),
     ];
-    testbed::suite::main(rooms.into_iter().flatten().collect())
+    let mut cases: Vec<_> = rooms.into_iter().flatten().collect();
+    cases.push(documented("namespaces", origins::NAMES, &cases));
+    testbed::suite::main(cases)
 }

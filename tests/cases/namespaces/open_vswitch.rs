@@ -31,18 +31,18 @@ pub fn cases() -> Vec<Case> {
     cases
 }
 
-const LOCAL: &str = "192.168.5.23";
-const REMOTE: &str = "192.168.5.238";
+pub const LOCAL: &str = "192.168.5.23";
+pub const REMOTE: &str = "192.168.5.238";
 
 /// What switches packets.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Datapath {
+pub enum Datapath {
     Userspace,
     Kernel,
 }
 
 impl Datapath {
-    const fn need(self) -> Need {
+    pub const fn need(self) -> Need {
         match self {
             Self::Userspace => Need::OpenVswitch,
             Self::Kernel => Need::KernelDatapath,
@@ -118,7 +118,7 @@ const KERNEL: [Options; 2] = [
 ];
 
 /// xgre and its tunnel.
-fn xgre_end(host: &Host, mode: Mode, options: &str) -> Daemon {
+pub fn xgre_end(host: &Host, mode: Mode, options: &str) -> Daemon {
     // Open vSwitch takes frames off the wire as they are: they must be complete.
     host.ns.offload("eth0", "tx off gro on");
     let daemon = host.start(&format!("--iface eth0 --mode {mode}"));
@@ -127,7 +127,7 @@ fn xgre_end(host: &Host, mode: Mode, options: &str) -> Daemon {
 }
 
 /// A switch with a way to the wire.
-fn ovs_end(host: &Host, datapath: Datapath) -> OpenVswitch<'_> {
+pub fn ovs_end(host: &Host, datapath: Datapath) -> OpenVswitch<'_> {
     host.ns.offload("eth0", "tx off");
     let ovs = OpenVswitch::start(&host.ns);
     // The module sends by the kernel's routes.
@@ -146,7 +146,7 @@ fn ovs_end(host: &Host, datapath: Datapath) -> OpenVswitch<'_> {
 }
 
 /// A bridge with a GRE port, joined to the host by the device of the bridge's name.
-fn add_bridge(
+pub fn add_bridge(
     (host, ovs): (&Host, &OpenVswitch<'_>),
     datapath: Datapath,
     bridge: &str,

@@ -10,8 +10,12 @@ mod transit;
 
 use std::process::ExitCode;
 
+use testbed::suite::documented;
+
 fn main() -> ExitCode {
     let rooms =
         [receipt::cases(), sending::cases(), transit::cases(), captures::cases(), budget::cases()];
-    testbed::suite::main(rooms.into_iter().flatten().collect())
+    let mut cases: Vec<_> = rooms.into_iter().flatten().collect();
+    cases.push(documented("packets", &[], &cases));
+    testbed::suite::main(cases)
 }
