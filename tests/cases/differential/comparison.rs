@@ -26,6 +26,7 @@ pub enum Peer {
     Linux,
     Linux6,
     OpenVswitch,
+    KernelDatapath,
 }
 
 impl Peer {
@@ -33,7 +34,7 @@ impl Peer {
     pub const fn underlay(self) -> Underlay {
         match self {
             Self::Linux6 => Underlay::V6,
-            Self::Linux | Self::OpenVswitch => Underlay::V4,
+            _ => Underlay::V4,
         }
     }
 }
@@ -44,6 +45,7 @@ impl fmt::Display for Peer {
             Self::Linux => "Linux",
             Self::Linux6 => "Linux over IPv6",
             Self::OpenVswitch => "Open vSwitch",
+            Self::KernelDatapath => "Open vSwitch's kernel datapath",
         })
     }
 }

@@ -76,15 +76,18 @@ impl Difference {
 use Delivers::{Differently, Padded, Twice, Varies, Xgre};
 
 const LINUX: &[Peer] = &[Peer::Linux, Peer::Linux6];
-const LINUX4: &[Peer] = &[Peer::Linux];
+/// All that receive with the kernel's devices.
+const KERNEL: &[Peer] = &[Peer::Linux, Peer::Linux6, Peer::KernelDatapath];
+const KERNEL4: &[Peer] = &[Peer::Linux, Peer::KernelDatapath];
 const LINUX6: &[Peer] = &[Peer::Linux6];
 const OVS: &[Peer] = &[Peer::OpenVswitch];
-const ALL: &[Peer] = &[Peer::Linux, Peer::Linux6, Peer::OpenVswitch];
+const MODULE: &[Peer] = &[Peer::KernelDatapath];
+const ALL: &[Peer] = &[Peer::Linux, Peer::Linux6, Peer::OpenVswitch, Peer::KernelDatapath];
 
 /// All of them. The first one that explains does.
 pub const DIFFERENCES: &[Difference] = &[
     difference(
-        LINUX,
+        KERNEL,
         "is a fragment that completes a packet",
         Delivers::Peer,
         "left to the kernel and the daemon's slow path, which is not part of the comparison: what it delivers comes behind the fence",
@@ -105,7 +108,7 @@ pub const DIFFERENCES: &[Difference] = &[
         |facts| facts.vlans.len() > 1 || facts.vlans.iter().any(|vid| *vid != 0),
     ),
     difference(
-        LINUX4,
+        KERNEL4,
         "has IPv4 options that are malformed, or a source route",
         Xgre,
         "RFC 791 section 3.1: the header length says where data begin; xgre steps over options and leaves them unread",
@@ -126,7 +129,7 @@ pub const DIFFERENCES: &[Difference] = &[
         |facts| facts.gre(|gre| gre.key == Some(0)),
     ),
     difference(
-        LINUX,
+        KERNEL,
         "has bit 4 or 5 of GRE",
         Delivers::Peer,
         "RFC 2784 section 2.3: \"A receiver MUST discard a packet where any of bits 1-5 are non-zero, unless \
@@ -134,14 +137,14 @@ pub const DIFFERENCES: &[Difference] = &[
         |facts| facts.gre(|gre| gre.flags & 0x0c00 != 0),
     ),
     difference(
-        LINUX4,
+        KERNEL4,
         "has one of bits 9 to 12 of GRE",
         Xgre,
         "RFC 2784 section 2.3: \"Bits 6-12 ... MUST be ignored on receipt\"",
         |facts| facts.gre(|gre| gre.flags & 0x0078 != 0),
     ),
     difference(
-        LINUX,
+        KERNEL,
         "has a right checksum that the receiver was not told to expect",
         Xgre,
         "RFC 2784 section 2.2: \"a compliant implementation MUST accept and process this field\"",
@@ -186,7 +189,7 @@ pub const DIFFERENCES: &[Difference] = &[
         |facts| facts.gre(Gre::carries_gre),
     ),
     difference(
-        LINUX,
+        KERNEL,
         "has an ECN field outside, and inside an IP header behind a VLAN tag",
         Varies,
         "RFC 6040 section 4.2 speaks of the inner IP header; Linux takes the tag for it",
@@ -240,6 +243,14 @@ pub const DIFFERENCES: &[Difference] = &[
         Xgre,
         "RFC 791 section 3.1: options \"must be implemented by all IP modules\"; xgre steps over them",
         |facts| !facts.outer.options.is_empty(),
+    ),
+    difference(
+        MODULE,
+        "has bytes behind its IP length, and inside a frame of type IP without a whole IP header",
+        Delivers::Peer,
+        "who has read these bytes as inner headers, as the sending packet socket does, has put the transport header there; the \
+         kernel does not cut a packet before that (`bpf_skb_change_tail`)",
+        |facts| facts.padding > 0 && facts.gre(Gre::frame_without_ip_header),
     ),
 ];
 

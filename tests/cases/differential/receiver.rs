@@ -4,7 +4,14 @@
 //! before it is what became of the frame; nothing has to be waited for.
 
 use std::{
-    any::Any, cell::Cell, collections::HashMap, fmt, mem::take, os::fd::AsRawFd, os::fd::OwnedFd,
+    any::Any,
+    cell::Cell,
+    collections::HashMap,
+    fmt,
+    mem::take,
+    os::fd::{AsRawFd, OwnedFd},
+    thread,
+    time::Duration,
 };
 
 use nix::{
@@ -30,6 +37,8 @@ use crate::{
 const WINDOW: usize = 32;
 /// Longest wait for a fence.
 const PATIENCE_MS: i64 = 2000;
+/// How long a receiver may take for a window of frames that are new to it.
+const LEARNING: Duration = Duration::from_millis(100);
 /// Times a fence is sent before a receiver that answers to none is given up.
 const TRIES: u32 = 20;
 
@@ -90,6 +99,8 @@ pub enum Order {
     Kept,
     /// Those received at once come out in any order, before those received later.
     Batched,
+    /// What is new comes out late; the rest in that in which it went in.
+    Learned,
 }
 
 impl Receiver {
@@ -126,13 +137,43 @@ impl Receiver {
     /// What becomes of each frame.
     #[track_caller]
     pub fn ask(&self, frames: &[Vec<u8>]) -> Vec<Outcome> {
-        let delivered = |window: &[Vec<u8>]| self.delivered(window).expect("a fence that arrives");
-        if self.order == Order::Kept {
-            return frames.chunks(WINDOW).flat_map(delivered).collect();
+        match self.order {
+            Order::Kept => self.ask_in_order(frames),
+            Order::Batched => self.ask_one_by_one(frames),
+            Order::Learned => {
+                self.learn(frames);
+                // What is late all the same is another frame's each time.
+                let [first, second] = [(), ()].map(|()| self.ask_in_order(frames));
+                first.into_iter().zip(&second).map(|(one, other)| common(one, other)).collect()
+            }
         }
+    }
+
+    #[track_caller]
+    fn ask_in_order(&self, frames: &[Vec<u8>]) -> Vec<Outcome> {
+        let delivered = |window: &[Vec<u8>]| self.delivered(window).expect("a fence that arrives");
+        frames.chunks(WINDOW).flat_map(delivered).collect()
+    }
+
+    #[track_caller]
+    fn ask_one_by_one(&self, frames: &[Vec<u8>]) -> Vec<Outcome> {
+        let delivered = |frame| self.delivered(&[frame]).expect("a fence that arrives");
         // The first fence may have overtaken its frame. The second was sent when that was on its way out.
-        let twice = |frame: &Vec<u8>| [frame.clone(), vec![]].map(|frame| delivered(&[frame]));
+        let twice = |frame: &Vec<u8>| [frame.clone(), vec![]].map(delivered);
         frames.iter().map(|frame| twice(frame).concat().concat()).collect()
+    }
+
+    /// Shows it the frames, and waits until nothing more comes of that.
+    fn learn(&self, frames: &[Vec<u8>]) {
+        for window in frames.chunks(WINDOW) {
+            for frame in window {
+                self.send(frame);
+            }
+            thread::sleep(LEARNING);
+        }
+        thread::sleep(10 * LEARNING);
+        let quiet = (0..TRIES).any(|_| self.delivered(&[vec![]]).is_some());
+        assert!(quiet, "a receiver that receives nothing any more");
     }
 
     /// The outcomes of a few frames, if all fences arrive. An empty frame is not sent.
@@ -181,6 +222,12 @@ impl Receiver {
         };
         Some(Delivered { tenant: port.tenant, bytes })
     }
+}
+
+/// What came out both times.
+fn common(mut one: Outcome, other: &Outcome) -> Outcome {
+    one.retain(|delivered| other.contains(delivered));
+    one
 }
 
 /// Packets take the CPU's queues in turn, and no queue overtakes itself.

@@ -277,7 +277,7 @@ fn outer() -> Vec<Probe> {
         ("an option of length 1", &[222, 1, 1, 1]),
     ];
     for (what, option) in options {
-        probes.push(Probe::new(what, with_options(&blue(), option)));
+        probes.push(Probe::new(what, with_options(&green(), option)));
     }
     probes
 }
