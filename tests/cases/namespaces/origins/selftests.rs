@@ -179,6 +179,7 @@ fn metadata_tunnel(tunnel: MetadataTunnel) {
     let ([remote, local], device) = (kind.underlay, kind.device);
     two.ns.ip(&format!("link add blue0 type {device} {linux} local {local} remote {remote}"));
     inner_addresses(&two.ns, "blue0", 2);
+    eventually("the wire", || Ping::to(local).times(1, 100).run(&one.ns).received == 1);
     for (from, addresses) in [(&one, ["10.9.0.2", "fd09::2"]), (&two, ["10.9.0.1", "fd09::1"])] {
         for address in addresses {
             Ping::to(address).all_answered(&from.ns);
