@@ -70,10 +70,10 @@ fn everything_crosses(hosts: [&Host; 2], number: u32, device: &str) {
     let ways = [(one, two, 2), (two, one, 1)];
     for (from, _, end) in ways {
         let address = format!("10.9.{number}.{end}");
-        let whole = Ping::to(&address).times(2, 100);
+        let whole = Ping::to(&address).times(2, 300);
         whole.size(mtu as usize - 28).dont_fragment().all_answered(&from.ns);
         whole.size(4000).all_answered(&from.ns);
-        Ping::to(&format!("fd09:{number}::{end}")).times(2, 100).all_answered(&from.ns);
+        Ping::to(&format!("fd09:{number}::{end}")).times(2, 300).all_answered(&from.ns);
     }
     for segmented_by_sender in [false, true] {
         for (from, to, end) in ways {

@@ -18,7 +18,7 @@ pub fn cases() -> Vec<Case> {
     for kind in KINDS {
         for options in OPTIONS {
             for &mode in options.modes {
-                let name = format!("Linux {kind}{options}, {mode}");
+                let name = format!("Linux {kind}{}, {mode}", options.name);
                 let case = Case::new(name, move || interoperate(kind, options, mode));
                 cases.push(case.needs(Need::Device(kind.device)));
             }
@@ -58,23 +58,25 @@ impl fmt::Display for Kind {
 /// What a tunnel is told at both ends, and the bit that says so in each packet.
 #[derive(Clone, Copy)]
 struct Options {
-    linux: &'static str,
-    xgre: &'static str,
+    name: &'static str,
+    tunnel: [&'static str; 2],
     bit: u16,
+    wire: &'static str,
     modes: &'static [Mode],
 }
 
-const OPTIONS: [Options; 3] = [
-    Options { linux: "", xgre: "", bit: 0, modes: &[Mode::Tc, Mode::Native] },
-    Options { linux: "csum", xgre: "--csum", bit: CHECKSUM, modes: &[Mode::Tc] },
-    Options { linux: "seq", xgre: "--seq", bit: SEQUENCE, modes: &[Mode::Native] },
-];
+/// As on a wire: checksums are complete, and what arrives is merged.
+const CUT: &str = "tx off gro on";
+/// Large packets stay whole, and the checksums inside partial.
+const UNCUT: &str = "tx on gro on";
 
-impl fmt::Display for Options {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.linux.is_empty() { Ok(()) } else { write!(f, " {}", self.linux) }
-    }
-}
+#[rustfmt::skip]
+const OPTIONS: [Options; 4] = [
+    Options { name: "", tunnel: ["", ""], bit: 0, wire: CUT, modes: &[Mode::Tc, Mode::Native] },
+    Options { name: ", uncut", tunnel: ["", ""], bit: 0, wire: UNCUT, modes: &[Mode::Tc] },
+    Options { name: " csum", tunnel: ["--csum", "csum"], bit: CHECKSUM, wire: CUT, modes: &[Mode::Tc] },
+    Options { name: " seq", tunnel: ["--seq", "seq"], bit: SEQUENCE, wire: CUT, modes: &[Mode::Native] },
+];
 
 /// The keys as Linux is told.
 fn keys_of_device(keys: &Keys) -> String {
@@ -91,18 +93,16 @@ fn interoperate(kind: Kind, options: Options, mode: Mode) {
     let [first, second] = kind.underlay.map(|address| format!("{address}/{prefix}"));
     let (xgre, linux) = wired([&first, &second]);
     for host in [&xgre, &linux] {
-        // As on a wire: checksums are complete, and what arrives is merged.
-        host.ns.offload("eth0", "tx off gro on");
+        host.ns.offload("eth0", options.wire);
     }
     let _daemon = xgre.start(&format!("--iface eth0 --mode {mode}"));
-    let option = options.xgre;
-    xgre.xgre(&format!("tunnel add t --local {local} --remote {remote} {option}")).ok();
+    let [ours, theirs] = options.tunnel;
+    xgre.xgre(&format!("tunnel add t --local {local} --remote {remote} {ours}")).ok();
     for keys in &KEYS {
         add_tenant(&xgre, keys.tenant, &format!("{} --service {}", keys.xgre, kind.service));
-        let (device, option) = (keys.device(), options.linux);
-        let keys = keys_of_device(keys);
+        let (device, keys) = (keys.device(), keys_of_device(keys));
         linux.ns.ip(&format!(
-            "link add {device} type {kind} local {remote} remote {local} {keys} {option}"
+            "link add {device} type {kind} local {remote} remote {local} {keys} {theirs}"
         ));
     }
     addresses([&xgre, &linux]);
