@@ -13,6 +13,7 @@
 //! - [`partial`]: transport checksums that are not there yet.
 //! - [`mss`]: what becomes of the MSS option of TCP.
 //! - [`too_big`]: what a sender is told whose packet does not fit.
+//! - [`fragment`]: cuts a packet that does not fit.
 //! - [`verdict`]: [`Verdict`](verdict::Verdict) and every reason to pass or drop.
 #![cfg_attr(not(any(test, feature = "user")), no_std)]
 #![deny(unsafe_code)]
@@ -20,6 +21,7 @@
 pub mod decap;
 pub mod encap;
 pub mod flow;
+pub mod fragment;
 pub mod mss;
 pub mod outer;
 pub mod packet;

@@ -2,8 +2,11 @@
 
 use crate::{
     packet::Packet,
-    wire::{address::Version, be32::Be32, checksum, ipv4, ipv6},
+    wire::{address::Version, be32::Be32, checksum, ipv4, ipv6, tcp},
 };
+
+/// Where the checksum stands in a UDP header.
+const UDP_CHECKSUM: usize = 6;
 
 /// A TCP or UDP packet in a frame.
 #[derive(Clone, Copy, Debug)]
@@ -28,13 +31,7 @@ pub struct Transport {
 /// kernel's words. For a checksum that is there and happens to look like that it is just as true.
 #[inline(always)]
 pub fn pending_sum<P: Packet + ?Sized>(packet: &P, transport: Transport) -> Option<u16> {
-    const TCP_CHECKSUM: usize = 16;
-    const UDP_CHECKSUM: usize = 6;
-    let field = match transport.protocol {
-        ipv4::PROTO_TCP => TCP_CHECKSUM,
-        ipv4::PROTO_UDP => UDP_CHECKSUM,
-        _ => return None,
-    };
+    let field = checksum_offset(transport.protocol)?;
     let addresses = match transport.version {
         Version::V4 => {
             let header = ipv4::parse(packet.words(transport.ip_offset)?);
@@ -53,4 +50,31 @@ pub fn pending_sum<P: Packet + ?Sized>(packet: &P, transport: Transport) -> Opti
     let pseudo_header = checksum::fold(checksum::add_words(addresses, &rest.map(Be32::from)));
     let stands = u16::from_ne_bytes(packet.read(transport.offset + field)?);
     (stands == pseudo_header).then_some(!stands)
+}
+
+/// Fills in, as the device would have, the checksum that [`pending_sum`] is about.
+pub fn fill_in(frame: &mut [u8], transport: Transport) {
+    let Transport { protocol, offset, len, .. } = transport;
+    let (Some(pending), Some(sum), Some(field)) =
+        (pending_sum(frame, transport), frame.sum(offset, len), checksum_offset(protocol))
+    else {
+        return;
+    };
+    // What looks like pending may be there: the packet is sound with its pseudo-header then, whose sum is in the field.
+    if checksum::fold(u64::from(sum) + u64::from(!pending)) == checksum::SOUND {
+        return;
+    }
+    // UDP has another zero for a checksum that is zero (RFC 768).
+    let checksum = if sum == u16::MAX && protocol == ipv4::PROTO_UDP { u16::MAX } else { !sum };
+    frame[offset + field..][..2].copy_from_slice(&checksum.to_ne_bytes());
+}
+
+/// Where the checksum stands in a transport header.
+#[inline(always)]
+const fn checksum_offset(protocol: u8) -> Option<usize> {
+    match protocol {
+        ipv4::PROTO_TCP => Some(tcp::CHECKSUM_OFFSET),
+        ipv4::PROTO_UDP => Some(UDP_CHECKSUM),
+        _ => None,
+    }
 }

@@ -10,6 +10,8 @@ pub const HEADER_LEN: usize = Ipv4Hdr::LEN;
 pub const HEADER_WORDS: usize = HEADER_LEN / 4;
 /// Length of a header with as many options as its length field can tell of, in bytes.
 pub const MAX_HEADER_LEN: usize = 15 * 4;
+/// Where the length of the whole packet stands.
+pub const TOTAL_LEN_OFFSET: usize = 2;
 /// Where the time to live stands.
 pub const TTL_OFFSET: usize = 8;
 /// Where the header checksum stands.
@@ -22,9 +24,13 @@ pub const PROTO_GRE: u8 = 47;
 pub const PROTO_TCP: u8 = 6;
 /// Protocol number of UDP.
 pub const PROTO_UDP: u8 = 17;
+/// Where flags and fragment offset stand.
+pub const FRAGMENT_OFFSET: usize = 6;
 
 /// "Don't fragment", in the 16 bits of flags and fragment offset.
 const DONT_FRAGMENT: u16 = 0x4000;
+/// "More fragments".
+pub const MORE_FRAGMENTS: u16 = 0x2000;
 /// "More fragments" and the fragment offset.
 const FRAGMENT: u16 = 0x3fff;
 /// The fragment offset.
@@ -68,6 +74,12 @@ pub const fn total_len(header: &Ipv4Hdr) -> usize {
     u16::from_be_bytes(header.tot_len) as usize
 }
 
+/// Where a fragment belongs in its packet, in units of eight bytes.
+#[inline(always)]
+pub const fn fragment_offset(header: &Ipv4Hdr) -> u16 {
+    u16::from_be_bytes(header.frags) & FRAGMENT_OFFSET_MASK
+}
+
 /// Whether the packet is a fragment, first ones included.
 #[inline(always)]
 pub const fn is_fragment(header: &Ipv4Hdr) -> bool {
@@ -77,7 +89,7 @@ pub const fn is_fragment(header: &Ipv4Hdr) -> bool {
 /// Whether the packet is a fragment, and not the first one.
 #[inline(always)]
 pub const fn is_later_fragment(header: &Ipv4Hdr) -> bool {
-    u16::from_be_bytes(header.frags) & FRAGMENT_OFFSET_MASK != 0
+    fragment_offset(header) != 0
 }
 
 /// Whether an address can be that of one host elsewhere: not of "this" network, loopback, multicast, reserved or broadcast (RFC 1122
