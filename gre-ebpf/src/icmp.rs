@@ -2,23 +2,20 @@
 
 use aya_ebpf::{
     bindings::__sk_buff,
-    helpers::{
-        bpf_csum_update, bpf_ktime_get_ns, bpf_skb_change_head, bpf_skb_change_tail,
-        bpf_skb_store_bytes,
-    },
+    helpers::{bpf_csum_update, bpf_skb_change_head, bpf_skb_change_tail, bpf_skb_store_bytes},
     programs::TcContext,
 };
 use gre_common::{
     packet::Packet as _,
-    tables::{IfIndex, Pace, TenantId},
+    tables::{IfIndex, Rate},
     too_big::TooBig,
     wire::{address::Version, be32::Be32, checksum},
 };
 
 use crate::{
     maps::{ICMP_PACE, Maps},
+    pace,
     packet::TcPacket,
-    sequence::compare_exchange,
 };
 
 /// Makes the answer to its sender of a packet that does not fit. False: there is none, and what is left of the packet must be
@@ -45,7 +42,9 @@ fn make(ctx: &TcContext) -> Option<()> {
     let ifindex = IfIndex(unsafe { (*ctx.skb.skb).ifindex });
     let packet = TcPacket::all_headers(ctx);
     let too_big = TooBig::about(&packet, &Maps, ifindex)?;
-    if !in_pace(too_big.tenant) {
+    let pace = ICMP_PACE.get_ptr_mut(too_big.tenant.0)?;
+    // SAFETY: a value of the map, aligned.
+    if !unsafe { pace::allows(pace, Rate::TELL) } {
         return None;
     }
     let sum = packet.sum(too_big.link_len, too_big.quoted)?;
@@ -57,19 +56,6 @@ fn make(ctx: &TcContext) -> Option<()> {
         let headers = too_big.headers_v4(&packet, sum)?;
         put_before(ctx, &too_big, &link, &headers)
     }
-}
-
-/// Whether the tenant may be told once more. Several CPUs share the count: where another one was faster, this one is silent.
-#[inline(always)]
-fn in_pace(tenant: TenantId) -> bool {
-    let Some(pace) = ICMP_PACE.get_ptr_mut(tenant.0) else { return false };
-    // SAFETY: the helper takes no argument and cannot fail.
-    let now = unsafe { bpf_ktime_get_ns() };
-    // SAFETY: a value of the map, aligned; programs touch it by atomic instructions only, here and below.
-    let before = unsafe { (&raw const (*pace).paid).read_volatile() };
-    let Some(after) = Pace::with_one_more(before, now) else { return false };
-    // SAFETY: as above.
-    unsafe { compare_exchange(&raw mut (*pace).paid, before, after) == before }
 }
 
 /// Cuts the packet to what is quoted, and puts headers before it.

@@ -3,9 +3,10 @@
 //! - [`packet`] is the only file that touches packet pointers.
 //! - [`maps`] has the maps, and the tables that decisions read.
 //! - [`rewrite`] makes or takes room and writes headers.
+//! - [`fragment`] hands to the slow path what is to be cut.
 //! - [`icmp`] tells senders what fits.
 //! - [`mss`] changes what TCP segments may carry.
-//! - [`count`] has the counters, [`sequence`] the sequence numbers.
+//! - [`count`] has the counters, [`sequence`] the sequence numbers, [`pace`] how often things may be done.
 //! - [`checksum`] adds up the bytes of a packet.
 //! - [`steer`] spreads flows over CPUs.
 //! - `object` has what every object for the kernel needs.
@@ -23,12 +24,14 @@
 
 mod checksum;
 mod count;
+mod fragment;
 mod icmp;
 mod ipsec;
 mod maps;
 mod mss;
 #[cfg(target_arch = "bpf")]
 mod object;
+mod pace;
 mod packet;
 mod rewrite;
 mod sequence;
@@ -153,9 +156,14 @@ pub fn port_tc(ctx: TcContext) -> i32 {
         Verdict::Pass(reason) => pass_tc(&ctx, hook, reason),
         Verdict::Drop(discard) => {
             let reason = packet.forget(discard.reason as u32);
+            let is_too_big = reason == DropReason::PacketTooBig as u32;
+            if is_too_big && fragment::hand_up(&ctx, discard.tenant().unwrap_or(TenantId::NONE)) {
+                // Counted there.
+                return TC_ACT_SHOT;
+            }
             let dropped = drop_tc(&ctx, hook, discard);
             // The answer goes back in place of the packet.
-            let is_answered = reason == DropReason::PacketTooBig as u32 && icmp::answer(&ctx);
+            let is_answered = is_too_big && icmp::answer(&ctx);
             if is_answered { redirect(hook.ifindex) } else { dropped }
         }
         Verdict::Forward(plan) => {

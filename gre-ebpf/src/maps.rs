@@ -11,10 +11,10 @@ use aya_ebpf::{
 };
 use gre_common::{
     tables::{
-        Binding, BindingKey, Counters, DEFAULT_TENANTS, Ends6, Ends6Use, HookCounters, HookKey,
-        IfIndex, IfName, LocalId, LocalKey, LocalKeyUse, LocalUse, Meta, Named, Pace, PortRecord,
-        Sequence, Slot, Tables, Tenant, TenantEvent, TenantId, TransitKey, TransitRule, Tunnel,
-        TunnelId, Uplink, table,
+        Binding, BindingKey, Counters, DEFAULT_TENANTS, Ends6, Ends6Use, Fragmented, HookCounters,
+        HookKey, IfIndex, IfName, LocalId, LocalKey, LocalKeyUse, LocalUse, Meta, Named, Pace,
+        PortRecord, Sequence, Slot, Tables, Tenant, TenantEvent, TenantId, TransitKey, TransitRule,
+        Tunnel, TunnelId, Uplink, table,
     },
     transit::Rules,
     wire::address::Address,
@@ -73,6 +73,9 @@ pub static SEQUENCES: Array<Sequence, TENANTS_MAX, SHARED> = Array::new();
 /// How often tenants are told what fits, by [`TenantId`].
 #[btf_map]
 pub static ICMP_PACE: Array<Pace, TENANTS_MAX> = Array::new();
+/// Packets of tenants that the slow path sends in fragments, by [`TenantId`].
+#[btf_map]
+pub static FRAGMENTED: Array<Fragmented, TENANTS_MAX, SHARED> = Array::new();
 /// Drops and notices of tenants.
 #[btf_map]
 pub static TENANT_EVENTS: PerCpuHashMap<TenantEvent, u64, TENANTS_MAX, ON_DEMAND> =

@@ -8,6 +8,7 @@
 mod binding;
 mod counters;
 mod ends;
+mod fragmented;
 mod id;
 mod pace;
 mod sequence;
@@ -21,8 +22,9 @@ pub use self::{
     binding::{Binding, BindingKey, KeyField, LocalKey, LocalKeyUse},
     counters::{Counters, Hook, HookCounters, HookKey, REASONS, TenantEvent},
     ends::{Ends6, Ends6Use, LocalId, LocalUse},
+    fragmented::{Fragmented, HandedUp},
     id::{IfIndex, IfName, Name, Named, TenantId, TunnelId},
-    pace::Pace,
+    pace::{Pace, Rate},
     sequence::Sequence,
     tenant::{Delivery, Port, PortMode, PortRecord, Service, Slot, Tenant},
     transit::{TransitAction, TransitKey, TransitRule},
@@ -33,7 +35,7 @@ pub use self::{
 use crate::wire::address::Address;
 
 /// Version of everything in this room. A pinned state of another version is refused.
-pub const SCHEMA_VERSION: u32 = 3;
+pub const SCHEMA_VERSION: u32 = 4;
 
 /// Tenants, and tunnels, that a state has room for unless its maker asks for another number.
 pub const DEFAULT_TENANTS: u32 = 16_384;

@@ -1,26 +1,37 @@
-//! How often a tenant is told that a packet did not fit.
+//! How often something may be done for a tenant.
 
-/// Value of the map `ICMP_PACE`, by [`TenantId`](super::TenantId): a hundred messages a second, ten at once. What it says is
-/// over a tenth of a second later, so nobody clears it for the next tenant of a slot.
+/// When it has been done as often as was allowed. Value of the map `ICMP_PACE`, by [`TenantId`](super::TenantId): how often a tenant is
+/// told what fits. What it says is over a moment later, so nobody clears it for the next tenant of a slot.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Pace {
-    /// When all messages sent have been paid for, in nanoseconds of the kernel's monotonic clock.
+    /// When all that was done has been paid for, in nanoseconds of the kernel's monotonic clock.
     pub paid: u64,
 }
 
-impl Pace {
-    /// Nanoseconds that a message costs.
-    const INTERVAL: u64 = 10_000_000;
-    /// Messages at once.
-    const BURST: u64 = 10;
+/// How often is allowed.
+#[derive(Clone, Copy, Debug)]
+pub struct Rate {
+    /// Nanoseconds that each time costs.
+    interval: u64,
+    /// How often at once.
+    burst: u64,
+}
 
-    /// What [`paid`](Self::paid) becomes with one more message at `now`; `None`: it would be one too many.
+impl Rate {
+    /// Senders are told what fits a hundred times a second, ten times at once.
+    pub const TELL: Self = Self { interval: 10_000_000, burst: 10 };
+    /// 5,000 packets a second, 250 at once, are handed up to be fragmented: a quarter of what the slow path does.
+    pub const FRAGMENT: Self = Self { interval: 200_000, burst: 250 };
+}
+
+impl Pace {
+    /// What [`paid`](Self::paid) becomes with one more time at `now`; `None`: it would be one too many.
     #[inline(always)]
-    pub const fn with_one_more(paid: u64, now: u64) -> Option<u64> {
+    pub const fn with_one_more(paid: u64, now: u64, rate: Rate) -> Option<u64> {
         let start = if paid > now { paid } else { now };
-        let after = start.wrapping_add(Self::INTERVAL);
-        if after.wrapping_sub(now) > Self::BURST * Self::INTERVAL { None } else { Some(after) }
+        let after = start.wrapping_add(rate.interval);
+        if after.wrapping_sub(now) > rate.burst * rate.interval { None } else { Some(after) }
     }
 }
 
@@ -35,7 +46,9 @@ mod tests {
         let mut paid = 0;
         let times = (0..messages).map(|number| 5_000_000_000 + number * apart);
         times
-            .filter(|now| Pace::with_one_more(paid, *now).map(|after| paid = after).is_some())
+            .filter(|now| {
+                Pace::with_one_more(paid, *now, Rate::TELL).map(|after| paid = after).is_some()
+            })
             .count()
     }
 

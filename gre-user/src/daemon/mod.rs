@@ -34,7 +34,7 @@ use crate::{
     },
     resolver,
     slowpath::{
-        SlowPath, Sockets, Underlay,
+        Rings, SlowPath, Sockets, Underlay,
         arrivals::Arrivals,
         ipsec::Sender,
         reports::{self, Reports},
@@ -80,10 +80,14 @@ pub async fn run(dir: &StateDir, config: &Config) -> Result<()> {
         dir.remove()?;
     }
     let mut daemon = started?;
+    let rings = Rings::open(daemon.programs.object()).unwrap_or_else(|error| {
+        eprintln!("xgre: what does not fit is dropped instead of fragmented: {error}");
+        Rings::default()
+    });
     privilege::reduce()?;
     let live = Live::open(dir, config.load.strict)?;
     let (sender, reports) = reports::channel();
-    let slow_path = SlowPath::start(sockets, live, daemon.arrivals.clone(), sender)?;
+    let slow_path = SlowPath::start(sockets, rings, live, daemon.arrivals.clone(), sender)?;
     println!("ready");
 
     daemon.serve(monitor, reports).await?;

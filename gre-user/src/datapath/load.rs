@@ -30,8 +30,8 @@ enum Size {
     Table,
 }
 
-/// The maps that are pinned, which is all but the logger's ring.
-const MAPS: [(&str, Size); 20] = [
+/// The maps that are pinned, which is all but the rings and what steers.
+const MAPS: [(&str, Size); 21] = [
     ("BINDINGS", Size::Table),
     ("LOCAL_KEYS", Size::Table),
     ("LOCALS", Size::PerTenant(1, 0)),
@@ -44,6 +44,7 @@ const MAPS: [(&str, Size); 20] = [
     ("TRANSIT_RULES", Size::PerTenant(1, 0)),
     ("ICMP_PACE", Size::PerTenant(1, 0)),
     ("SENT", Size::PerTenant(1, 0)),
+    ("FRAGMENTED", Size::PerTenant(1, 0)),
     // A tenant in trouble meets a few different reasons.
     ("TENANT_EVENTS", Size::PerTenant(4, 0)),
     // Every port has one hook or two; the rest is for uplinks.
@@ -137,7 +138,7 @@ impl Programs {
         program(&mut self.ebpf, hook.name())
     }
 
-    /// The object, from which the logger takes its ring.
+    /// The object, from which the logger and the slow path take their rings.
     pub fn object(&mut self) -> &mut Ebpf {
         &mut self.ebpf
     }

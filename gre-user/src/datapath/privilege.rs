@@ -7,7 +7,7 @@ use super::{Error, Result};
 /// Needed for as long as the datapath is managed: maps and links, interfaces and neighbours.
 const MANAGE: [Capability; 2] = [Capability::CAP_BPF, Capability::CAP_NET_ADMIN];
 /// Needed only at the start: the verifier lets programs of others not compare packet pointers, and the slow path
-/// opens its sockets.
+/// opens its sockets and rings.
 const START: [Capability; 2] = [Capability::CAP_PERFMON, Capability::CAP_NET_RAW];
 
 /// Whether the programs may be loaded.

@@ -1,6 +1,9 @@
 //! Decides about a packet as the hook does, delivers, counts.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use gre_common::{
     decap::{Decap, Payload, decap},
@@ -18,32 +21,31 @@ use crate::state::{self, live::Live};
 
 /// What is asked about a packet.
 pub(super) struct Receipt {
-    live: Live,
     arrivals: Arrivals,
-    port: Port,
+    port: Arc<Port>,
     keepalives: Keepalives,
 }
 
 impl Receipt {
-    pub fn new(live: Live, arrivals: Arrivals, port: Port, keepalives: Keepalives) -> Self {
-        Self { live, arrivals, port, keepalives }
+    pub const fn new(arrivals: Arrivals, port: Arc<Port>, keepalives: Keepalives) -> Self {
+        Self { arrivals, port, keepalives }
     }
 
     /// Asks the other ends of tunnels that are due. Returns how long it has time until the next are.
-    pub fn ask(&mut self, now: Instant) -> Duration {
-        self.keepalives.ask(&mut self.live, now)
+    pub fn ask(&mut self, live: &mut Live, now: Instant) -> Duration {
+        self.keepalives.ask(live, now)
     }
 
     /// Carries out the decision about a packet.
-    pub fn handle(&mut self, received: &mut Received) {
+    pub fn handle(&mut self, received: &mut Received, live: &mut Live) {
         let Some(uplink) = self.arrivals.uplink(received.arrival) else { return };
-        if let Err(error) = self.decide(received.frame(), uplink) {
+        if let Err(error) = self.decide(received.frame(), uplink, live) {
             log::debug!("slow path: cannot count a packet: {error}");
         }
     }
 
-    fn decide(&mut self, frame: &mut [u8], uplink: IfIndex) -> state::Result<()> {
-        let tables = self.live.tables();
+    fn decide(&mut self, frame: &mut [u8], uplink: IfIndex, live: &mut Live) -> state::Result<()> {
+        let tables = live.tables();
         let plan = match decap(frame, &tables) {
             // The hook has passed it, for the same reason, and counted it.
             Verdict::Pass(PassReason::Keepalive) => {
@@ -51,15 +53,15 @@ impl Receipt {
                 return Ok(());
             }
             Verdict::Pass(PassReason::ControlPayload) => {
-                self.keepalives.answered(frame, &mut self.live);
+                self.keepalives.answered(frame, live);
                 return Ok(());
             }
             Verdict::Pass(_) => return Ok(()),
-            Verdict::Drop(discard) => return self.live.count_dropped(uplink, discard),
+            Verdict::Drop(discard) => return live.count_dropped(uplink, discard),
             Verdict::Forward(plan) => plan,
         };
         let (binding, inner_len, notice) = (*plan.binding, plan.inner_len, plan.notice);
-        let is_next = |tenant, number| self.live.advance(tenant, number);
+        let is_next = |tenant, number| live.advance(tenant, number);
         let outcome = if plan.is_in_order(&*frame, is_next) {
             self.port.send(binding.port.ifindex, inner_frame(frame, &plan)).map_err(|error| {
                 log::debug!("slow path: port {}: {error}", binding.port.ifindex.0);
@@ -69,8 +71,8 @@ impl Receipt {
             Err(DropReason::OutOfSequence)
         };
         match outcome {
-            Ok(()) => self.live.count_received(&binding, inner_len, notice),
-            Err(reason) => self.live.count_dropped(uplink, reason.of(binding.tenant)),
+            Ok(()) => live.count_received(&binding, inner_len, notice),
+            Err(reason) => live.count_dropped(uplink, reason.of(binding.tenant)),
         }
     }
 }

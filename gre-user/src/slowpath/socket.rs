@@ -45,6 +45,8 @@ pub struct Sockets {
     pub(super) raw: Vec<Raw>,
     pub(super) port: Port,
     pub(super) underlay: Underlay,
+    /// The same, for fragments.
+    pub(super) fragments: Underlay,
 }
 
 impl Sockets {
@@ -63,8 +65,10 @@ impl Sockets {
                 Err(error) => return Err(Error::SlowPath(error)),
             }
         }
-        let underlay = Underlay::open().map_err(Error::SlowPath)?;
-        Ok(Self { raw, port, underlay })
+        let [underlay, fragments] = [Underlay::open(), Underlay::open()];
+        let underlay = underlay.map_err(Error::SlowPath)?;
+        let fragments = fragments.map_err(Error::SlowPath)?;
+        Ok(Self { raw, port, underlay, fragments })
     }
 }
 

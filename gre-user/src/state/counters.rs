@@ -1,10 +1,12 @@
 //! Counters, summed over all CPUs.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, mem::offset_of};
 
 use aya::maps::PerCpuValues;
 use gre_common::{
-    tables::{Counters, Hook, HookCounters, HookKey, IfIndex, REASONS, TenantEvent, TenantId},
+    tables::{
+        Counters, Fragmented, Hook, HookCounters, HookKey, IfIndex, REASONS, TenantEvent, TenantId,
+    },
     verdict::{DropReason, Notice, PassReason},
 };
 
@@ -76,6 +78,7 @@ impl State {
         for cpu in self.maps.sent.get(&id.0, 0)?.iter() {
             totals.sent += *cpu;
         }
+        totals.sent += self.maps.fragmented.get(id.0).sent;
         let count = |event| *events.0.get(&id).and_then(|counts| counts.get(&event)).unwrap_or(&0);
         for &reason in DropReason::ALL {
             push(&mut totals.drops, reason, count(reason as u32));
@@ -108,6 +111,7 @@ impl State {
     /// Sets what is counted of a tenant outside its binding to zero.
     pub(super) fn forget_counters(&mut self, id: TenantId) -> Result<()> {
         self.maps.sent.set(id.0, per_cpu(Counters::ZERO)?, 0)?;
+        self.maps.fragmented.set_part(id.0, offset_of!(Fragmented, sent), &Counters::ZERO);
         let drops = DropReason::ALL.iter().map(|&reason| reason as u32);
         let notices = Notice::ALL.iter().map(|&notice| TenantEvent::NOTICE + notice as u32);
         for event in drops.chain(notices).flat_map(|event| [event, event | TenantEvent::SLOW]) {

@@ -13,8 +13,9 @@ use aya::{
 };
 use gre_common::{
     tables::{
-        Binding, BindingKey, Counters, Ends6, Hook, HookKey, IfIndex, Keepalive, LocalId, LocalKey,
-        Sequence, Slot, Tables, Tenant, TenantEvent, TenantId, Tunnel, TunnelId, TunnelOptions,
+        Binding, BindingKey, Counters, Ends6, Fragmented, Hook, HookKey, IfIndex, Keepalive,
+        LocalId, LocalKey, Sequence, Slot, Tables, Tenant, TenantEvent, TenantId, Tunnel, TunnelId,
+        TunnelOptions,
     },
     verdict::{Discard, Notice},
     wire::address::Address,
@@ -123,15 +124,27 @@ impl Live {
         }
     }
 
-    /// Counts a packet discarded that came by an uplink.
+    /// Counts fragments that a tenant has sent.
+    pub fn count_fragments(
+        &self,
+        TenantId(tenant): TenantId,
+        Counters { packets, bytes }: Counters,
+    ) {
+        const SENT: usize = offset_of!(Fragmented, sent);
+        let number = |offset| self.maps.fragmented.number(tenant, SENT + offset);
+        number(offset_of!(Counters, packets)).fetch_add(packets, Relaxed);
+        number(offset_of!(Counters, bytes)).fetch_add(bytes, Relaxed);
+    }
+
+    /// Counts a packet discarded that came by an uplink or a port.
     ///
     /// # Errors
     /// A map is full.
-    pub fn count_dropped(&mut self, uplink: IfIndex, discard: Discard) -> Result<()> {
+    pub fn count_dropped(&mut self, arrival: IfIndex, discard: Discard) -> Result<()> {
         if let Some(tenant) = discard.tenant() {
             return self.count_event(tenant, discard.reason as u32);
         }
-        let key = HookKey { ifindex: uplink, hook: Hook::SLOW_PATH };
+        let key = HookKey { ifindex: arrival, hook: Hook::SLOW_PATH };
         let Some(counters) = optional(self.maps.hook_counters.get(&key, 0))? else {
             return Ok(());
         };

@@ -6,9 +6,9 @@ use aya::{
 };
 use gre_common::{
     tables::{
-        Binding, Counters, Ends6Use, HookCounters, HookKey, IfIndex, IfName, LocalKeyUse, LocalUse,
-        Meta, Named, PortRecord, Sequence, Tenant, TenantEvent, TenantId, TransitKey, TransitRule,
-        Tunnel, Uplink, table::Entry,
+        Binding, Counters, Ends6Use, Fragmented, HookCounters, HookKey, IfIndex, IfName,
+        LocalKeyUse, LocalUse, Meta, Named, PortRecord, Sequence, Tenant, TenantEvent, TenantId,
+        TransitKey, TransitRule, Tunnel, Uplink, table::Entry,
     },
     wire::address::Address,
 };
@@ -18,7 +18,7 @@ use super::{Error, Result, StateDir, error::errno, memory::Memory, table::Table}
 
 type Hash<K, V> = HashMap<MapData, K, V>;
 
-/// Every map but the logger's.
+/// Every map that is pinned and that userspace reads or writes.
 pub(super) struct Maps {
     pub bindings: Table<Binding>,
     pub local_keys: Table<LocalKeyUse>,
@@ -31,6 +31,7 @@ pub(super) struct Maps {
     pub sequences: Memory<Sequence>,
     pub transit_rules: Hash<TransitKey, TransitRule>,
     pub sent: PerCpuArray<MapData, Counters>,
+    pub fragmented: Memory<Fragmented>,
     pub tenant_events: PerCpuHashMap<MapData, TenantEvent, u64>,
     pub hook_counters: PerCpuHashMap<MapData, HookKey, HookCounters>,
     pub tunnel_names: Table<Named>,
@@ -54,6 +55,7 @@ impl Maps {
             sequences: memory(dir, "SEQUENCES")?,
             transit_rules: map(dir, "TRANSIT_RULES")?,
             sent: map(dir, "SENT")?,
+            fragmented: memory(dir, "FRAGMENTED")?,
             tenant_events: map(dir, "TENANT_EVENTS")?,
             hook_counters: map(dir, "HOOK_COUNTERS")?,
             tunnel_names: table(dir, "TUNNEL_NAMES")?,

@@ -5,6 +5,7 @@ mod bookkeeping;
 mod containers;
 mod crossing;
 mod documents;
+mod fragments;
 mod ipsec;
 mod isolation;
 mod keepalive;
@@ -50,6 +51,7 @@ fn main() -> ExitCode {
         containers::cases(),
         port_xdp::cases(),
         slow_path::cases(),
+        fragments::cases(),
         keepalive::cases(),
         path_mtu::cases(),
         steering::cases(),

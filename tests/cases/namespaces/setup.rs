@@ -146,6 +146,12 @@ pub fn add_tenant(host: &Host, tenant: &str, options: &str) {
     host.xgre(&format!("port add {tenant} {tenant}0 --create")).ok();
 }
 
+/// The device behind a created port, which carries the program.
+pub fn port_device(ns: &Netns, port: &str) -> String {
+    let link = &ns.json(&format!("link show {port}"))[0];
+    link["link"].as_str().expect("the peer of a veth device").to_owned()
+}
+
 /// Gives a port the inner addresses of one end.
 pub fn inner_addresses(ns: &Netns, device: &str, end: u8) {
     ns.ip(&format!("addr add 10.9.0.{end}/24 dev {device}"));
