@@ -67,14 +67,23 @@ pub fn clamp<P: Packet + ?Sized, T: Tables>(packet: &P, tables: &T, syn: &Syn) -
     let tag_len = if is_stripped { ethernet::VLAN_TAG_LEN } else { 0 };
     let ip = packet.settle(ip);
     let [start] = packet.read(ip)?;
-    let (header_len, fixed_len) = if start >> 4 == 6 {
-        (ipv6::HEADER_LEN, ipv6::HEADER_LEN)
+    // The length field of IPv4 counts the header, too.
+    let (header_len, fixed_len, length_at, counted_len) = if start >> 4 == 6 {
+        (ipv6::HEADER_LEN, ipv6::HEADER_LEN, ipv6::PAYLOAD_LEN_OFFSET, 0)
     } else {
-        (usize::from(start & 0xf) * 4, ipv4::HEADER_LEN)
+        let header_len = usize::from(start & 0xf) * 4;
+        (header_len, ipv4::HEADER_LEN, ipv4::TOTAL_LEN_OFFSET, header_len)
     };
     let mtu = inner_mtu(tunnel, tenant, ip.checked_sub(syn.start)? + tag_len)?;
     let max = mtu.checked_sub(fixed_len + tcp::HEADER_LEN)?;
-    lower(packet, packet.settle(ip + header_len), u16::try_from(max).unwrap_or(u16::MAX))
+    let tcp = packet.settle(ip + header_len);
+    let len = usize::from(u16::from_be_bytes(packet.read(ip + length_at)?));
+    let [words] = packet.read(tcp + tcp::DATA_OFFSET)?;
+    // What is behind the packet is padding.
+    if usize::from(words >> 4) * 4 > len.checked_sub(counted_len)? {
+        return None;
+    }
+    lower(packet, tcp, u16::try_from(max).unwrap_or(u16::MAX))
 }
 
 /// Finds the MSS option of the TCP header at `tcp`; `None` where there is none, or it says no more than `max`.

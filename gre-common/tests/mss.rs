@@ -181,6 +181,27 @@ fn it_can_be_turned_off_and_fragments_are_left_alone() {
     }
 }
 
+/// What is behind the packet is padding, whatever its TCP header says.
+#[test]
+fn a_header_that_ends_behind_the_packet_is_left_alone() {
+    for (version, packet, at) in
+        [(IPV4, tcp4(SYN, &mss(9000)), 2), (IPV6, tcp6(SYN, &mss(9000)), 4)]
+    {
+        let mut short = packet.clone();
+        short[at + 1] -= 1;
+        if version == IPV4 {
+            checksum::fill_ipv4(&mut short, 0);
+        }
+        let world = World::with_cast();
+        let lowered = |packet: &[u8]| {
+            let frame = ethernet(version, packet);
+            clamp(&frame[..], &world, &encap_plan(&world, BLUE, &frame[..]).syn())
+        };
+        assert!(lowered(&packet).is_some());
+        assert_eq!(lowered(&short), None);
+    }
+}
+
 /// A tag that the device took out takes room all the same; of the uplink's frame it takes none.
 #[test]
 fn a_stripped_tag_counts_on_sending() {

@@ -9,6 +9,8 @@ pub const HEADER_LEN: usize = network_types::ip::Ipv6Hdr::LEN;
 pub const HEADER_WORDS: usize = HEADER_LEN / 4;
 /// The MTU that every link has at least, in bytes (RFC 8200 section 5).
 pub const MIN_MTU: usize = 1280;
+/// Where the length of what follows the header stands.
+pub const PAYLOAD_LEN_OFFSET: usize = 4;
 /// Where the hop limit stands.
 pub const HOP_LIMIT_OFFSET: usize = 7;
 /// Where the source address stands.
