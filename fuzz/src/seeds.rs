@@ -102,7 +102,15 @@ fn over_ipv6() -> Vec<Vec<u8>> {
 fn sent() -> Vec<Vec<u8>> {
     let fragment = Ipv4::new(UDP).fragment(MORE_FRAGMENTS).around(&[0; 24]);
     let options = Ipv4::new(ICMP).options(&[1; 40]).around(&[8, 0]);
+    let copied = Ipv4::new(UDP).options(&[148, 4, 0, 0, 7, 7, 4, 0, 0, 0, 0, 0]).around(&[7; 200]);
+    let syn = [&[0; 12][..], &[0x60, 2, 0, 0, 0, 0, 0, 0, 2, 4, 5, 180]].concat();
+    let syn = Ipv4::new(TCP).dont_fragment().around(&syn);
     vec![
+        ethernet(IPV4, &copied),
+        ethernet(IPV4, &syn),
+        tagged(&[VLAN], IPV4, &syn),
+        ethernet(IPV4, &Ipv4::new(UDP).dont_fragment().around(&[0; 1480])),
+        ethernet(IPV6, &ipv6(0, 64, UDP, &[0; 1480])),
         ethernet(IPV4, &small_ipv4()),
         ethernet(IPV6, &small_ipv6()),
         ethernet(IPV4, &Ipv4::new(TCP).around(&[0x50; 20])),

@@ -42,6 +42,15 @@ pub fn ends() -> [[World; 2]; 3] {
     })
 }
 
+/// Worlds in which little fits: a path with a small MTU, a tunnel with a small one, and one over IPv6 with all options.
+pub fn narrow() -> [World; 3] {
+    [
+        World::with_cast().tunnels(|tunnel| tunnel.next_hop.mtu = 128),
+        World::with_cast().tunnels(|tunnel| tunnel.mtu = 200),
+        World::with_cast().tunnels(|tunnel| tunnel.options = NUMBERED).over_ipv6(),
+    ]
+}
+
 /// One end of the captures in `tests/captures`.
 fn captured(service: Service) -> World {
     let mut world = World::default();

@@ -8,9 +8,10 @@ use gre_common::{
 };
 use proptest::{collection::vec, prelude::*, sample::Index, sample::select};
 use support::{
+    book::Book,
     checksum,
     frame::{Frame, IPV4, IPV6, Ipv4, SERVICE_VLAN, VLAN, ethernet, ipv6, tagged},
-    invariants,
+    invariants::{self, passing, syn, too_big},
     outcome::{Outcome, merged, receive, send},
     world::{CAST, GREEN, LOCAL, REMOTE, SECOND_REMOTE, STRANGER, WHITE, World},
 };
@@ -117,6 +118,11 @@ proptest! {
     }
 
     #[test]
+    fn any_gre_in_transit(frame in mutated(any_gre_frame())) {
+        passing::meets_its_rule(&Book::cast(), &frame);
+    }
+
+    #[test]
     fn any_bytes_on_a_port(tenant in select(&CAST[..]), frame in any_bytes(), segment in 0..2000_usize) {
         let world = World::with_cast();
         invariants::on_port(&world, &world.mirrored(), tenant, &frame);
@@ -137,6 +143,13 @@ proptest! {
         let world = World::with_cast();
         invariants::on_port(&world, &world.mirrored(), tenant, &frame);
         invariants::on_port_told(&world, tenant, &merged(&frame, segment));
+        for mtu in [100, 576] {
+            let narrow = World::with_cast().tunnels(|tunnel| tunnel.mtu = mtu);
+            too_big::is_told_rightly(&narrow, tenant, &frame);
+            too_big::is_cut_rightly(&narrow, tenant, &frame);
+            syn::asks_for_what_fits(&narrow, tenant, &frame);
+            syn::nothing_else_is_read(&narrow, tenant, &frame);
+        }
     }
 
     /// The same bytes come out at the other end, for the same tenant.

@@ -1,4 +1,12 @@
 //! What holds for every frame, of any bytes and any length. Each function panics where it does not.
+//!
+//! - [`passing`]: of frames in transit.
+//! - [`syn`]: of the MSS of TCP.
+//! - [`too_big`]: of frames that do not fit: answers to them, and their fragments.
+
+pub mod passing;
+pub mod syn;
+pub mod too_big;
 
 use gre_common::{
     decap::{Decap, decap},

@@ -4,6 +4,7 @@
 //! - [`world`]: tables in memory, with a cast of tenants.
 //! - [`apply`]: carries out a plan on bytes, as the kernel side does.
 //! - [`outcome`]: a verdict and its effect, in a form that tables of expectations can hold.
+//! - [`book`]: rules for frames in transit.
 //! - [`ipv6`]: the same frames over IPv6.
 //! - [`reasons`]: who gives which reason, so that none goes untested.
 //! - [`checksum`]: checksums by the book.
@@ -15,6 +16,7 @@
 #![allow(dead_code, reason = "each test binary uses its own part of this")]
 
 pub mod apply;
+pub mod book;
 pub mod captures;
 pub mod checksum;
 pub mod frame;

@@ -141,6 +141,16 @@ pub fn repaired(frame: &[u8]) -> Option<Vec<u8>> {
     Some(whole)
 }
 
+/// The same for the checksum of its first IPv4 header alone, which may carry anything.
+pub fn with_sound_header(frame: &[u8]) -> Option<Vec<u8>> {
+    let mut whole = frame.to_vec();
+    let packet = whole.get_mut(ip_packet(frame)?.start..)?;
+    let header_len = header_len(packet);
+    let header = packet.get_mut(..header_len)?;
+    (header.first()? >> 4 == 4).then(|| fill(header, 10))?;
+    Some(whole)
+}
+
 fn fill(bytes: &mut [u8], at: usize) {
     if let Some(field) = bytes.get_mut(at..at + 2) {
         field.fill(0);
