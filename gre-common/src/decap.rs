@@ -335,7 +335,8 @@ fn check_ipsec<P: Packet + ?Sized>(
     binding: &Binding,
     remote: &Address,
 ) -> Result<(), End> {
-    if binding.options.has(TunnelOptions::IPSEC) && !packet.is_decrypted(remote) {
+    let is_refused = binding.options.has(TunnelOptions::IPSEC) && !packet.is_decrypted(remote);
+    if packet.forget(u32::from(is_refused)) != 0 {
         return Err(PassReason::Ipsec.into());
     }
     Ok(())

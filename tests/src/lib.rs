@@ -16,7 +16,7 @@
 //! - [`netns`]: a network namespace, and running commands and closures in it.
 //! - [`link`]: veth pairs and bridges between namespaces.
 //! - [`host`]: a namespace with `xgre` and its state; [`topology`]: hosts ready joined.
-//! - [`traffic`]: ping, TCP and UDP with a result.
+//! - [`ping`]: echo requests and their replies; [`traffic`]: TCP and UDP with a result.
 //! - [`capture`]: frames off and onto an interface; [`packet`]: frames built in words;
 //!   [`fragment`]: and cut; [`ipv6`]: and over IPv6.
 //! - [`Tap`]: a tap device that is read.
@@ -36,6 +36,7 @@ pub mod link;
 pub mod netns;
 pub mod ovs;
 pub mod packet;
+pub mod ping;
 pub mod suite;
 mod tap;
 pub mod topology;
@@ -49,7 +50,7 @@ pub use self::{
     link::{bridge, veth},
     netns::Netns,
     ovs::OpenVswitch,
+    ping::Ping,
     tap::Tap,
     topology::two_hosts,
-    traffic::Ping,
 };

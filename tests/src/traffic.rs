@@ -1,125 +1,18 @@
-//! Traffic with a result: ping, TCP, UDP.
+//! Traffic with a result: TCP, UDP.
 
 use std::{
     io::{self, Read, Write},
     iter,
     net::{SocketAddr, TcpListener, TcpStream, UdpSocket},
-    process::{Child, Command, Stdio},
     sync::{LazyLock, mpsc::channel},
     thread,
     time::{Duration, Instant},
 };
 
-use crate::{
-    command::{bounded, die_with_parent},
-    netns::Netns,
-};
+use crate::netns::Netns;
 
 /// Longest silence of a peer.
 const PATIENCE: Duration = Duration::from_secs(10);
-
-/// A ping to be run.
-#[derive(Clone, Copy, Debug)]
-pub struct Ping<'a> {
-    destination: &'a str,
-    size: usize,
-    count: u32,
-    interval_ms: u32,
-    dont_fragment: bool,
-}
-
-/// How a ping went.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PingResult {
-    /// Requests sent.
-    pub sent: u32,
-    /// Replies received.
-    pub received: u32,
-    /// All it printed.
-    pub output: String,
-}
-
-impl<'a> Ping<'a> {
-    /// Three requests of 56 bytes, 100 ms apart.
-    pub const fn to(destination: &'a str) -> Self {
-        Self { destination, size: 56, count: 3, interval_ms: 100, dont_fragment: false }
-    }
-
-    /// Bytes of payload.
-    #[must_use]
-    pub const fn size(self, size: usize) -> Self {
-        Self { size, ..self }
-    }
-
-    /// How many, and how far apart in milliseconds. Once there was an answer `ping` waits for the last one only so long, or
-    /// twice as long as any took.
-    #[must_use]
-    pub const fn times(self, count: u32, interval_ms: u32) -> Self {
-        Self { count, interval_ms, ..self }
-    }
-
-    /// Never fragmented.
-    #[must_use]
-    pub const fn dont_fragment(self) -> Self {
-        Self { dont_fragment: true, ..self }
-    }
-
-    /// Starts it in the background.
-    pub fn start(self, ns: &Netns) -> Pinging {
-        let Self { destination, size, count, interval_ms, dont_fragment } = self;
-        let mut command = bounded("ping");
-        let interval = f64::from(interval_ms) / 1000.0;
-        let fragmentation = if dont_fragment { "do" } else { "dont" };
-        command.args(["-n", "-W", "2", "-M", fragmentation, "-c", &count.to_string()]);
-        command.args(["-i", &interval.to_string(), "-s", &size.to_string(), destination]);
-        Pinging { child: spawn(ns, &mut command) }
-    }
-
-    /// Runs it.
-    pub fn run(self, ns: &Netns) -> PingResult {
-        self.start(ns).wait()
-    }
-
-    /// Runs it and wants an answer to every request.
-    #[track_caller]
-    pub fn all_answered(self, ns: &Netns) {
-        let result = self.run(ns);
-        assert_eq!((result.sent, result.received), (self.count, self.count), "{}", result.output);
-    }
-
-    /// Runs it and wants no answer.
-    #[track_caller]
-    pub fn unanswered(self, ns: &Netns) {
-        let result = self.run(ns);
-        assert_eq!(result.received, 0, "{}", result.output);
-    }
-}
-
-fn spawn(ns: &Netns, command: &mut Command) -> Child {
-    command.stdout(Stdio::piped()).stderr(Stdio::piped());
-    die_with_parent(ns.enter(command)).spawn().expect("a command that exists")
-}
-
-/// A ping that is running.
-#[derive(Debug)]
-pub struct Pinging {
-    child: Child,
-}
-
-impl Pinging {
-    /// Waits for its end.
-    #[track_caller]
-    pub fn wait(self) -> PingResult {
-        let output = self.child.wait_with_output().expect("a child");
-        let text = [output.stdout, output.stderr].concat();
-        let text = String::from_utf8_lossy(&text).into_owned();
-        let summary = text.lines().find(|line| line.contains("packets transmitted"));
-        let summary = summary.unwrap_or_else(|| panic!("ping: {text}"));
-        let mut numbers = summary.split(' ').filter_map(|word| word.parse().ok());
-        let mut next = || numbers.next().expect("a number");
-        PingResult { sent: next(), received: next(), output: text }
-    }
-}
 
 /// Sends `len` bytes over TCP from one namespace to an address of another, which must get them all, unchanged.
 #[track_caller]

@@ -125,8 +125,8 @@ impl Way {
         let socket = Socket::new(Domain::for_address(address), Type::RAW, Some(protocol))?;
         socket.bind(&address.into())?;
         if nowhere.is_ipv6() {
-            let on = 1i32.to_ne_bytes();
-            set(&socket, libc::IPPROTO_IPV6, libc::IPV6_DONTFRAG, &on)?;
+            let never = libc::IPV6_PMTUDISC_DO.to_ne_bytes();
+            set(&socket, libc::IPPROTO_IPV6, libc::IPV6_MTU_DISCOVER, &never)?;
         }
         Ok(Self { socket, fields: None })
     }

@@ -108,7 +108,7 @@ fn fragmented(service: Service, tunnel: Tunnel) {
     for size in [mtu - 27, 3000, 8972] {
         let before = wide.stats();
         let underlay = Capture::start(&wide.two.ns, "eth0");
-        let pings = Ping::to("10.9.0.2").size(size as usize).times(PINGS as u32, 200);
+        let pings = Ping::to("10.9.0.2").size(size as usize).times(PINGS as u16, 200);
         pings.all_answered(&wide.one.ns);
         let longest = underlay.stop().iter().map(|frame| frame.bytes.len()).max();
         assert!(longest <= Some(1514), "{longest:?}");
@@ -235,7 +235,7 @@ fn flood() {
         let before = Sums::of(one);
         let start = Instant::now();
         let flood = Flood::start(&one.ns, "blue0", vec![loose(&vec![7; payload])]);
-        Ping::to("10.9.0.2").times(PINGS as u32, 100).all_answered(&one.ns);
+        Ping::to("10.9.0.2").times(PINGS as u16, 100).all_answered(&one.ns);
         let sent = flood.stop();
         let mut after = Sums::of(one);
         eventually("nothing is under way", || {

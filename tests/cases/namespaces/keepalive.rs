@@ -21,7 +21,7 @@ pub fn cases() -> Vec<Case> {
         Case::new("keepalives: over a path too narrow for IPv6 inside", too_narrow),
     ];
     for mode in Mode::ALL {
-        let name = format!("keepalives: a router's is answered byte by byte, {mode}");
+        let name = format!("keepalives: a router's is answered, {mode}");
         cases.push(Case::new(name, move || answered(mode)));
     }
     for (device, ends) in [("gre", V4), ("ip6gre", V6)] {
@@ -177,7 +177,9 @@ fn answered(mode: Mode) {
         send_frame(&wire, "eth0", &packet.build());
     }
     let seen = capture.stop().into_iter().filter(|frame| !frame.outgoing && frame.gre().is_some());
-    let seen: Vec<_> = seen.map(|frame| frame.bytes).collect();
+    // The kernel chooses the identification anew; the checksum follows.
+    let without = |frame: Vec<u8>| [&frame[..18], &frame[20..24], &frame[26..]].concat();
+    let seen: Vec<_> = seen.map(|frame| without(frame.bytes)).collect();
     let link = [&PEER_MAC[..], &host.ns.mac("eth0"), &IPV4.to_be_bytes()].concat();
-    assert_eq!(seen, [[link, answer(254, remote)].concat()]);
+    assert_eq!(seen, [without([link, answer(254, remote)].concat())]);
 }

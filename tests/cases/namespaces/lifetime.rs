@@ -44,8 +44,8 @@ fn nothing_is_lost(mode: Mode) {
     assert_eq!(one.configuration(), before, "without a daemon");
     let adopter = one.start(&format!("--iface eth0 --mode {mode}"));
     assert_eq!(one.configuration(), before, "adopted");
-    for result in pings.map(testbed::traffic::Pinging::wait) {
-        assert_eq!((result.sent, result.received), (150, 150), "{}", result.output);
+    for result in pings.map(testbed::ping::Pinging::wait) {
+        assert_eq!((result.sent, result.received), (150, 150), "{}", result.log);
     }
     Ping::to("10.9.0.2").all_answered(&one.ns);
     adopter.stop();

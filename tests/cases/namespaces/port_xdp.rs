@@ -203,7 +203,7 @@ fn adopted() {
     let adopter = one.start("--iface eth0 --mode native");
     assert_eq!(one.configuration(), before, "adopted");
     let result = pings.wait();
-    assert_eq!((result.sent, result.received), (150, 150), "{}", result.output);
+    assert_eq!((result.sent, result.received), (150, 150), "{}", result.log);
     adopter.stop();
     assert_eq!(one.json("port list")["ports"][0]["mode"], "tc", "a clean end detaches");
     Ping::to("10.9.0.2").unanswered(&wire);

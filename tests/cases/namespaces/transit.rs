@@ -261,7 +261,7 @@ fn outlives_daemon() {
     on_router.kill();
     let daemon = router.start("--iface eth0 --mode tc");
     let result = ping.wait();
-    assert_eq!((result.sent, result.received), (150, 0), "{}", result.output);
+    assert_eq!((result.sent, result.received), (150, 0), "{}", result.log);
     assert_eq!(packets(&rules(&router)), [150]);
     assert_eq!(router.configuration(), before);
     daemon.kill();
