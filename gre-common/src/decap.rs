@@ -113,22 +113,22 @@ impl InnerIp {
         Self { version: Version::NotIp, offset: 0, start: [0; 2], checksum: [0; 2], tcp: 0 };
 
     #[inline(always)]
-    fn v4(offset: usize, header: &Ipv4Hdr) -> Self {
+    fn v4<P: Packet + ?Sized>(packet: &P, offset: usize, header: &Ipv4Hdr) -> Self {
         let start = [header.vihl, header.tos];
         let header_len = ipv4::header_len(header);
         let is_tcp = header.proto == ipv4::PROTO_TCP
             && !ipv4::is_fragment(header)
             && header_len + tcp::HEADER_LEN <= ipv4::total_len(header);
-        let tcp = if is_tcp { offset + header_len } else { 0 };
+        let tcp = packet.settle(if is_tcp { offset + header_len } else { 0 });
         Self { version: Version::V4, offset, start, checksum: header.check, tcp }
     }
 
     #[inline(always)]
-    fn v6(offset: usize, header: ipv6::Start) -> Self {
+    fn v6<P: Packet + ?Sized>(packet: &P, offset: usize, header: ipv6::Start) -> Self {
         let ipv6::Start([v, c, ..]) = header;
         let is_tcp =
             header.next_header() == ipv4::PROTO_TCP && header.payload_len() >= tcp::HEADER_LEN;
-        let tcp = if is_tcp { offset + ipv6::HEADER_LEN } else { 0 };
+        let tcp = packet.settle(if is_tcp { offset + ipv6::HEADER_LEN } else { 0 });
         Self { version: Version::V6, offset, start: [v, c], checksum: [0; 2], tcp }
     }
 
@@ -184,6 +184,9 @@ fn plan<'t, P: Packet + ?Sized, T: Tables>(packet: &P, tables: &'t T) -> Result<
     let Arrival { binding, gre, gre_offset, end, .. } = arrival;
     let underlay = arrival.source.version.settled(packet);
     let id = binding.tenant;
+    if binding.options.without(packet.excused()).has(TunnelOptions::IPSEC) {
+        return Err(PassReason::Ipsec.into());
+    }
     // Whoever merged packets has verified each one's checksum, and left that of the first.
     if gre.fields.checksum() && packet.segment_payload() == 0 {
         match packet.sum(gre_offset, end - gre_offset) {
@@ -277,7 +280,6 @@ fn over_ipv4<'t, P: Packet + ?Sized, T: Tables>(
     let Some(binding) = tables.binding(&BindingKey::v4(local, remote, key)) else {
         return Err(unbound(tables, &Address::v4(local), key));
     };
-    check_ipsec(packet, binding, &Address::v4(remote))?;
     let source = Source { version: Version::V4, v4: remote, v6_offset: packet.settle(0) };
     Ok(Arrival { binding, gre, gre_offset, end: outer.end, padding, tos: header.tos, source })
 }
@@ -314,7 +316,6 @@ fn over_ipv6<'t, P: Packet + ?Sized, T: Tables>(
         }
         return Err(unbound(tables, &outer.local, key));
     };
-    check_ipsec(packet, binding, &outer.remote)?;
     let v6_offset = packet.settle(offset + ipv6::SOURCE_OFFSET);
     let source = Source { version: Version::V6, v4: Be32::default(), v6_offset };
     Ok(Arrival {
@@ -326,20 +327,6 @@ fn over_ipv6<'t, P: Packet + ?Sized, T: Tables>(
         tos: outer.traffic_class,
         source,
     })
-}
-
-/// Leaves it to the kernel whether to let a packet in that should have come encrypted.
-#[inline(always)]
-fn check_ipsec<P: Packet + ?Sized>(
-    packet: &P,
-    binding: &Binding,
-    remote: &Address,
-) -> Result<(), End> {
-    let is_refused = binding.options.has(TunnelOptions::IPSEC) && !packet.is_decrypted(remote);
-    if packet.forget(u32::from(is_refused)) != 0 {
-        return Err(PassReason::Ipsec.into());
-    }
-    Ok(())
 }
 
 impl From<Malformed> for End {
@@ -451,7 +438,7 @@ impl Inner {
                     return Err(DropReason::Loop);
                 }
             }
-            return Ok(InnerIp::v6(self.offset, start));
+            return Ok(InnerIp::v6(packet, self.offset, start));
         }
         if room < ipv4::HEADER_LEN {
             return Err(DropReason::InnerLength);
@@ -468,7 +455,7 @@ impl Inner {
         if underlay == Version::V4 && Be32::from(header.dst_addr) == source.v4 {
             return Err(DropReason::Loop);
         }
-        Ok(InnerIp::v4(self.offset, &header))
+        Ok(InnerIp::v4(packet, self.offset, &header))
     }
 
     /// Finds an IP header in the Ethernet frame of an l2 tenant. What it says is the tenant's business:
@@ -483,7 +470,7 @@ impl Inner {
             if let Some(words) = packet.words(frame.offset) {
                 let header = ipv4::parse(words);
                 if ipv4::is_sane(&header) {
-                    return Ok(InnerIp::v4(frame.offset, &header));
+                    return Ok(InnerIp::v4(packet, frame.offset, &header));
                 }
             }
         }
@@ -491,7 +478,7 @@ impl Inner {
             if let Some(bytes) = packet.read(frame.offset) {
                 let start = ipv6::Start(bytes);
                 if start.version() == 6 {
-                    return Ok(InnerIp::v6(frame.offset, start));
+                    return Ok(InnerIp::v6(packet, frame.offset, start));
                 }
             }
         }

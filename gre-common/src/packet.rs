@@ -2,7 +2,8 @@
 
 use crate::{
     partial::Transport,
-    wire::{address::Address, be32::Be32, checksum},
+    tables::TunnelOptions,
+    wire::{be32::Be32, checksum},
 };
 
 /// A frame that begins with its Ethernet header.
@@ -64,9 +65,10 @@ pub trait Packet {
         None
     }
 
-    /// Whether the kernel has decrypted it, by a security association with this address (RFC 4301 section 4.4.2).
-    fn is_decrypted(&self, _from: &Address) -> bool {
-        false
+    /// What tunnels ask of a packet, and not of this one: [`TunnelOptions::IPSEC`] where the kernel has decrypted it, by a security
+    /// association with its source address (RFC 4301 section 4.4.2).
+    fn excused(&self) -> TunnelOptions {
+        TunnelOptions::NONE
     }
 
     /// Whether the frame holds no byte.

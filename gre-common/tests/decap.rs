@@ -6,6 +6,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 
 use gre_common::{
     decap::{Payload, decap},
+    packet::Packet,
     tables::TunnelOptions,
     verdict::{DropReason, Notice, PassReason, Verdict},
     wire::ethernet::EtherType,
@@ -424,6 +425,40 @@ fn an_ordered_tunnel_wants_sequence_numbers() {
     assert!(plan.is_in_order(&frame[..], |_, _| false));
 }
 
+/// A frame that the kernel has decrypted.
+struct Decrypted<'f>(&'f [u8]);
+
+impl Packet for Decrypted<'_> {
+    fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    fn read<const N: usize>(&self, offset: usize) -> Option<[u8; N]> {
+        self.0.read(offset)
+    }
+
+    fn sum(&self, offset: usize, len: usize) -> Option<u16> {
+        self.0.sum(offset, len)
+    }
+
+    fn excused(&self) -> TunnelOptions {
+        TunnelOptions::IPSEC
+    }
+}
+
+#[test]
+fn what_should_have_come_encrypted_is_left_to_the_kernel() {
+    let world = World::with_cast().options(TunnelOptions::IPSEC);
+    let ip = small_ipv4();
+    let frame = blue().ipv4(&ip);
+    assert_eq!(receive(&world, &frame), passed(PassReason::Ipsec));
+    assert!(matches!(decap(&Decrypted(&frame), &world), Verdict::Forward(_)));
+    let ordered =
+        World::with_cast().options(TunnelOptions::IPSEC.with(TunnelOptions::SEQUENCE, true));
+    let Verdict::Drop(discard) = decap(&Decrypted(&frame), &ordered) else { panic!("a drop") };
+    assert_eq!(discard, DropReason::OutOfSequence.of(BLUE), "nothing else is excused");
+}
+
 /// What does not depend on the outer IP header is the same over both versions.
 #[test]
 fn over_ipv6_every_frame_meets_the_same_fate() {
@@ -477,7 +512,8 @@ fn strict_mode_drops_only_what_no_tenant_is_bound_to() {
 #[test]
 fn every_reason_has_a_row() {
     let ordered = ("", vec![], dropped(BLUE, DropReason::OutOfSequence));
-    let rows = [default_rows(), strict(), over_ipv6_only(), vec![ordered]].concat();
+    let protected = ("", vec![], passed(PassReason::Ipsec));
+    let rows = [default_rows(), strict(), over_ipv6_only(), vec![ordered, protected]].concat();
     let (passed, dropped) = reasons::in_rows(rows.into_iter().map(|(_, _, outcome)| outcome));
     for reason in PassReason::ALL {
         let elsewhere = [ENCAP_PASSES, TRANSIT_PASSES, KERNEL_PASSES].concat().contains(reason);

@@ -202,6 +202,24 @@ fn a_header_that_ends_behind_the_packet_is_left_alone() {
     }
 }
 
+/// What an l2 tenant's frame holds behind its IP packet is padding, at both ends.
+#[test]
+fn a_syn_behind_the_end_of_its_packet_is_none() {
+    let world = World::with_cast();
+    for (version, mut packet, at) in
+        [(IPV4, tcp4(SYN, &mss(9000)), 2), (IPV6, tcp6(SYN, &mss(9000)), 4)]
+    {
+        let header_len = if version == IPV4 { 20 } else { 0 };
+        for (len, is_syn) in [(0u16, false), (19, false), (20, true)] {
+            packet[at..at + 2].copy_from_slice(&(header_len + len).to_be_bytes());
+            let frame = ethernet(version, &packet);
+            assert_eq!(encap_plan(&world, GREEN, &frame[..]).is_syn, is_syn);
+            let arriving = Frame::gre().from(REMOTE).to(LOCAL).key(20).ethernet(&frame);
+            assert_eq!(decap_plan(&world, &arriving).is_syn, is_syn);
+        }
+    }
+}
+
 /// A tag that the device took out takes room all the same; of the uplink's frame it takes none.
 #[test]
 fn a_stripped_tag_counts_on_sending() {

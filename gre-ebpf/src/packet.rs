@@ -15,9 +15,9 @@ use gre_common::{
     encap::Encap,
     packet::Packet,
     partial::Transport,
-    tables::{Handover, IfIndex},
+    tables::{Handover, IfIndex, TunnelOptions},
     wire::{
-        address::{Address, Version},
+        address::Version,
         be32::Be32,
         checksum,
         ethernet::{self, Ends, EtherType},
@@ -27,8 +27,7 @@ use gre_common::{
 
 use crate::{
     checksum::{pending_sum_of_buffer, sum_of_buffer, sum_of_frame},
-    ipsec::was_encrypted_by,
-    maps::has_ipsec,
+    ipsec::excused,
     verifier::{self, bounded, forgotten, settled},
 };
 
@@ -389,6 +388,7 @@ pub fn write_handover(ctx: &XdpContext, handover: Handover) -> Option<()> {
 /// A socket buffer.
 pub struct TcPacket<'a> {
     ctx: &'a TcContext,
+    excused: TunnelOptions,
 }
 
 impl<'a> TcPacket<'a> {
@@ -396,6 +396,13 @@ impl<'a> TcPacket<'a> {
     #[inline(always)]
     pub fn new(ctx: &'a TcContext) -> Self {
         Self::linear(ctx, LINEAR_LEN)
+    }
+
+    /// The same for one that was received: the kernel may have decrypted it.
+    #[inline(always)]
+    pub fn received(ctx: &'a TcContext) -> Self {
+        let excused = TunnelOptions::from_bits(excused(ctx.skb.skb));
+        Self { excused, ..Self::new(ctx) }
     }
 
     /// The same, and as far as can be read at all.
@@ -412,7 +419,7 @@ impl<'a> TcPacket<'a> {
             // SAFETY: the context is the one the kernel gave us.
             unsafe { bpf_skb_pull_data(ctx.as_ptr().cast(), wanted.min(ctx.len())) };
         }
-        Self { ctx }
+        Self { ctx, excused: TunnelOptions::NONE }
     }
 
     /// [`Packet::settle`] while the packet changes.
@@ -488,9 +495,8 @@ impl Packet for TcPacket<'_> {
     }
 
     #[inline(always)]
-    fn is_decrypted(&self, from: &Address) -> bool {
-        let [a, b, c, d] = from.words().map(Be32::as_read);
-        has_ipsec() && was_encrypted_by(self.ctx.skb.skb, a, b, c, d) != 0
+    fn excused(&self) -> TunnelOptions {
+        self.excused
     }
 }
 

@@ -77,7 +77,26 @@ impl TunnelOptions {
     /// With `other` where `wanted`, else without.
     #[must_use]
     pub const fn with(self, other: Self, wanted: bool) -> Self {
-        if wanted { Self(self.0 | other.0) } else { Self(self.0 & !other.0) }
+        if wanted { Self(self.0 | other.0) } else { self.without(other) }
+    }
+
+    /// Those of `self` that are not in `other`.
+    #[inline(always)]
+    #[must_use]
+    pub const fn without(self, other: Self) -> Self {
+        Self(self.0 & !other.0)
+    }
+
+    /// As a number.
+    #[inline(always)]
+    pub const fn bits(self) -> u32 {
+        self.0
+    }
+
+    /// What [`bits`](Self::bits) said.
+    #[inline(always)]
+    pub const fn from_bits(bits: u32) -> Self {
+        Self(bits)
     }
 
     /// Whether all of `other` is part of it.

@@ -20,7 +20,8 @@ pub const TRANSIT_PASSES: &[PassReason] = &[PassReason::NoRule, PassReason::Malf
 /// Reasons of the kernel side.
 pub const KERNEL_PASSES: &[PassReason] = &[PassReason::LeftToTc];
 /// Reasons of the kernel side.
-pub const KERNEL_DROPS: &[DropReason] = &[DropReason::RewriteFailed, DropReason::RedirectFailed];
+pub const KERNEL_DROPS: &[DropReason] =
+    &[DropReason::RewriteFailed, DropReason::RedirectFailed, DropReason::Ipsec];
 
 /// The reasons that a table has rows for.
 pub fn in_rows(
