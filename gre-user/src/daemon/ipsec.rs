@@ -6,7 +6,7 @@ use super::Daemon;
 use crate::{
     datapath::Result,
     netlink::ipsec::Direction,
-    slowpath::ipsec::Sender,
+    slowpath::ipsec::{Device, Sender},
     state::{State, live::Live},
 };
 
@@ -21,11 +21,13 @@ impl Daemon<'_> {
                 state.set_ipsec(it.id, protected);
             }
         }
-        if !policies.is_empty()
-            && let Some(underlay) = self.underlay.take()
-        {
-            let live = Live::open(self.dir, self.config.load.strict)?;
-            self.ipsec = Some(Sender::start(&self.netlink, underlay, live).await?);
+        if policies.is_empty() || self.ipsec.is_some() {
+            return Ok(());
+        }
+        let device = Device::make(&self.netlink).await?;
+        let live = Live::open(self.dir, self.config.load.strict)?;
+        if let Some(underlay) = self.underlay.take() {
+            self.ipsec = Some(Sender::start(device, underlay, live)?);
         }
         Ok(())
     }

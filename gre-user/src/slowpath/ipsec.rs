@@ -31,19 +31,32 @@ const BURST: usize = 64;
 /// Longest frame, in bytes.
 const MAX_FRAME: usize = ethernet::HEADER_LEN + 65_535;
 
-/// The device with the thread that reads it; both go with this.
+/// The tap device, as long as this lives.
+pub struct Device(File);
+
+impl Device {
+    /// Makes it, and sets it up.
+    ///
+    /// # Errors
+    /// The kernel gives none.
+    pub async fn make(netlink: &Netlink) -> Result<Self> {
+        let device = open(DEVICE).map_err(Error::Ipsec)?;
+        netlink.settle(DEVICE).await?;
+        Ok(Self(device))
+    }
+}
+
+/// The thread that reads the device; both go with this.
 pub struct Sender {
     _thread: Thread,
 }
 
 impl Sender {
-    /// Makes the device, and begins.
+    /// Begins.
     ///
     /// # Errors
-    /// The kernel gives no device or thread.
-    pub async fn start(netlink: &Netlink, underlay: Underlay, live: Live) -> Result<Self> {
-        let device = open(DEVICE).map_err(Error::Ipsec)?;
-        netlink.settle(DEVICE).await?;
+    /// There is no thread to be had.
+    pub fn start(Device(device): Device, underlay: Underlay, live: Live) -> Result<Self> {
         let work = Work { device, underlay, live };
         let thread = Thread::start("way to IPsec", |stop| work.run(&stop)).map_err(Error::Ipsec)?;
         Ok(Self { _thread: thread })
