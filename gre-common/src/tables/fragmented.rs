@@ -3,7 +3,7 @@
 use super::{Counters, IfIndex, Pace, TenantId};
 use crate::wire::be32::Be32;
 
-/// Value of the map `FRAGMENTED`, by [`TenantId`](super::TenantId).
+/// Value of the map `FRAGMENTED`, by [`TenantId`].
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Fragmented {

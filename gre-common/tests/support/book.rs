@@ -18,7 +18,7 @@ pub const ELSEWHERE: IfIndex = IfIndex(8);
 pub const SENDER: [u8; 4] = [198, 51, 100, 1];
 pub const RECEIVER: [u8; 4] = [198, 51, 100, 2];
 pub const THIRD: [u8; 4] = [198, 51, 100, 3];
-/// Those of [`ipv6`].
+/// Those of `ipv6`.
 pub const SENDER6: [u8; 16] = [0xfd; 16];
 pub const RECEIVER6: [u8; 16] = [0xfe; 16];
 

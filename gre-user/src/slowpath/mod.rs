@@ -22,6 +22,7 @@ mod fragmenter;
 pub mod icmp;
 pub mod ipsec;
 mod keepalive;
+mod option;
 mod receipt;
 pub mod reports;
 mod ring;

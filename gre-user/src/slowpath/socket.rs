@@ -25,7 +25,7 @@ use nix::{
 };
 use socket2::{Domain, Protocol, Socket, Type};
 
-use super::underlay::Underlay;
+use super::{option::set, underlay::Underlay};
 use crate::datapath::{Error, Result};
 
 /// Option of a raw ICMP socket: a bit for each type, set for those that it does not get (`linux/icmp.h`).
@@ -104,15 +104,6 @@ fn link_address(ifindex: IfIndex) -> LinkAddr {
     let len = size_of::<libc::sockaddr_ll>() as libc::socklen_t;
     // SAFETY: the pointer is to a complete address of the length given, of the family it names.
     unsafe { LinkAddr::from_raw((&raw const address).cast(), Some(len)) }.expect("a link address")
-}
-
-/// Sets an option that has no name in Rust.
-pub(super) fn set(socket: &Socket, level: i32, option: i32, value: &[u8]) -> io::Result<()> {
-    let len = value.len() as libc::socklen_t;
-    // SAFETY: the kernel reads as many bytes at `value` as it is told.
-    let code =
-        unsafe { libc::setsockopt(socket.as_raw_fd(), level, option, value.as_ptr().cast(), len) };
-    if code == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
 /// What a raw socket gets, of all that is for this host.

@@ -13,7 +13,7 @@ use gre_common::{
 use nix::sys::socket::{ControlMessage, MsgFlags, SockaddrIn, SockaddrIn6, sendmsg};
 use socket2::{Domain, Protocol, Socket, Type};
 
-use super::socket::set;
+use super::option::set;
 
 /// What nobody sends to. A socket bound to it receives nothing, and no ICMP error is about what it sent.
 const NOWHERE: [IpAddr; 2] =
