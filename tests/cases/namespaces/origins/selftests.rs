@@ -12,7 +12,7 @@ use testbed::{
 
 use super::{V4, V6, ends, tunnel_between};
 use crate::setup::{
-    Mode, Pair, Service, Tunnel, add_tenant, any_port, eventually, inner_addresses,
+    Mode, Pair, Service, Tunnel, add_tenant, any_port, count, eventually, inner_addresses,
 };
 
 pub fn cases() -> Vec<Case> {
@@ -281,6 +281,10 @@ fn forwarding(keys: ForwardingKeys, is_flat: bool, other: Other) {
         switches[here].ns.ip("link set eth0 mtu 2000");
         if let Some(device) = &behind[here] {
             switches[here].ns.ip(&format!("link set {device} mtu 1900"));
+            // Told before that its packet does not fit, the sender would believe it for minutes.
+            let hop_mtu =
+                || count(&switches[here].json("tunnel show t"), "/tunnels/0/next_hop/mtu");
+            eventually("a tunnel that has noticed", || hop_mtu() == 2000);
         }
     }
     eventually("larger MTUs", || large.run(&hosts[0]).received == 3);
