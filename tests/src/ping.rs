@@ -18,8 +18,10 @@ use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::{netns::Netns, packet::internet_checksum};
 
-/// How long a reply may take.
+/// How long the last reply may take.
 const PATIENCE: Duration = Duration::from_secs(2);
+/// The same where every reply is wanted.
+const MUCH_PATIENCE: Duration = Duration::from_secs(10);
 
 /// A ping to be run.
 #[derive(Clone, Copy, Debug)]
@@ -29,6 +31,7 @@ pub struct Ping<'a> {
     count: u16,
     interval: Duration,
     dont_fragment: bool,
+    patience: Duration,
 }
 
 /// How a ping went.
@@ -46,7 +49,8 @@ impl<'a> Ping<'a> {
     /// Three requests of 56 bytes, 100 ms apart.
     pub const fn to(destination: &'a str) -> Self {
         let interval = Duration::from_millis(100);
-        Self { destination, size: 56, count: 3, interval, dont_fragment: false }
+        let patience = PATIENCE;
+        Self { destination, size: 56, count: 3, interval, dont_fragment: false, patience }
     }
 
     /// Bytes of payload.
@@ -73,8 +77,8 @@ impl<'a> Ping<'a> {
         let destination = self.destination.parse().expect("an IP address");
         let socket = ns.run_in(|| open(destination, self.dont_fragment)).expect("a raw socket");
         let run = Run { socket, destination, identifier: identifier(), size: self.size };
-        let (count, interval) = (self.count, self.interval);
-        Pinging { thread: thread::spawn(move || run.all(count, interval)) }
+        let Self { count, interval, patience, .. } = self;
+        Pinging { thread: thread::spawn(move || run.all(count, interval, patience)) }
     }
 
     /// Runs it.
@@ -86,7 +90,7 @@ impl<'a> Ping<'a> {
     /// Runs it and wants an answer to every request.
     #[track_caller]
     pub fn all_answered(self, ns: &Netns) {
-        let result = self.run(ns);
+        let result = Self { patience: MUCH_PATIENCE, ..self }.run(ns);
         let count = usize::from(self.count);
         assert_eq!((result.sent, result.received), (count, count), "{}", result.log);
     }
@@ -153,7 +157,7 @@ struct Run {
 }
 
 impl Run {
-    fn all(self, count: u16, interval: Duration) -> PingResult {
+    fn all(self, count: u16, interval: Duration, patience: Duration) -> PingResult {
         let mut log = String::new();
         let mut replies = Vec::new();
         let begin = Instant::now();
@@ -163,7 +167,7 @@ impl Run {
             }
             let last = number + 1 == count;
             let next = begin + interval * u32::from(number + 1);
-            let until = if last { Instant::now() + PATIENCE } else { next };
+            let until = if last { Instant::now() + patience } else { next };
             while (!last || replies.len() < count.into())
                 && let Some(number) = self.receive(until)
             {
