@@ -104,10 +104,10 @@ fn mtu_changes() {
 fn port_deleted() {
     let Pair { one, two, daemons: _daemons } = Pair::blue(Service::L3, Mode::Native);
     one.ns.ip("link del blue0");
+    eventually("a daemon that noticed", || one.json("port list")["ports"] == serde_json::json!([]));
     Ping::to("10.9.0.1").unanswered(&two.ns);
     let drops = &one.tenant_stats("blue")["drops"];
     assert!(crate::setup::total(drops) >= 3, "{drops}");
-    eventually("a daemon that noticed", || one.json("port list")["ports"] == serde_json::json!([]));
     one.xgre("port add blue blue0 --create").ok();
     inner_addresses(&one.ns, "blue0", 1);
     Ping::to("10.9.0.1").all_answered(&two.ns);

@@ -117,6 +117,8 @@ fn tc_tunnel(kind: Kind, other: Other) {
 
     let _other = other_end(other, &two, kind);
     for address in ["10.9.0.2", "fd09::2"] {
+        // What nobody answered before is unreachable for a while.
+        eventually("a way", || Ping::to(address).times(1, 100).run(&one.ns).received == 1);
         for len in [100, 2000] {
             tcp(&one.ns, (&two.ns, any_port(address)), len);
         }
