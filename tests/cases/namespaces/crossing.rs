@@ -2,7 +2,7 @@
 
 use testbed::{Capture, Frame, Host, Ping, traffic::tcp};
 
-use crate::setup::{any_port, count, drops};
+use crate::setup::{any_port, count, drops, eventually};
 
 const MIB: usize = 1 << 20;
 
@@ -51,6 +51,8 @@ pub fn addresses(hosts: [&Host; 2]) {
 /// that xgre sends, those that it receives.
 pub fn all_cross(hosts: [&Host; 2], bits: [u16; 2]) {
     let [xgre, _] = hosts;
+    let state = || xgre.json("tunnel show t")["tunnels"][0]["next_hop"]["state"].clone();
+    eventually("a next hop", || state() == "resolved");
     let before = drops(xgre);
     for (number, keys) in (1..).zip(&KEYS) {
         headers(hosts, number, keys, bits);
@@ -71,9 +73,15 @@ fn everything_crosses(hosts: [&Host; 2], number: u32, device: &str) {
     for (from, _, end) in ways {
         let address = format!("10.9.{number}.{end}");
         let whole = Ping::to(&address).times(2, 300);
-        whole.size(mtu as usize - 28).dont_fragment().all_answered(&from.ns);
-        whole.size(4000).all_answered(&from.ns);
-        Ping::to(&format!("fd09:{number}::{end}")).times(2, 300).all_answered(&from.ns);
+        let v6 = format!("fd09:{number}::{end}");
+        // The other end may lose some while it looks for a neighbour. What xgre drops is counted, and seen above.
+        for ping in [
+            whole.size(mtu as usize - 28).dont_fragment(),
+            whole.size(4000),
+            Ping::to(&v6).times(2, 300),
+        ] {
+            eventually("both answers", || ping.run(&from.ns).received == 2);
+        }
     }
     for segmented_by_sender in [false, true] {
         for (from, to, end) in ways {
@@ -89,8 +97,11 @@ fn everything_crosses(hosts: [&Host; 2], number: u32, device: &str) {
 
 /// A few pings, seen where XDP does not take them, and what their GRE headers say.
 fn headers([xgre, other]: [&Host; 2], number: u32, keys: &Keys, [sent, received]: [u16; 2]) {
+    let address = format!("10.9.{number}.2");
+    let ping = Ping::to(&address);
+    eventually("a first answer", || ping.times(1, 100).run(&xgre.ns).received == 1);
     let wire = Capture::start(&other.ns, "eth0");
-    Ping::to(&format!("10.9.{number}.2")).all_answered(&xgre.ns);
+    ping.all_answered(&xgre.ns);
     let frames = wire.stop();
     for (outgoing, key, bit) in [(false, keys.sent, sent), (true, keys.received, received)] {
         let flags = bit | if key.is_some() { KEY } else { 0 };
