@@ -15,25 +15,22 @@ use crate::{
         monitor::Change,
     },
     slowpath::ipsec,
-    state::{State, tunnel},
+    state::State,
 };
 
-/// Finds every tunnel's next hop, and returns the tunnels whose next hop changed.
+/// Finds every tunnel's next hop.
 ///
 /// # Errors
 /// The kernel refuses.
-pub async fn resolve_all(state: &mut State, netlink: &Netlink) -> Result<Vec<tunnel::Named>> {
+pub async fn resolve_all(state: &mut State, netlink: &Netlink, policies: &Policies) -> Result<()> {
     let own: Vec<IfIndex> = state.ports()?.iter().map(|port| port.record.ifindex).collect();
-    let policies = netlink.ipsec_policies().await?;
-    let mut changed = Vec::new();
     for tunnel in state.tunnels() {
-        let next_hop = resolve(&tunnel.tunnel, netlink, &policies, &own).await?;
+        let next_hop = resolve(&tunnel.tunnel, netlink, policies, &own).await?;
         if next_hop != tunnel.tunnel.next_hop {
             state.set_next_hop(tunnel.id, next_hop);
-            changed.push(tunnel::Named { tunnel: Tunnel { next_hop, ..tunnel.tunnel }, ..tunnel });
         }
     }
-    Ok(changed)
+    Ok(())
 }
 
 /// Finds the next hop of one tunnel, and asks the kernel for the neighbour's address where it is missing.

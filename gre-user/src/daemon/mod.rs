@@ -159,9 +159,8 @@ impl<'a> Daemon<'a> {
         self.attach_transit(state).await?;
         self.attach_uplinks(state).await?;
         self.refresh_arrivals(state, &[]).await?;
-        self.refresh_ipsec(state).await?;
-        resolver::resolve_all(state, &self.netlink).await?;
-        Ok(())
+        let policies = self.refresh_ipsec(state).await?;
+        resolver::resolve_all(state, &self.netlink, &policies).await
     }
 
     /// Follows the kernel's stack until interrupted.
@@ -210,9 +209,8 @@ impl<'a> Daemon<'a> {
         }
         self.attach_returned_uplinks(&mut state).await?;
         self.refresh_arrivals(&state, changes).await?;
-        self.refresh_ipsec(&mut state).await?;
-        resolver::resolve_all(&mut state, &self.netlink).await?;
-        Ok(())
+        let policies = self.refresh_ipsec(&mut state).await?;
+        resolver::resolve_all(&mut state, &self.netlink, &policies).await
     }
 }
 

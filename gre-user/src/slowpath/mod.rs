@@ -10,7 +10,7 @@
 //! - [`icmp`]: what routers say of the path; [`reports`] takes it to the daemon.
 //! - [`budget`]: how many packets a second are received and sent at most.
 //! - [`underlay`]: sends tunnels' packets by sockets; [`ipsec`] so sends what the kernel is to protect.
-//! - [`thread`]: where all that is done.
+//! - [`thread`]: where all that is done; [`option`]: what sockets are told besides.
 //!
 //! A raw socket gets every GRE packet that reaches the kernel's stack for an address of this host. What came whole by an
 //! uplink the hook has decided, and passed: the same decision passes it again, to nobody. So what is forwarded

@@ -168,7 +168,7 @@ impl Live {
             let found = self.maps.bindings.get(key).filter(|binding| binding.key == *key)?;
             fence(Acquire);
             // What comes here the kernel has let in.
-            let options = found.options.with(TunnelOptions::IPSEC, false);
+            let options = found.options.without(TunnelOptions::IPSEC);
             Some(Binding { received: Counters::ZERO, options, ..found })
         };
         let mut before = read()?;
