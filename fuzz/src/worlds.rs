@@ -2,9 +2,9 @@
 
 use std::net::IpAddr;
 
-use gre_common::tables::{DfPolicy, FieldPolicy, Service, Tunnel, TunnelOptions};
+use gre_common::tables::{DfPolicy, FieldPolicy, Service, TenantId, Tunnel, TunnelOptions};
 
-use crate::support::world::{LOCAL, REMOTE, World, tunnel};
+use crate::support::world::{BLUE, GREEN, LOCAL, REMOTE, World, tunnel};
 
 const NUMBERED: TunnelOptions = TunnelOptions::CHECKSUM.with(TunnelOptions::SEQUENCE, true);
 
@@ -42,13 +42,23 @@ pub fn ends() -> [[World; 2]; 3] {
     })
 }
 
-/// Worlds in which little fits: a path with a small MTU, a tunnel with a small one, and one over IPv6 with all options.
-pub fn narrow() -> [World; 3] {
-    [
-        World::with_cast().tunnels(|tunnel| tunnel.next_hop.mtu = 128),
-        World::with_cast().tunnels(|tunnel| tunnel.mtu = 200),
-        World::with_cast().tunnels(|tunnel| tunnel.options = NUMBERED).over_ipv6(),
-    ]
+/// Has an l3 and an l2 tenant checked in worlds in which little fits: a path with a small MTU, a tunnel with a small one, and one over
+/// IPv6 with all options.
+pub fn in_each_narrow(mut check: impl FnMut(&World, TenantId)) {
+    thread_local! {
+        static WORLDS: [World; 3] = [
+            World::with_cast().tunnels(|tunnel| tunnel.next_hop.mtu = 128),
+            World::with_cast().tunnels(|tunnel| tunnel.mtu = 200),
+            World::with_cast().tunnels(|tunnel| tunnel.options = NUMBERED).over_ipv6(),
+        ];
+    }
+    WORLDS.with(|worlds| {
+        for world in worlds {
+            for tenant in [BLUE, GREEN] {
+                check(world, tenant);
+            }
+        }
+    });
 }
 
 /// One end of the captures in `tests/captures`.

@@ -2,31 +2,19 @@
 #![cfg_attr(fuzzing, no_main)]
 
 use gre_fuzz::{
-    support::{
-        invariants::too_big,
-        plain,
-        world::{BLUE, GREEN, World},
-    },
+    support::{invariants::too_big, plain},
     worlds,
 };
-
-thread_local! {
-    static WORLDS: [World; 3] = worlds::narrow();
-}
 
 gre_fuzz::target!(check);
 
 fn check(frame: &[u8]) {
     // Chance seldom finds a checksum.
     let sound = plain::with_sound_header(frame);
-    WORLDS.with(|worlds| {
-        for world in worlds {
-            for tenant in [BLUE, GREEN] {
-                for frame in [Some(frame), sound.as_deref()].into_iter().flatten() {
-                    too_big::is_told_rightly(world, tenant, frame);
-                    too_big::is_cut_rightly(world, tenant, frame);
-                }
-            }
+    worlds::in_each_narrow(|world, tenant| {
+        for frame in [Some(frame), sound.as_deref()].into_iter().flatten() {
+            too_big::is_told_rightly(world, tenant, frame);
+            too_big::is_cut_rightly(world, tenant, frame);
         }
     });
 }
