@@ -5,6 +5,7 @@
 //! - [`rewrite`] makes or takes room and writes headers.
 //! - [`fragment`] hands to the slow path what is to be cut.
 //! - [`icmp`] tells senders what fits.
+//! - [`ipsec`] knows what the kernel has decrypted.
 //! - [`mss`] changes what TCP segments may carry.
 //! - [`count`] has the counters, [`sequence`] the sequence numbers, [`pace`] how often things may be done.
 //! - [`checksum`] adds up the bytes of a packet.
