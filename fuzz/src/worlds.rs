@@ -24,8 +24,8 @@ pub fn uplinks() -> [World; 5] {
 /// from the inner packet, and with all options over IPv6.
 pub fn ends() -> [[World; 2]; 3] {
     let inherits = |tunnel: &mut Tunnel| {
-        tunnel.ttl = FieldPolicy::inherit(64);
-        tunnel.tos = FieldPolicy::inherit(0);
+        tunnel.ttl = FieldPolicy::INHERIT;
+        tunnel.tos = FieldPolicy::INHERIT;
         tunnel.df = DfPolicy::COPY;
     };
     let numbers = |tunnel: &mut Tunnel| {

@@ -53,10 +53,10 @@ pub struct Decap<'t> {
 }
 
 impl Decap<'_> {
-    /// What [`mss::clamp`](crate::mss::clamp) asks of a packet that opens a TCP connection.
+    /// What [`mss::clamp`](crate::mss::clamp) asks of the GRE packet, where a TCP connection is opened inside.
     #[inline(always)]
     pub const fn syn(&self) -> Syn {
-        Syn { tenant: self.binding.tenant, start: self.strip, is_sent: false }
+        Syn { tenant: self.binding.tenant, start: self.strip }
     }
 
     /// Whether the packet comes in the order that its tunnel asks for. `advance` is whether a number comes after all

@@ -1,16 +1,15 @@
 //! The decision about a packet that enters at a tenant's port.
 
 use crate::{
-    flow,
     mss::Syn,
     packet::Packet,
     partial,
     tables::{
-        DfPolicy, HopState, IfIndex, Service, Tables, Tenant, TenantId, Tunnel, TunnelOptions,
+        DEFAULT_TTL, HopState, IfIndex, Service, Tables, Tenant, TenantId, Tunnel, TunnelOptions,
     },
     verdict::{DropReason, End, PassReason, Verdict},
     wire::{
-        address::Version,
+        address::{Address, Version},
         be32::Be32,
         checksum,
         ecn::Ecn,
@@ -42,10 +41,11 @@ pub struct Encap<'t> {
 }
 
 impl Encap<'_> {
-    /// What [`mss::clamp`](crate::mss::clamp) asks of a packet that opens a TCP connection.
+    /// What [`mss::clamp`](crate::mss::clamp) asks of the GRE packet, where a TCP connection is opened inside.
     #[inline(always)]
     pub const fn syn(&self) -> Syn {
-        Syn { tenant: self.tenant, start: self.strip, is_sent: true }
+        let start = ethernet::HEADER_LEN + self.headers.bytes();
+        Syn { tenant: self.tenant, start }
     }
 
     /// Bytes of the tenant's frame, with a VLAN tag that the device took out.
@@ -269,7 +269,7 @@ impl InnerIp {
         transport: 0,
         is_fragment: false,
         tos: 0,
-        ttl: 0,
+        ttl: DEFAULT_TTL,
         dont_fragment: true,
         total_len: 0,
     };
@@ -342,12 +342,6 @@ impl InnerIp {
         self.version != Version::NotIp
     }
 
-    /// `field` of this header, for a policy that may inherit it.
-    #[inline(always)]
-    fn inheritable(self, field: u8) -> Option<u8> {
-        self.is_present().then_some(field)
-    }
-
     /// Whether the packet is, as a whole, a TCP segment that opens a connection.
     #[inline(always)]
     fn is_syn<P: Packet + ?Sized>(self, packet: &P) -> bool {
@@ -367,9 +361,9 @@ impl InnerIp {
                 tunnel.local.is_v4() && packet.words(offset + ipv4::SOURCE_OFFSET) == Some(ends)
             }
             Version::V6 => {
-                let (local, remote) = (tunnel.local.words(), tunnel.remote.words());
-                packet.words(offset + ipv6::SOURCE_OFFSET) == Some(local)
-                    && packet.words(offset + ipv6::DESTINATION_OFFSET) == Some(remote)
+                let at = |field| packet.words(offset + field).map(Address::v6);
+                at(ipv6::SOURCE_OFFSET) == Some(tunnel.local)
+                    && at(ipv6::DESTINATION_OFFSET) == Some(tunnel.remote)
             }
             Version::NotIp => false,
         }
@@ -484,31 +478,28 @@ fn headers<P: Packet + ?Sized, T: Tables>(
     let payload_len = fields.header_len() + inner.len;
     let ip = if version == Version::V6 {
         let end = inner.strip + inner.len - inner.tag_len;
-        let hash = flow::hash(packet, inner.ip.version, inner.ip.offset, inner.strip..end);
+        let hash = packet.flow_hash(inner.ip.version, inner.ip.offset, inner.strip..end);
         let [first, second] = ipv6::Outer {
             traffic_class: outer_tos(tunnel, inner),
             flow_label: hash >> 12,
             payload_len: u16::try_from(payload_len).unwrap_or(u16::MAX),
-            hop_limit: tunnel.ttl.resolve(inner.ip.inheritable(inner.ip.ttl)),
+            hop_limit: tunnel.ttl.resolve(inner.ip.ttl),
         }
         .emit();
         [first, second, Be32::default()]
     } else {
-        let dont_fragment = match tunnel.df {
-            DfPolicy::CLEAR => false,
-            DfPolicy::COPY => inner.ip.dont_fragment,
-            _ => true,
-        };
+        let dont_fragment = tunnel.df.resolve(inner.ip.dont_fragment);
         ipv4::Outer {
             tos: outer_tos(tunnel, inner),
             total_len: u16::try_from(ipv4::HEADER_LEN + payload_len).unwrap_or(u16::MAX),
             id: if dont_fragment { 0 } else { tables.ip_id() },
             dont_fragment,
-            ttl: tunnel.ttl.resolve(inner.ip.inheritable(inner.ip.ttl)),
+            ttl: tunnel.ttl.resolve(inner.ip.ttl),
             src: tunnel.local.last(),
             dst: tunnel.remote.last(),
         }
         .emit()
+        .map(|word| Be32::from_read(packet.forget(word.as_read())))
     };
     let inner_sum = if fields.checksum() { inner.sum(packet)? } else { 0 };
     let key = Option::<GreKey>::from(tenant.out_key).map_or(0, |GreKey(key)| key);
@@ -526,7 +517,7 @@ fn headers<P: Packet + ?Sized, T: Tables>(
 /// (RFC 6040 section 4.1).
 #[inline(always)]
 fn outer_tos(tunnel: &Tunnel, inner: &Inner) -> u8 {
-    let dscp = tunnel.tos.resolve(inner.ip.inheritable(inner.ip.tos)) & 0xfc;
+    let dscp = tunnel.tos.resolve(inner.ip.tos) & 0xfc;
     if tunnel.options.has(TunnelOptions::ECN_COMPATIBILITY) {
         return dscp;
     }

@@ -1,7 +1,7 @@
 //! The MSS option of TCP (RFC 9293 section 3.7.1), lowered to what a tunnel carries.
 //!
 //! A decision only notices that an inner packet opens a TCP connection; such packets are few. What becomes of
-//! its option is found here, before anything of the packet has changed.
+//! its option is found here, while the packet has its outer headers: before they are taken off, or after they are put on.
 
 use crate::{
     encap::inner_mtu,
@@ -18,15 +18,13 @@ const MSS: [u8; 2] = [2, 4];
 const END: u8 = 0;
 const NO_OPERATION: u8 = 1;
 
-/// Where a SYN stands in a frame, and whose it is.
+/// Where a SYN stands in a GRE packet, and whose it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Syn {
     /// Whose it is.
     pub tenant: TenantId,
     /// Bytes before the inner packet.
     pub start: usize,
-    /// Whether the tenant sends it. Then a VLAN tag that the device took out of the frame is the inner packet's.
-    pub is_sent: bool,
 }
 
 /// A new value for an MSS option. Both are as they stand in the packet.
@@ -63,8 +61,6 @@ pub fn clamp<P: Packet + ?Sized, T: Tables>(packet: &P, tables: &T, syn: &Syn) -
     let tunnel = tables.tunnel(tenant.tunnel)?;
     let is_ethernet = tenant.service == Service::L2;
     let ip = if is_ethernet { ethernet::payload(packet, syn.start).offset } else { syn.start };
-    let is_stripped = is_ethernet && syn.is_sent && packet.stripped_vlan().is_some();
-    let tag_len = if is_stripped { ethernet::VLAN_TAG_LEN } else { 0 };
     let ip = packet.settle(ip);
     let [start] = packet.read(ip)?;
     // The length field of IPv4 counts the header, too.
@@ -74,7 +70,7 @@ pub fn clamp<P: Packet + ?Sized, T: Tables>(packet: &P, tables: &T, syn: &Syn) -
         let header_len = usize::from(start & 0xf) * 4;
         (header_len, ipv4::HEADER_LEN, ipv4::TOTAL_LEN_OFFSET, header_len)
     };
-    let mtu = inner_mtu(tunnel, tenant, ip.checked_sub(syn.start)? + tag_len)?;
+    let mtu = inner_mtu(tunnel, tenant, ip.checked_sub(syn.start)?)?;
     let max = mtu.checked_sub(fixed_len + tcp::HEADER_LEN)?;
     let tcp = packet.settle(ip + header_len);
     let len = usize::from(u16::from_be_bytes(packet.read(ip + length_at)?));

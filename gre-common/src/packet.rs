@@ -1,9 +1,12 @@
 //! Bounded reads of a frame.
 
+use core::ops::Range;
+
 use crate::{
+    flow,
     partial::Transport,
     tables::TunnelOptions,
-    wire::{be32::Be32, checksum},
+    wire::{address::Version, be32::Be32, checksum},
 };
 
 /// A frame that begins with its Ethernet header.
@@ -58,6 +61,11 @@ pub trait Packet {
     /// [`pending_sum`](crate::partial::pending_sum), where a transport checksum may have been left to a device.
     fn pending_sum(&self, _transport: Transport) -> Option<u16> {
         None
+    }
+
+    /// [`flow::hash`].
+    fn flow_hash(&self, version: Version, ip: usize, inner: Range<usize>) -> u32 {
+        flow::hash(self, version, ip, inner)
     }
 
     /// The VLAN tag that the device took out of the frame's bytes.

@@ -43,7 +43,7 @@ const CHECKSUM_SEQUENCE: TunnelOptions = CHECKSUM.with(TunnelOptions::SEQUENCE, 
 
 /// A Linux device by its options. Its TTL is inherited by default; what is not IP gets the route's, 64.
 const fn linux(file: &'static str, service: Service, keys: [Option<u32>; 2]) -> Peer {
-    let (ttl, tos) = (FieldPolicy::inherit(64), FieldPolicy::fixed(0));
+    let (ttl, tos) = (FieldPolicy::INHERIT, FieldPolicy::fixed(0));
     let options = TunnelOptions::NONE;
     Peer { file, service, ends: LINUX_ENDS, keys, ttl, tos, options, numbers_packets: true }
 }
@@ -63,7 +63,7 @@ const PEERS: [Peer; 15] = [
     linux("gre-ikey7-okey8", Service::L3, [Some(7), Some(8)]),
     Peer {
         ttl: FieldPolicy::fixed(64),
-        tos: FieldPolicy::inherit(0),
+        tos: FieldPolicy::INHERIT,
         ..linux("gre-ttl64-tosinherit-key10", Service::L3, KEY_10)
     },
     linux("gretap", Service::L2, [None; 2]),

@@ -90,11 +90,11 @@ fn outer_header() -> Vec<Row> {
     let datagram = b"a datagram";
     let cases: Vec<Case> = vec![
         ("TTL fixed", |t| t.ttl = FieldPolicy::fixed(7), v4().around(datagram), |ip| ip.ttl(7)),
-        ("TTL inherited", |t| t.ttl = FieldPolicy::inherit(7), v4().around(datagram), |ip| ip.ttl(9)),
-        ("hop limit inherited", |t| t.ttl = FieldPolicy::inherit(7), ipv6(0, 9, UDP, datagram), |ip| ip.ttl(9)),
+        ("TTL inherited", |t| t.ttl = FieldPolicy::INHERIT, v4().around(datagram), |ip| ip.ttl(9)),
+        ("hop limit inherited", |t| t.ttl = FieldPolicy::INHERIT, ipv6(0, 9, UDP, datagram), |ip| ip.ttl(9)),
         ("TOS fixed", |t| t.tos = FieldPolicy::fixed(0xb8), v4().around(datagram), |ip| ip.tos(0xb8)),
-        ("TOS inherited", |t| t.tos = FieldPolicy::inherit(0xb8), v4().around(datagram), |ip| ip.tos(0x28)),
-        ("class inherited", |t| t.tos = FieldPolicy::inherit(0), ipv6(0x28, 9, UDP, datagram), |ip| ip.tos(0x28)),
+        ("TOS inherited", |t| t.tos = FieldPolicy::INHERIT, v4().around(datagram), |ip| ip.tos(0x28)),
+        ("class inherited", |t| t.tos = FieldPolicy::INHERIT, ipv6(0x28, 9, UDP, datagram), |ip| ip.tos(0x28)),
         ("a fixed TOS has no ECN", |t| t.tos = FieldPolicy::fixed(0xbb), v4().around(datagram), |ip| ip.tos(0xb8)),
         ("DF set", |t| t.df = DfPolicy::SET, v4().around(datagram), |ip| ip),
         ("DF clear", |t| t.df = DfPolicy::CLEAR, v4().dont_fragment().around(datagram), |ip| ip.fragment(0).id(IP_ID)),
@@ -127,8 +127,8 @@ fn outer_header_without_inner_ip() -> Vec<Row> {
     let sent =
         |outer: fn(Ipv4) -> Ipv4| forwarded(GREEN, &leaving().ip(outer).key(20).ethernet(&ethernet(ARP, &[1; 28])));
     vec![
-        ("no TTL to inherit", |t| t.ttl = FieldPolicy::inherit(7), GREEN, arp.clone(), sent(|ip| ip.ttl(7))),
-        ("no TOS to inherit", |t| t.tos = FieldPolicy::inherit(0xb8), GREEN, arp.clone(), sent(|ip| ip.tos(0xb8))),
+        ("no TTL to inherit", |t| t.ttl = FieldPolicy::INHERIT, GREEN, arp.clone(), sent(|ip| ip)),
+        ("no TOS to inherit", |t| t.tos = FieldPolicy::INHERIT, GREEN, arp.clone(), sent(|ip| ip)),
         ("no DF to copy", |t| t.df = DfPolicy::COPY, GREEN, arp, sent(|ip| ip)),
     ]
 }
@@ -142,7 +142,7 @@ fn congestion() -> Vec<Row> {
             let v6 = ipv6(0x28 | ecn, 64, UDP, b"a datagram");
             let (framed_v4, framed_v6, tagged_v6) = (framed(&v4), framed(&v6), tagged(&[VLAN], IPV6, &v6));
             let fixed: fn(&mut Tunnel) = |t| t.tos = FieldPolicy::fixed(0xb8);
-            let inherit: fn(&mut Tunnel) = |t| t.tos = FieldPolicy::inherit(0xb8);
+            let inherit: fn(&mut Tunnel) = |t| t.tos = FieldPolicy::INHERIT;
             let blue = |dscp| leaving().key(10).ip(|ip| ip.tos(dscp | ecn));
             let green = |dscp| leaving().key(20).ip(|ip| ip.tos(dscp | ecn));
             [
@@ -198,7 +198,7 @@ fn options() -> Vec<Row> {
     let sequence: fn(&mut Tunnel) = |t| t.options = TunnelOptions::SEQUENCE;
     let both: fn(&mut Tunnel) = |t| t.options = TunnelOptions::CHECKSUM.with(TunnelOptions::SEQUENCE, true);
     let compatibility: fn(&mut Tunnel) = |t| t.options = TunnelOptions::ECN_COMPATIBILITY;
-    let inherited: fn(&mut Tunnel) = |t| (t.options, t.tos) = (TunnelOptions::ECN_COMPATIBILITY, FieldPolicy::inherit(0));
+    let inherited: fn(&mut Tunnel) = |t| (t.options, t.tos) = (TunnelOptions::ECN_COMPATIBILITY, FieldPolicy::INHERIT);
     let (v4, odd) = (small_ipv4(), Ipv4::new(UDP).around(b"odd"));
     let ce = Ipv4::new(UDP).tos(0x2b).around(b"a datagram");
     let arp = ethernet(ARP, &[1; 28]);
@@ -502,7 +502,7 @@ fn a_stripped_vlan_tag_counts_as_if_it_were_there() {
     let around_segment = [(1073, 0), (1074, 0), (9100, 1027), (9100, 1028)];
     for (path_mtu, tunnel_mtu) in around_whole.into_iter().chain(around_segment) {
         let world = World::with_cast().tunnels(|tunnel| {
-            tunnel.ttl = FieldPolicy::inherit(64);
+            tunnel.ttl = FieldPolicy::INHERIT;
             tunnel.next_hop.mtu = path_mtu;
             tunnel.mtu = tunnel_mtu;
         });

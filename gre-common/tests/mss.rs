@@ -7,6 +7,7 @@ use gre_common::{
     tables::{NextHop, TenantId, Tunnel, TunnelOptions},
 };
 use support::{
+    apply::Apply as _,
     checksum,
     frame::{
         ETHERNET, Frame, IPV4, IPV6, Ipv4, MORE_FRAGMENTS, SERVICE_VLAN, TCP, VLAN, ethernet, ipv6,
@@ -195,7 +196,8 @@ fn a_header_that_ends_behind_the_packet_is_left_alone() {
         let world = World::with_cast();
         let lowered = |packet: &[u8]| {
             let frame = ethernet(version, packet);
-            clamp(&frame[..], &world, &encap_plan(&world, BLUE, &frame[..]).syn())
+            let plan = encap_plan(&world, BLUE, &frame[..]);
+            clamp(&plan.apply(&frame)[..], &world, &plan.syn())
         };
         assert!(lowered(&packet).is_some());
         assert_eq!(lowered(&short), None);
@@ -220,18 +222,19 @@ fn a_syn_behind_the_end_of_its_packet_is_none() {
     }
 }
 
-/// A tag that the device took out takes room all the same; of the uplink's frame it takes none.
+/// A tag of the tenant's frame takes room; one that the device took out of the uplink's takes none.
 #[test]
-fn a_stripped_tag_counts_on_sending() {
+fn only_the_inner_tag_counts() {
     let world = World::with_cast();
-    let frame = ethernet(IPV4, &tcp4(SYN, &mss(9000)));
-    let told = |frame| Told { frame, segment: 0, stripped_vlan: true };
-    let plan = encap_plan(&world, GREEN, &told(&frame));
-    let change = clamp(&told(&frame), &world, &plan.syn()).expect("a change");
+    let syn = tcp4(SYN, &mss(9000));
+    let frame = tagged(&[VLAN], IPV4, &syn);
+    let plan = encap_plan(&world, GREEN, &frame[..]);
+    let change = clamp(&plan.apply(&frame)[..], &world, &plan.syn()).expect("a change");
     assert_eq!(u16::from_be_bytes(change.to), 1500 - 46 - 40);
-    let arriving = Frame::gre().from(REMOTE).to(LOCAL).key(20).ethernet(&frame);
+    let arriving = Frame::gre().from(REMOTE).to(LOCAL).key(20).ethernet(&ethernet(IPV4, &syn));
     let plan = decap_plan(&world, &arriving);
-    let change = clamp(&told(&arriving), &world, &plan.syn()).expect("a change");
+    let told = Told { frame: &arriving, segment: 0, stripped_vlan: true };
+    let change = clamp(&told, &world, &plan.syn()).expect("a change");
     assert_eq!(u16::from_be_bytes(change.to), 1500 - 42 - 40);
 }
 

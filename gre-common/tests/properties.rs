@@ -98,7 +98,7 @@ fn mutated(frame: impl Strategy<Value = Vec<u8>>) -> impl Strategy<Value = Vec<u
 fn any_options() -> impl Strategy<Value = (FieldPolicy, FieldPolicy, DfPolicy)> {
     let policy = || {
         (any::<bool>(), any::<u8>()).prop_map(|(inherit, value)| {
-            if inherit { FieldPolicy::inherit(value) } else { FieldPolicy::fixed(value) }
+            if inherit { FieldPolicy::INHERIT } else { FieldPolicy::fixed(value) }
         })
     };
     (policy(), policy(), select(&[DfPolicy::SET, DfPolicy::COPY, DfPolicy::CLEAR][..]))

@@ -94,13 +94,7 @@ pub extern "C" fn pending_sum_of_buffer(
     offset: u32,
     len: u32,
 ) -> i64 {
-    const V4: u32 = Version::V4 as u32;
-    const V6: u32 = Version::V6 as u32;
-    let version = match kind >> 8 {
-        V4 => Version::V4,
-        V6 => Version::V6,
-        _ => return -1,
-    };
+    let version = Version::from_number(kind >> 8);
     let (ip_offset, offset, len) = (ip_offset as usize, offset as usize, len as usize);
     let transport = Transport { version, ip_offset, protocol: kind as u8, offset, len };
     let ctx = TcContext::new(ctx);

@@ -9,7 +9,8 @@
 //! - [`mss`] changes what TCP segments may carry.
 //! - [`count`] has the counters, [`sequence`] the sequence numbers, [`pace`] how often things may be done.
 //! - [`checksum`] adds up the bytes of a packet.
-//! - [`steer`] spreads flows over CPUs.
+//! - [`flow`] tells inner flows apart, [`steer`] spreads them over CPUs.
+//! - [`search`] looks keys up.
 //! - `object` has what every object for the kernel needs.
 //! - [`verifier`] tells the verifier what it does not see.
 #![cfg_attr(target_arch = "bpf", no_std, no_main, feature(asm_experimental_arch))]
@@ -25,6 +26,7 @@
 
 mod checksum;
 mod count;
+mod flow;
 mod fragment;
 mod icmp;
 mod ipsec;
@@ -35,6 +37,7 @@ mod object;
 mod pace;
 mod packet;
 mod rewrite;
+mod search;
 mod sequence;
 mod steer;
 mod verifier;
@@ -167,22 +170,18 @@ pub fn port_tc(ctx: TcContext) -> i32 {
             let is_answered = is_too_big && icmp::answer(&ctx);
             if is_answered { redirect(hook.ifindex) } else { dropped }
         }
-        Verdict::Forward(plan) => {
-            if plan.is_syn {
-                mss::clamp(&ctx, &plan.syn());
-            }
-            match rewrite::encap_tc(&ctx, &plan, sequence_number(&plan)) {
-                Ok(()) => {
-                    count::sent(plan.tenant, plan.inner_len);
-                    let (tenant, bytes) = told(plan.tenant, plan.inner_len);
-                    debug!(&ctx, "port_tc: tenant {} sends {} bytes", tenant, bytes);
-                    send(&plan)
+        Verdict::Forward(plan) => match rewrite::encap_tc(&ctx, &plan, sequence_number(&plan)) {
+            Ok(()) => {
+                count::sent(plan.tenant, plan.inner_len);
+                if plan.is_syn {
+                    mss::clamp(&ctx, &plan.syn());
                 }
-                Err(rewrite::Refused) => {
-                    drop_tc(&ctx, hook, DropReason::RewriteFailed.of(plan.tenant))
-                }
+                let (tenant, bytes) = told(plan.tenant, plan.inner_len);
+                debug!(&ctx, "port_tc: tenant {} sends {} bytes", tenant, bytes);
+                send(&plan)
             }
-        }
+            Err(rewrite::Refused) => drop_tc(&ctx, hook, DropReason::RewriteFailed.of(plan.tenant)),
+        },
     }
 }
 

@@ -20,9 +20,11 @@ use gre_common::{
     wire::address::Address,
 };
 
+use crate::search;
+
 const TENANTS_MAX: usize = DEFAULT_TENANTS as usize;
 const TUNNELS_MAX: usize = TENANTS_MAX;
-const TABLE_PLACES: usize = table::places_for(DEFAULT_TENANTS) as usize;
+pub const TABLE_PLACES: usize = table::places_for(DEFAULT_TENANTS) as usize;
 const UPLINKS_MAX: usize = 256;
 /// Every port has one or two hooks, every uplink two.
 const HOOKS_MAX: usize = 2 * TENANTS_MAX + 1_024;
@@ -30,7 +32,7 @@ const HOOKS_MAX: usize = 2 * TENANTS_MAX + 1_024;
 const ON_DEMAND: usize = BPF_F_NO_PREALLOC as usize;
 /// Userspace reads and writes the memory itself. It begins at a page, so that lines of the table are lines
 /// of the cache.
-const SHARED: usize = BPF_F_MMAPABLE as usize;
+pub const SHARED: usize = BPF_F_MMAPABLE as usize;
 
 /// Who owns a received packet: a [`table`].
 #[btf_map]
@@ -109,6 +111,12 @@ static STRICT: Global<u8> = Global::new(0);
 #[unsafe(no_mangle)]
 static PLACES_MASK: Global<u32> = Global::new(TABLE_PLACES as u32 - 1);
 
+/// One less than the places in every [`table`].
+#[inline(always)]
+pub fn places_mask() -> u32 {
+    PLACES_MASK.load()
+}
+
 /// 1: XDP runs behind the driver, on socket buffers. Set at load.
 #[unsafe(no_mangle)]
 static GENERIC: Global<u8> = Global::new(0);
@@ -145,19 +153,17 @@ pub struct Maps;
 impl Tables for Maps {
     #[inline(always)]
     fn binding(&self, key: &BindingKey) -> Option<&Binding> {
-        table::find(key, PLACES_MASK.load(), |place| BINDINGS.get(place))
+        search::find(key, &BINDINGS)
     }
 
     #[inline(always)]
     fn ends6(&self, ends: &Ends6) -> Option<TunnelId> {
-        let found = table::find(ends, PLACES_MASK.load(), |place| ENDS6.get(place));
-        found.map(|entry| entry.tunnel)
+        search::find(ends, &ENDS6).map(|entry| entry.tunnel)
     }
 
     #[inline(always)]
     fn local_key(&self, key: &LocalKey) -> Option<TenantId> {
-        let found = table::find(key, PLACES_MASK.load(), |place| LOCAL_KEYS.get(place));
-        found.map(|entry| entry.tenant)
+        search::find(key, &LOCAL_KEYS).map(|entry| entry.tenant)
     }
 
     #[inline(always)]

@@ -16,14 +16,14 @@ use crate::{maps::Maps, packet::TcPacket};
 /// Lowers the option of a SYN. Where the kernel refuses, the packet stays as it is.
 #[inline(always)]
 pub fn clamp(ctx: &TcContext, syn: &Syn) {
-    clamp_mss(ctx.skb.skb, syn.tenant.0, syn.start as u32, u32::from(syn.is_sent));
+    clamp_mss(ctx.skb.skb, syn.tenant.0, syn.start as u32);
 }
 
 /// [`clamp`], of global linkage: the verifier goes through it once, whoever calls it.
 #[inline(never)]
 #[unsafe(no_mangle)]
-pub extern "C" fn clamp_mss(ctx: *mut __sk_buff, tenant: u32, start: u32, is_sent: u32) -> i64 {
-    let syn = Syn { tenant: TenantId(tenant), start: start as usize, is_sent: is_sent != 0 };
+pub extern "C" fn clamp_mss(ctx: *mut __sk_buff, tenant: u32, start: u32) -> i64 {
+    let syn = Syn { tenant: TenantId(tenant), start: start as usize };
     let ctx = TcContext::new(ctx);
     let Some(change) = mss::clamp(&TcPacket::all_headers(&ctx), &Maps, &syn) else { return 0 };
     let [from, to] = change.summands().map(u64::from);

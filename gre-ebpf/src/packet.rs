@@ -3,6 +3,8 @@
 //! The verifier wants every access compared with the end of the packet, after the last helper that
 //! may have moved it. So nothing here keeps a pointer: each access loads both ends anew.
 
+use core::ops::Range;
+
 use aya_ebpf::{
     EbpfContext as _,
     bindings::bpf_hdr_start_off::BPF_HDR_START_MAC,
@@ -27,6 +29,7 @@ use gre_common::{
 
 use crate::{
     checksum::{pending_sum_of_buffer, sum_of_buffer, sum_of_frame},
+    flow::{flow_of_buffer, flow_of_frame},
     ipsec::excused,
     verifier::{self, bounded, forgotten, settled},
 };
@@ -285,6 +288,11 @@ impl Packet for XdpPacket<'_> {
         folded(sum_of_frame(self.ctx.ctx, offset as u32, len as u32))
     }
 
+    #[inline(always)]
+    fn flow_hash(&self, version: Version, ip: usize, inner: Range<usize>) -> u32 {
+        flow_of_frame(self.ctx.ctx, version as u32, ip as u32, inner.start as u32, inner.end as u32)
+    }
+
     /// A packet that ends with the first buffer is taken to be all of the frame: nobody pads frames that
     /// need a second one. It spares most packets a call into the kernel.
     #[inline(always)]
@@ -487,6 +495,17 @@ impl Packet for TcPacket<'_> {
         let kind = (version as u32) << 8 | u32::from(protocol);
         let (ip_offset, offset, len) = (ip_offset as u32, offset as u32, len as u32);
         folded(pending_sum_of_buffer(self.ctx.skb.skb, kind, ip_offset, offset, len))
+    }
+
+    #[inline(always)]
+    fn flow_hash(&self, version: Version, ip: usize, inner: Range<usize>) -> u32 {
+        flow_of_buffer(
+            self.ctx.skb.skb,
+            version as u32,
+            ip as u32,
+            inner.start as u32,
+            inner.end as u32,
+        )
     }
 
     #[inline(always)]

@@ -9,7 +9,7 @@ use aya_ebpf::{
     helpers::bpf_get_smp_processor_id,
     macros::btf_map,
 };
-use gre_common::{decap::Decap, flow};
+use gre_common::{decap::Decap, packet::Packet as _};
 
 use crate::packet::XdpPacket;
 
@@ -34,13 +34,11 @@ pub fn to_other_cpu(packet: &XdpPacket<'_>, plan: &Decap<'_>) -> Option<u32> {
     if cpus == 0 {
         return None;
     }
-    // Asked before the packet is read: the compiler would otherwise keep what it knows of its beginning and end, in a
-    // form that the verifier takes for numbers.
     // SAFETY: the helper takes no argument and cannot fail.
     let here = unsafe { bpf_get_smp_processor_id() };
     let inner = plan.inner_ip;
     let bytes = plan.strip..plan.strip + plan.inner_len;
-    let hash = flow::hash(packet, inner.version, inner.offset, bytes);
+    let hash = packet.flow_hash(inner.version, inner.offset, bytes);
     let share = (u64::from(hash) * u64::from(cpus)) >> 32;
     let cpu = *STEER_CPUS.get(share as u32)?;
     if cpu == here {

@@ -28,14 +28,16 @@ pub use self::{
     sequence::Sequence,
     tenant::{Delivery, Port, PortMode, PortRecord, Service, Slot, Tenant},
     transit::{TransitAction, TransitKey, TransitRule},
-    tunnel::{DfPolicy, FieldPolicy, HopState, Keepalive, NextHop, Tunnel, TunnelOptions},
+    tunnel::{
+        DEFAULT_TTL, DfPolicy, FieldPolicy, HopState, Keepalive, NextHop, Tunnel, TunnelOptions,
+    },
     uplink::{Handover, Uplink, UplinkMode},
 };
 
 use crate::wire::address::Address;
 
 /// Version of everything in this room. A pinned state of another version is refused.
-pub const SCHEMA_VERSION: u32 = 4;
+pub const SCHEMA_VERSION: u32 = 5;
 
 /// Tenants, and tunnels, that a state has room for unless its maker asks for another number.
 pub const DEFAULT_TENANTS: u32 = 16_384;

@@ -9,6 +9,9 @@
 /// look-up meets one or two, and of a million random keys none is further away than half of this.
 pub const PROBES: u32 = 64;
 
+/// How many of those are looked at without a call.
+const NEAR: usize = 2;
+
 /// Places for that many entries; a power of two.
 pub const fn places_for(entries: u32) -> u32 {
     (entries * 2).next_power_of_two()
@@ -47,17 +50,38 @@ pub fn places<K: Key>(key: &K, mask: u32) -> impl Iterator<Item = u32> {
     (0..PROBES).map(move |probe| hash.wrapping_add(probe) & mask)
 }
 
-/// Looks an entry up.
+/// Looks an entry up. `further` is [`further_place`], which few packets need: a program calls it, and the verifier then
+/// goes through it once, not wherever somebody looks.
 #[inline(always)]
 pub fn find<'e, E: Entry + 'e>(
     key: &E::Key,
     mask: u32,
     entry_at: impl Fn(u32) -> Option<&'e E>,
+    further: impl FnOnce() -> Option<u32>,
 ) -> Option<&'e E> {
-    for place in places(key, mask) {
+    for place in places(key, mask).take(NEAR) {
         let entry = entry_at(place)?;
         if entry.key() == key {
             return Some(entry);
+        }
+        if entry.key().decisive() == VACANT {
+            return None;
+        }
+    }
+    entry_at(further()?)
+}
+
+/// The place of an entry that is not near where its key's hash points.
+#[inline(always)]
+pub fn further_place<'e, E: Entry + 'e>(
+    key: &E::Key,
+    mask: u32,
+    entry_at: impl Fn(u32) -> Option<&'e E>,
+) -> Option<u32> {
+    for place in places(key, mask).skip(NEAR) {
+        let entry = entry_at(place)?;
+        if entry.key() == key {
+            return Some(place);
         }
         if entry.key().decisive() == VACANT {
             return None;

@@ -3,39 +3,32 @@
 use super::{IfIndex, Slot};
 use crate::wire::{address::Address, ethernet::Ends};
 
+/// The outer TTL where nothing else is asked for.
+pub const DEFAULT_TTL: u8 = 64;
+
 /// An outer header field that is fixed, or copied from the inner packet.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FieldPolicy {
-    /// 1: copy from the inner packet where it has the field.
-    inherit: u8,
-    /// The value otherwise.
+    /// The bits that are copied: all or none.
+    copied: u8,
+    /// The value where none are, else 0.
     value: u8,
 }
 
 impl FieldPolicy {
+    /// The inner packet's.
+    pub const INHERIT: Self = Self { copied: u8::MAX, value: 0 };
+
     /// Always `value`.
     pub const fn fixed(value: u8) -> Self {
-        Self { inherit: 0, value }
-    }
-
-    /// The inner packet's, or `fallback` where it is not IP.
-    pub const fn inherit(fallback: u8) -> Self {
-        Self { inherit: 1, value: fallback }
-    }
-
-    /// Whether the inner packet's value is copied.
-    pub const fn is_inherited(self) -> bool {
-        self.inherit != 0
+        Self { copied: 0, value }
     }
 
     /// The value for a packet whose inner field is `inner`.
     #[inline(always)]
-    pub const fn resolve(self, inner: Option<u8>) -> u8 {
-        match inner {
-            Some(inner) if self.inherit != 0 => inner,
-            _ => self.value,
-        }
+    pub const fn resolve(self, inner: u8) -> u8 {
+        inner & self.copied | self.value
     }
 }
 
@@ -45,12 +38,18 @@ impl FieldPolicy {
 pub struct DfPolicy(u16);
 
 impl DfPolicy {
-    /// Always set.
-    pub const SET: Self = Self(0);
-    /// The inner IPv4 packet's; set for any other payload.
-    pub const COPY: Self = Self(1);
     /// Never set.
-    pub const CLEAR: Self = Self(2);
+    pub const CLEAR: Self = Self(0);
+    /// Always set.
+    pub const SET: Self = Self(1);
+    /// The inner IPv4 packet's; set for any other payload.
+    pub const COPY: Self = Self(2);
+
+    /// Whether it is set where the inner packet has `inner`.
+    #[inline(always)]
+    pub const fn resolve(self, inner: bool) -> bool {
+        (self.0 | self.0 >> 1 & inner as u16) & 1 != 0
+    }
 }
 
 /// What a tunnel does besides.

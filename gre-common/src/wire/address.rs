@@ -18,6 +18,18 @@ pub enum Version {
 }
 
 impl Version {
+    /// The version that is this number here, behind a call.
+    #[inline(always)]
+    pub const fn from_number(number: u32) -> Self {
+        const V4: u32 = Version::V4 as u32;
+        const V6: u32 = Version::V6 as u32;
+        match number {
+            V4 => Self::V4,
+            V6 => Self::V6,
+            _ => Self::NotIp,
+        }
+    }
+
     /// The version of a header that there is, forgotten by the compiler; see [`Packet::forget`].
     #[must_use]
     #[inline(always)]
@@ -27,13 +39,15 @@ impl Version {
 }
 
 /// An IPv6 address, or an IPv4 address mapped to one (RFC 4291 section 2.5.5.2).
-#[repr(transparent)]
+///
+/// Four fields, not an array: the compiler compares arrays in a loop, and the verifier goes through every round of one.
+#[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Address([Be32; 4]);
+pub struct Address(Be32, Be32, Be32, Be32);
 
 impl Address {
     /// No address: neither version's.
-    pub const NONE: Self = Self([Be32::from_read(0); 4]);
+    pub const NONE: Self = Self::v6([Be32::from_read(0); 4]);
 
     const MAPPED: Be32 = Be32::from_read(u32::from_ne_bytes([0, 0, 0xff, 0xff]));
 
@@ -41,33 +55,33 @@ impl Address {
     #[inline(always)]
     pub const fn v4(address: Be32) -> Self {
         let zero = Be32::from_read(0);
-        Self([zero, zero, Self::MAPPED, address])
+        Self(zero, zero, Self::MAPPED, address)
     }
 
     /// An IPv6 address.
     #[inline(always)]
-    pub const fn v6(words: [Be32; 4]) -> Self {
-        Self(words)
+    pub const fn v6([a, b, c, d]: [Be32; 4]) -> Self {
+        Self(a, b, c, d)
     }
 
     /// Whether it is an IPv4 address.
     #[inline(always)]
     pub const fn is_v4(&self) -> bool {
-        let Self([first, second, third, _]) = self;
+        let Self(first, second, third, _) = self;
         first.as_read() == 0 && second.as_read() == 0 && third.as_read() == Self::MAPPED.as_read()
     }
 
     /// An IPv4 address as it stands in a packet; the end of an IPv6 address.
     #[inline(always)]
     pub const fn last(&self) -> Be32 {
-        let Self([.., last]) = *self;
-        last
+        self.3
     }
 
     /// As an IPv6 address stands in a packet.
     #[inline(always)]
     pub const fn words(&self) -> [Be32; 4] {
-        self.0
+        let Self(a, b, c, d) = *self;
+        [a, b, c, d]
     }
 }
 
@@ -75,10 +89,7 @@ impl From<IpAddr> for Address {
     fn from(address: IpAddr) -> Self {
         match address {
             IpAddr::V4(address) => Self::v4(address.octets().into()),
-            IpAddr::V6(address) => {
-                let [a, b, c, d] = Be32::words(address.octets());
-                Self([a, b, c, d])
-            }
+            IpAddr::V6(address) => Self::v6(Be32::words(address.octets())),
         }
     }
 }

@@ -83,8 +83,8 @@ pub fn send(world: &World, tenant: TenantId, frame: &[u8]) -> Outcome {
         Verdict::Pass(reason) => Outcome::Passed(reason),
         Verdict::Drop(discard) => Outcome::Dropped(discard),
         Verdict::Forward(plan) => {
-            let frame = clamped(world, frame, plan.is_syn.then(|| plan.syn()));
-            Outcome::Forwarded(plan.tenant, plan.apply(&frame), None)
+            let sent = clamped(world, &plan.apply(frame), plan.is_syn.then(|| plan.syn()));
+            Outcome::Forwarded(plan.tenant, sent, None)
         }
     }
 }

@@ -43,7 +43,7 @@ pub fn mac(text: &str) -> Result<MacAddr, String> {
 /// An outer TTL: 1 to 255, or `inherit`.
 pub fn ttl(text: &str) -> Result<FieldPolicy, String> {
     match (text, text.parse()) {
-        ("inherit", _) => Ok(FieldPolicy::inherit(DEFAULT_TTL)),
+        ("inherit", _) => Ok(FieldPolicy::INHERIT),
         (_, Ok(ttl @ 1..)) => Ok(FieldPolicy::fixed(ttl)),
         _ => Err("expected 1 to 255, or inherit".to_owned()),
     }
@@ -52,7 +52,7 @@ pub fn ttl(text: &str) -> Result<FieldPolicy, String> {
 /// An outer TOS: 0 to 255 (decimal or 0x hexadecimal), or `inherit`.
 pub fn tos(text: &str) -> Result<FieldPolicy, String> {
     if text == "inherit" {
-        return Ok(FieldPolicy::inherit(0));
+        return Ok(FieldPolicy::INHERIT);
     }
     let tos = match text.strip_prefix("0x") {
         Some(digits) => u8::from_str_radix(digits, 16).ok(),
@@ -77,9 +77,6 @@ pub fn keepalive(text: &str) -> Result<Keepalive, String> {
         _ => Err("expected seconds and a count, 1 to 65535 each, as in 10,3".to_owned()),
     }
 }
-
-/// The outer TTL where nothing else is said (the default of Open vSwitch).
-pub const DEFAULT_TTL: u8 = 64;
 
 #[cfg(test)]
 mod tests {
@@ -123,10 +120,10 @@ mod tests {
 
     #[test]
     fn fields_are_fixed_or_inherited() {
-        assert_eq!(ttl("7").unwrap().resolve(Some(1)), 7);
-        assert_eq!(ttl("inherit").unwrap().resolve(Some(1)), 1);
-        assert_eq!(tos("0x10").unwrap().resolve(Some(4)), 16);
-        assert_eq!(tos("inherit").unwrap().resolve(Some(4)), 4);
+        assert_eq!(ttl("7").unwrap().resolve(1), 7);
+        assert_eq!(ttl("inherit").unwrap().resolve(1), 1);
+        assert_eq!(tos("0x10").unwrap().resolve(4), 16);
+        assert_eq!(tos("inherit").unwrap().resolve(4), 4);
         for text in ["0", "256", "x"] {
             assert!(ttl(text).is_err(), "{text}");
         }

@@ -157,7 +157,8 @@ mod tests {
     fn as_programs_see(table: &Table<Binding>, number: u32) -> Option<TenantId> {
         let entries: Vec<_> =
             (0..table.entries.len()).map(|place| table.entries.get(place)).collect();
-        let found = table::find(&key(number), table.mask(), |place| entries.get(place as usize));
+        let (key, mask, at) = (key(number), table.mask(), |place: u32| entries.get(place as usize));
+        let found = table::find(&key, mask, at, || table::further_place(&key, mask, at));
         found.map(|binding| binding.tenant)
     }
 }

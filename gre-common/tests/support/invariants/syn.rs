@@ -8,7 +8,7 @@ use gre_common::{
 };
 
 use crate::support::{
-    apply::{clamped, headers},
+    apply::{Apply as _, clamped, headers},
     checksum, plain,
     world::{World, port_of},
 };
@@ -17,16 +17,18 @@ use crate::support::{
 pub fn asks_for_what_fits(world: &World, tenant: TenantId, frame: &[u8]) {
     if let Verdict::Forward(plan) = encap(frame, world, port_of(tenant))
         && plan.is_syn
-        && let Some(change) = clamp(frame, world, &plan.syn())
     {
-        let changed = clamped(world, frame, Some(plan.syn()));
-        let network = plain::network(frame).expect("a SYN").0;
-        assert_eq!(segment_sum(&changed, change.tcp), segment_sum(frame, change.tcp), "checksum");
+        let sent = plan.apply(frame);
+        let Some(change) = clamp(&sent[..], world, &plan.syn()) else { return };
+        let changed = clamped(world, &sent, Some(plan.syn()));
+        let segment = change.tcp..segment_end(frame) - plan.strip + plan.syn().start;
+        assert_eq!(sum(&changed[segment.clone()]), sum(&sent[segment]), "checksum");
         let (checksum, value) = (change.tcp + 16, change.tcp + change.offset);
-        for (at, (after, before)) in changed.iter().zip(frame).enumerate() {
+        for (at, (after, before)) in changed.iter().zip(&sent).enumerate() {
             let is_meant = [checksum, checksum + 1, value, value + 1].contains(&at);
-            assert!(is_meant || after == before, "byte {at} of {network}");
+            assert!(is_meant || after == before, "byte {at}");
         }
+        let network = plain::network(frame).expect("a SYN").0;
         let fixed_len = if frame[network] >> 4 == 6 { 40 } else { 20 };
         let carried = network - plan.strip + fixed_len + 20;
         let longest = headers(&plan).len() + carried + usize::from(u16::from_be_bytes(change.to));
@@ -37,9 +39,8 @@ pub fn asks_for_what_fits(world: &World, tenant: TenantId, frame: &[u8]) {
 
 /// Any bytes that are taken for a SYN.
 pub fn nothing_else_is_read(world: &World, tenant: TenantId, frame: &[u8]) {
-    for (start, is_sent) in [(0, true), (14, true), (14, false), (42, false), (frame.len(), false)]
-    {
-        if let Some(change) = clamp(frame, world, &Syn { tenant, start, is_sent }) {
+    for start in [0, 14, 42, frame.len()] {
+        if let Some(change) = clamp(frame, world, &Syn { tenant, start }) {
             let value = change.tcp + change.offset;
             assert_eq!(frame[value - 2..value + 2], [&[2, 4], &change.from[..]].concat());
             assert!((20..60).contains(&change.offset), "behind the header");
@@ -48,11 +49,15 @@ pub fn nothing_else_is_read(world: &World, tenant: TenantId, frame: &[u8]) {
     }
 }
 
+/// Where the TCP segment in a tenant's frame ends.
+fn segment_end(frame: &[u8]) -> usize {
+    plain::ip_packet(frame).map_or(frame.len(), |packet| packet.end.min(frame.len()))
+}
+
 /// What the bytes of a TCP segment sum up to. Its pseudo-header stays.
-fn segment_sum(frame: &[u8], tcp: usize) -> u16 {
-    let end = plain::ip_packet(frame).map_or(frame.len(), |packet| packet.end.min(frame.len()));
+fn sum(segment: &[u8]) -> u16 {
     // There are two zeros.
-    match checksum::internet(&frame[tcp..end]) {
+    match checksum::internet(segment) {
         0xffff => 0,
         sum => sum,
     }

@@ -97,10 +97,10 @@ fn row(Named { name, tunnel, .. }: Named) -> Row {
 }
 
 fn field(policy: FieldPolicy) -> Field {
-    if policy.is_inherited() {
+    if policy == FieldPolicy::INHERIT {
         Field::Inherited("inherit")
     } else {
-        Field::Fixed(policy.resolve(None))
+        Field::Fixed(policy.resolve(0))
     }
 }
 

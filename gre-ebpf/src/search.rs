@@ -1,0 +1,53 @@
+//! Looks keys up in the maps that are [`table`]s.
+
+use aya_ebpf::btf_maps::Array;
+use gre_common::tables::{
+    Binding, BindingKey, Ends6, Ends6Use, LocalKey, LocalKeyUse,
+    table::{self, Entry, Key},
+};
+
+use crate::maps::{BINDINGS, ENDS6, LOCAL_KEYS, SHARED, TABLE_PLACES, places_mask};
+
+/// A map that is a table.
+pub type Table<E> = Array<E, TABLE_PLACES, SHARED>;
+
+/// A key of such a map.
+pub trait Searched: Key {
+    /// [`table::further_place`] of this key in its map; a negative number for none.
+    fn further_place(&self) -> i64;
+}
+
+/// Looks an entry up.
+#[inline(always)]
+pub fn find<E: Entry<Key: Searched>>(key: &E::Key, table: &'static Table<E>) -> Option<&'static E> {
+    let further = || u32::try_from(key.further_place()).ok();
+    table::find(key, places_mask(), |place| table.get(place), further)
+}
+
+// Functions of global linkage: the verifier goes through each once, whoever calls it.
+macro_rules! further_places {
+    ($($name:ident($key:ty) in $table:ident: $entry:ty;)*) => { $(
+        impl Searched for $key {
+            #[inline(always)]
+            fn further_place(&self) -> i64 {
+                // A copy: what a pointer is taken of is kept in memory from the beginning.
+                let key = *self;
+                $name(&raw const key)
+            }
+        }
+
+        #[inline(never)]
+        #[unsafe(no_mangle)]
+        extern "C" fn $name(key: *const $key) -> i64 {
+            // SAFETY: who calls it has the key, and the verifier sees to it.
+            let Some(key) = (unsafe { key.as_ref() }) else { return -1 };
+            table::further_place::<$entry>(key, places_mask(), |place| $table.get(place)).map_or(-1, i64::from)
+        }
+    )* };
+}
+
+further_places! {
+    further_binding(BindingKey) in BINDINGS: Binding;
+    further_ends6(Ends6) in ENDS6: Ends6Use;
+    further_local_key(LocalKey) in LOCAL_KEYS: LocalKeyUse;
+}
