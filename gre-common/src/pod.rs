@@ -6,7 +6,7 @@
 
 use crate::tables::{
     Binding, Counters, Ends6Use, Fragmented, HookCounters, HookKey, IfIndex, LocalKeyUse, LocalUse,
-    Meta, Named, Port, PortRecord, Sequence, Tenant, TenantEvent, TenantId, TransitKey,
+    Meta, Named, Port, PortRecord, PortUse, Sequence, Tenant, TenantEvent, TenantId, TransitKey,
     TransitRule, Tunnel, TunnelOptions, Uplink,
 };
 use crate::wire::{address::Address, be32::Be32};
@@ -37,6 +37,7 @@ pod!(
     Named,
     Port,
     PortRecord,
+    PortUse,
     Sequence,
     Tenant,
     TenantEvent,

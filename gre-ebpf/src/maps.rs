@@ -13,8 +13,8 @@ use gre_common::{
     tables::{
         Binding, BindingKey, Counters, DEFAULT_TENANTS, Ends6, Ends6Use, Fragmented, HookCounters,
         HookKey, IfIndex, IfName, LocalId, LocalKey, LocalKeyUse, LocalUse, Meta, Named, Pace,
-        PortRecord, Sequence, Slot, Tables, Tenant, TenantEvent, TenantId, TransitKey, TransitRule,
-        Tunnel, TunnelId, Uplink, table,
+        PortRecord, PortUse, Sequence, Slot, Tables, Tenant, TenantEvent, TenantId, TransitKey,
+        TransitRule, Tunnel, TunnelId, Uplink, table,
     },
     transit::Rules,
     wire::address::Address,
@@ -52,9 +52,9 @@ pub static TENANTS: Array<Tenant, TENANTS_MAX, SHARED> = Array::new();
 /// Tunnels by [`TunnelId`].
 #[btf_map]
 pub static TUNNELS: Array<Tunnel, TUNNELS_MAX, SHARED> = Array::new();
-/// The tenant whose port a device is.
+/// The tenant whose port a device is: a [`table`].
 #[btf_map]
-pub static PORT_TENANTS: HashMap<IfIndex, TenantId, TENANTS_MAX, ON_DEMAND> = HashMap::new();
+pub static PORT_TENANTS: Array<PortUse, TABLE_PLACES, SHARED> = Array::new();
 /// Ports' devices by their interface index, for XDP to redirect to.
 #[btf_map]
 pub static PORT_DEVICES: DevMapHash<TENANTS_MAX> = DevMapHash::new();
@@ -185,8 +185,7 @@ impl Tables for Maps {
 
     #[inline(always)]
     fn port_tenant(&self, ifindex: IfIndex) -> Option<TenantId> {
-        // SAFETY: as above.
-        unsafe { PORT_TENANTS.get(ifindex) }.copied()
+        search::find(&ifindex, &PORT_TENANTS).map(|used| used.tenant)
     }
 
     #[inline(always)]

@@ -2,11 +2,11 @@
 
 use aya_ebpf::btf_maps::Array;
 use gre_common::tables::{
-    Binding, BindingKey, Ends6, Ends6Use, LocalKey, LocalKeyUse,
+    Binding, BindingKey, Ends6, Ends6Use, IfIndex, LocalKey, LocalKeyUse, PortUse,
     table::{self, Entry, Key},
 };
 
-use crate::maps::{BINDINGS, ENDS6, LOCAL_KEYS, SHARED, TABLE_PLACES, places_mask};
+use crate::maps::{BINDINGS, ENDS6, LOCAL_KEYS, PORT_TENANTS, SHARED, TABLE_PLACES, places_mask};
 
 /// A map that is a table.
 pub type Table<E> = Array<E, TABLE_PLACES, SHARED>;
@@ -50,4 +50,5 @@ further_places! {
     further_binding(BindingKey) in BINDINGS: Binding;
     further_ends6(Ends6) in ENDS6: Ends6Use;
     further_local_key(LocalKey) in LOCAL_KEYS: LocalKeyUse;
+    further_port(IfIndex) in PORT_TENANTS: PortUse;
 }

@@ -29,6 +29,21 @@ impl IfIndex {
     pub const NONE: Self = Self(0);
 }
 
+impl Key for IfIndex {
+    /// The kernel's are positive numbers of 32 bits with a sign.
+    const DELETED: u32 = u32::MAX;
+
+    #[inline(always)]
+    fn decisive(&self) -> u32 {
+        self.0
+    }
+
+    #[inline(always)]
+    fn hash(&self) -> u32 {
+        mix(self.0.into()) as u32
+    }
+}
+
 /// A tunnel's or tenant's name: ASCII, filled with zeros.
 pub type Name = [u8; 32];
 

@@ -26,7 +26,7 @@ pub use self::{
     id::{IfIndex, IfName, Name, Named, TenantId, TunnelId},
     pace::{Pace, Rate},
     sequence::Sequence,
-    tenant::{Delivery, Port, PortMode, PortRecord, Service, Slot, Tenant},
+    tenant::{Delivery, Port, PortMode, PortRecord, PortUse, Service, Slot, Tenant},
     transit::{TransitAction, TransitKey, TransitRule},
     tunnel::{
         DEFAULT_TTL, DfPolicy, FieldPolicy, HopState, Keepalive, NextHop, Tunnel, TunnelOptions,

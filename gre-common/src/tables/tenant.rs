@@ -1,6 +1,8 @@
 //! Tenants and their ports.
 
-use super::{IfIndex, KeyField, TenantId, TunnelId};
+use core::mem::offset_of;
+
+use super::{IfIndex, KeyField, TenantId, TunnelId, table::Entry};
 use crate::wire::ethernet::Ends;
 
 /// What a tenant's packets are.
@@ -39,6 +41,26 @@ impl Delivery {
     pub const PASS: Self = Self(0);
     /// XDP redirects to the port's device.
     pub const REDIRECT: Self = Self(1);
+}
+
+/// Entry of the table `PORT_TENANTS`: whose port a device is.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PortUse {
+    /// The device.
+    pub ifindex: IfIndex,
+    /// The tenant.
+    pub tenant: TenantId,
+}
+
+impl Entry for PortUse {
+    type Key = IfIndex;
+    const DECISIVE: usize = offset_of!(Self, ifindex);
+
+    #[inline(always)]
+    fn key(&self) -> &IfIndex {
+        &self.ifindex
+    }
 }
 
 /// Where a tenant's inner packets enter and leave.
@@ -122,4 +144,5 @@ impl PortMode {
 const _: () = {
     assert!(size_of::<Tenant>() == 48);
     assert!(size_of::<PortRecord>() == 20);
+    assert!(size_of::<PortUse>() == 8);
 };

@@ -38,7 +38,7 @@ const MAPS: [(&str, Size); 21] = [
     ("ENDS6", Size::Table),
     ("TENANTS", Size::PerTenant(1, 0)),
     ("TUNNELS", Size::PerTenant(1, 0)),
-    ("PORT_TENANTS", Size::PerTenant(1, 0)),
+    ("PORT_TENANTS", Size::Table),
     ("PORT_DEVICES", Size::PerTenant(1, 0)),
     ("SEQUENCES", Size::PerTenant(1, 0)),
     ("TRANSIT_RULES", Size::PerTenant(1, 0)),

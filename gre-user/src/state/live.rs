@@ -244,7 +244,7 @@ impl Tables for Snapshot<'_> {
     }
 
     fn port_tenant(&self, ifindex: IfIndex) -> Option<TenantId> {
-        self.live.maps.port_tenants.get(&ifindex, 0).ok()
+        self.live.maps.port_tenants.get(&ifindex).map(|used| used.tenant)
     }
 
     fn strict(&self) -> bool {

@@ -7,7 +7,7 @@ use aya::{
 use gre_common::{
     tables::{
         Binding, Counters, Ends6Use, Fragmented, HookCounters, HookKey, IfIndex, IfName,
-        LocalKeyUse, LocalUse, Meta, Named, PortRecord, Sequence, Tenant, TenantEvent, TenantId,
+        LocalKeyUse, LocalUse, Meta, Named, PortRecord, PortUse, Sequence, Tenant, TenantEvent,
         TransitKey, TransitRule, Tunnel, Uplink, table::Entry,
     },
     wire::address::Address,
@@ -26,7 +26,7 @@ pub(super) struct Maps {
     pub ends6: Table<Ends6Use>,
     pub tenants: Memory<Tenant>,
     pub tunnels: Memory<Tunnel>,
-    pub port_tenants: Hash<IfIndex, TenantId>,
+    pub port_tenants: Table<PortUse>,
     pub port_devices: DevMapHash<MapData>,
     pub sequences: Memory<Sequence>,
     pub transit_rules: Hash<TransitKey, TransitRule>,
@@ -50,7 +50,7 @@ impl Maps {
             ends6: table(dir, "ENDS6")?,
             tenants: memory(dir, "TENANTS")?,
             tunnels: memory(dir, "TUNNELS")?,
-            port_tenants: map(dir, "PORT_TENANTS")?,
+            port_tenants: table(dir, "PORT_TENANTS")?,
             port_devices: map(dir, "PORT_DEVICES")?,
             sequences: memory(dir, "SEQUENCES")?,
             transit_rules: map(dir, "TRANSIT_RULES")?,

@@ -8,12 +8,12 @@ use aya::{
     util::nr_cpus,
 };
 use gre_common::tables::{
-    Hook, HookCounters, HookKey, IfIndex, Port, PortMode, PortRecord, TenantId,
+    Hook, HookCounters, HookKey, IfIndex, Port, PortMode, PortRecord, PortUse, TenantId,
 };
 
 use nix::errno::Errno;
 
-use super::{Error, Result, State, error::errno, name, optional, tenant};
+use super::{Error, Result, State, error::errno, grace, name, optional, tenant};
 
 const MEMORY_RETRIES: u32 = 10;
 const MEMORY_PAUSE: Duration = Duration::from_millis(10);
@@ -138,7 +138,8 @@ impl State {
         let ifindex = port.ifindex;
         let full = || Error::inserting("ports", max);
         self.maps.ports.insert(name::parse_interface(name)?, record, 0).map_err(full())?;
-        self.maps.port_tenants.insert(ifindex, record.tenant, 0).map_err(full())?;
+        let used = PortUse { ifindex, tenant: record.tenant };
+        self.maps.port_tenants.insert(&used).map_err(|_| Error::Full { what: "ports", max })?;
         let entered = self.maps.port_devices.insert(ifindex.0, ifindex.0, None, 0);
         entered.map_err(map_error).map_err(full())?;
         self.register_hook(Hook::PORT_TC, ifindex)?;
@@ -153,7 +154,8 @@ impl State {
     fn leave_port(&mut self, name: &str, record: PortRecord) -> Result<()> {
         self.set_port(record.tenant, Port::NONE);
         optional(self.maps.port_devices.remove(record.ifindex.0))?;
-        optional(self.maps.port_tenants.remove(&record.ifindex))?;
+        self.maps.port_tenants.remove(&record.ifindex);
+        grace::wait();
         optional(self.maps.ports.remove(&name::parse_interface(name)?))?;
         self.forget_hook(Hook::PORT_XDP, record.ifindex)?;
         self.forget_hook(Hook::PORT_TC, record.ifindex)
