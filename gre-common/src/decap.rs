@@ -184,7 +184,7 @@ fn plan<'t, P: Packet + ?Sized, T: Tables>(packet: &P, tables: &'t T) -> Result<
     let Arrival { binding, gre, gre_offset, end, .. } = arrival;
     let underlay = arrival.source.version.settled(packet);
     let id = binding.tenant;
-    if binding.options.without(packet.excused()).has(TunnelOptions::IPSEC) {
+    if binding.options.has(TunnelOptions::IPSEC) && !packet.excused().has(TunnelOptions::IPSEC) {
         return Err(PassReason::Ipsec.into());
     }
     // Whoever merged packets has verified each one's checksum, and left that of the first.

@@ -19,7 +19,7 @@ use gre_common::{
 
 use crate::{maps::has_ipsec, packet::TcPacket};
 
-/// Bits of [`Packet::excused`]. A call of its own, before anything is decided: verified once, and without a branch for who asks.
+/// Bits of [`Packet::excused`]. A call of its own, which the verifier goes through once; few tunnels are protected.
 #[inline(never)]
 #[unsafe(no_mangle)]
 pub extern "C" fn excused(skb: *mut __sk_buff) -> u32 {

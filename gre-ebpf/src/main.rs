@@ -114,7 +114,7 @@ pub fn uplink_tc(ctx: TcContext) -> i32 {
     if is_generic() && restore_link_header(&ctx).is_none() {
         return pass_tc(&ctx, hook, PassReason::NotIp);
     }
-    match decap(&TcPacket::received(&ctx), &Maps) {
+    match decap(&TcPacket::new(&ctx), &Maps) {
         Verdict::Pass(reason) => pass_tc(&ctx, hook, reason),
         Verdict::Drop(discard) => drop_tc(&ctx, hook, discard),
         Verdict::Forward(plan) if !plan.is_in_order(&TcPacket::new(&ctx), sequence::advance) => {

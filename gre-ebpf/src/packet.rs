@@ -396,7 +396,6 @@ pub fn write_handover(ctx: &XdpContext, handover: Handover) -> Option<()> {
 /// A socket buffer.
 pub struct TcPacket<'a> {
     ctx: &'a TcContext,
-    excused: TunnelOptions,
 }
 
 impl<'a> TcPacket<'a> {
@@ -404,13 +403,6 @@ impl<'a> TcPacket<'a> {
     #[inline(always)]
     pub fn new(ctx: &'a TcContext) -> Self {
         Self::linear(ctx, LINEAR_LEN)
-    }
-
-    /// The same for one that was received: the kernel may have decrypted it.
-    #[inline(always)]
-    pub fn received(ctx: &'a TcContext) -> Self {
-        let excused = TunnelOptions::from_bits(excused(ctx.skb.skb));
-        Self { excused, ..Self::new(ctx) }
     }
 
     /// The same, and as far as can be read at all.
@@ -427,7 +419,7 @@ impl<'a> TcPacket<'a> {
             // SAFETY: the context is the one the kernel gave us.
             unsafe { bpf_skb_pull_data(ctx.as_ptr().cast(), wanted.min(ctx.len())) };
         }
-        Self { ctx, excused: TunnelOptions::NONE }
+        Self { ctx }
     }
 
     /// [`Packet::settle`] while the packet changes.
@@ -515,7 +507,7 @@ impl Packet for TcPacket<'_> {
 
     #[inline(always)]
     fn excused(&self) -> TunnelOptions {
-        self.excused
+        TunnelOptions::from_bits(excused(self.ctx.skb.skb))
     }
 }
 
