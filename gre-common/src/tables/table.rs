@@ -12,9 +12,13 @@ pub const PROBES: u32 = 64;
 /// How many of those are looked at without a call.
 const NEAR: usize = 2;
 
+/// Places of the smallest table: a megabyte of bindings, in which few keys meet.
+const LEAST: u32 = 1 << 14;
+
 /// Places for that many entries; a power of two.
 pub const fn places_for(entries: u32) -> u32 {
-    (entries * 2).next_power_of_two()
+    let places = (entries * 2).next_power_of_two();
+    if places < LEAST { LEAST } else { places }
 }
 
 /// The decisive word of a place that nobody has used, as a map is when it is new: a search ends there.

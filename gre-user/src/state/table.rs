@@ -112,7 +112,7 @@ mod tests {
     }
 
     fn table() -> Table<Binding> {
-        Table::new(Memory::anonymous(table::places_for(ROOM)))
+        Table::new(Memory::anonymous(ROOM * 2))
     }
 
     /// What programs find is what userspace has entered, whatever came and went in between.
