@@ -499,7 +499,6 @@ fn headers<P: Packet + ?Sized, T: Tables>(
             dst: tunnel.remote.last(),
         }
         .emit()
-        .map(|word| Be32::from_read(packet.forget(word.as_read())))
     };
     let inner_sum = if fields.checksum() { inner.sum(packet)? } else { 0 };
     let key = Option::<GreKey>::from(tenant.out_key).map_or(0, |GreKey(key)| key);
