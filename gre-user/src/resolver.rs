@@ -33,7 +33,7 @@ pub async fn resolve_all(state: &mut State, netlink: &Netlink, policies: &Polici
     Ok(())
 }
 
-/// Finds the next hop of one tunnel, and asks the kernel for the neighbour's address where it is missing.
+/// Finds the next hop of one tunnel.
 ///
 /// # Errors
 /// The kernel refuses.
@@ -47,9 +47,6 @@ pub async fn resolve(
     let (local, remote) = (tunnel.local.into(), tunnel.remote.into());
     if let Some(policy) = policies.about(Direction::Out, local, remote) {
         return by_ipsec(netlink, policy, next_hop).await;
-    }
-    if next_hop.state == HopState::UNRESOLVED {
-        netlink.probe(&next_hop).await?;
     }
     Ok(next_hop)
 }
@@ -85,7 +82,7 @@ pub async fn confirm(state: &State, netlink: &Netlink, change: &Change) -> Resul
     let uses = |hop: &NextHop| hop.ifindex == ifindex && IpAddr::from(hop.address) == address;
     for tunnel in state.tunnels() {
         if uses(&tunnel.tunnel.next_hop) {
-            netlink.probe(&tunnel.tunnel.next_hop).await?;
+            netlink.confirm(&tunnel.tunnel.next_hop).await?;
             break;
         }
     }

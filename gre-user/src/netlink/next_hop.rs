@@ -38,7 +38,8 @@ impl Netlink {
     /// either: it would feed the tunnel with its own packets.
     ///
     /// [`HopState::UNRESOLVED`] where the neighbour's MAC address is unknown, and where the device has no Ethernet
-    /// header.
+    /// header. The kernel is asked for what it does not know. What it only forgot, as it does where neighbours
+    /// are many (`neigh_forced_gc`), holds until that question goes unanswered.
     ///
     /// The MTU is the smallest one of the device, the route, which includes what the kernel's path MTU discovery
     /// found unless the tunnel does not believe that, and the tunnel's path.
@@ -68,29 +69,33 @@ impl Netlink {
             ..NextHop::NONE
         };
         let (Some(src), Some(next)) = (link.mac, route.next) else { return Ok(hop) };
-        let Some(dst) = self.station(&link, next).await? else { return Ok(hop) };
+        let last = tunnel.next_hop;
+        let is_on = (last.ifindex, last.address) == (hop.ifindex, hop.address);
+        let last = (is_on && last.state == HopState::RESOLVED).then(|| last.ends.dst());
+        let Some(dst) = self.station(&link, next, last).await? else { return Ok(hop) };
         Ok(NextHop { state: HopState::RESOLVED, ends: Ends::new(dst, src), ..hop })
     }
 
-    /// Asks the kernel to resolve or confirm a next hop: packets that the stack does not see do not keep its
-    /// entry alive.
+    /// Asks the kernel to confirm a next hop that has an address: packets that the stack does not see do not keep
+    /// its entry alive.
     ///
     /// # Errors
     /// The kernel does not answer, or a privilege is missing.
-    pub async fn probe(&self, hop: &NextHop) -> Result<(), Error> {
-        let address = IpAddr::from(hop.address);
-        if hop.state == HopState::NO_ROUTE || address.is_unspecified() {
-            return Ok(());
-        }
+    pub async fn confirm(&self, hop: &NextHop) -> Result<(), Error> {
+        let address = hop.address.into();
         // NTF_USE takes the permanence from a permanent entry (`__neigh_update`, since Linux 5.16).
         let neighbour = self.neighbour(hop.ifindex, address).await?;
         if neighbour.is_some_and(|it| it.header.state == NeighbourState::Permanent) {
             return Ok(());
         }
+        self.ask(hop.ifindex, address).await
+    }
+
+    async fn ask(&self, ifindex: IfIndex, address: IpAddr) -> Result<(), Error> {
         let request = self
             .handle
             .neighbours()
-            .add(hop.ifindex.0, address)
+            .add(ifindex.0, address)
             .state(NeighbourState::None)
             .flags(NeighbourFlags::Use)
             .replace();
@@ -116,12 +121,24 @@ impl Netlink {
             .map_err(|error| Error::new(format!("look up the route to {dst}"), &error))
     }
 
-    /// Destination of frames for `address`.
-    async fn station(&self, link: &Link, address: IpAddr) -> Result<Option<MacAddr>, Error> {
+    /// Destination of frames for `address`; the `last` one where the kernel forgot it.
+    async fn station(
+        &self,
+        link: &Link,
+        address: IpAddr,
+        last: Option<MacAddr>,
+    ) -> Result<Option<MacAddr>, Error> {
         let neighbour = self.neighbour(link.ifindex, address).await?;
-        let known = neighbour.and_then(|message| lladdr(&message));
+        if let Some(known) = neighbour.as_ref().and_then(lladdr) {
+            return Ok(Some(known));
+        }
         // Without ARP the kernel takes the device's own address (`arp_constructor`, `ndisc_constructor`).
-        Ok(known.or(if link.arp { None } else { link.mac }))
+        if !link.arp {
+            return Ok(link.mac);
+        }
+        self.ask(link.ifindex, address).await?;
+        let failed = neighbour.is_some_and(|it| it.header.state == NeighbourState::Failed);
+        Ok(last.filter(|_| !failed))
     }
 
     /// One entry of the neighbour table.
