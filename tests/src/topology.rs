@@ -13,6 +13,12 @@ pub fn wired([first, second]: [&str; 2]) -> (Host, Host) {
     veth((&one.ns, "eth0"), (&two.ns, "eth0"));
     one.ns.ip(&format!("addr add {first} dev eth0"));
     two.ns.ip(&format!("addr add {second} dev eth0"));
+    if first.contains(':') {
+        // The kernel confirms a neighbour from a link-local address (RFC 4861 section 7.2.2), and gives it up where it has none.
+        for (host, end) in [(&one, 1), (&two, 2)] {
+            host.ns.ip(&format!("addr add fe80::{end}/64 dev eth0 nodad"));
+        }
+    }
     (one, two)
 }
 
