@@ -9,15 +9,14 @@ use crate::{
     outer,
     packet::Packet,
     tables::{
-        Binding, BindingKey, Ends6, IfIndex, KeyField, LocalKey, Service, Tables, TenantId,
-        TunnelOptions,
+        Binding, BindingKey, Ends6, IfIndex, KeyField, LocalKey, Tables, TenantId, TunnelOptions,
     },
     verdict::{DropReason, End, Notice, PassReason, Verdict},
     wire::{
         address::{Address, Version},
         be32::Be32,
         checksum,
-        ecn::{self, Ecn},
+        ecn::{self, Ecn, Remark},
         ethernet::{self, EtherType},
         gre::{self, Malformed},
         ipv4::{self, Ipv4Hdr},
@@ -28,7 +27,8 @@ use crate::{
 /// How to turn a GRE packet into what its tenant gets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Decap<'t> {
-    /// Whose it is, where it goes, where it is counted.
+    /// Whose it is, where it goes, where it is counted. With [`TunnelOptions::SWITCHED`] a frame goes where
+    /// [`from_tunnel`](crate::bridge::from_tunnel) says.
     pub binding: &'t Binding,
     /// Bytes before the inner packet: Ethernet, VLAN tags, IP, GRE.
     pub strip: usize,
@@ -43,7 +43,7 @@ pub struct Decap<'t> {
     /// What the inner packet is.
     pub payload: Payload,
     /// What the inner packet's ECN field becomes, if congestion on the way asks for a change.
-    pub ecn: Option<Ecn>,
+    pub ecn: Remark,
     /// The IP header that has this field.
     pub inner_ip: InnerIp,
     /// Something unusual to be counted.
@@ -56,7 +56,7 @@ impl Decap<'_> {
     /// What [`mss::clamp`](crate::mss::clamp) asks of the GRE packet, where a TCP connection is opened inside.
     #[inline(always)]
     pub const fn syn(&self) -> Syn {
-        Syn { tenant: self.binding.tenant, start: self.strip }
+        Syn { tenant: self.binding.tenant, tunnel: self.binding.tunnel, start: self.strip }
     }
 
     /// Whether the packet comes in the order that its tunnel asks for. `advance` is whether a number comes after all
@@ -70,6 +70,7 @@ impl Decap<'_> {
         if !self.ordered {
             return true;
         }
+        packet.look_again();
         let number = packet.read(self.strip - gre::FIELD_LEN).map(u32::from_be_bytes);
         number.is_some_and(|number| advance(self.binding.tenant, number))
     }
@@ -87,7 +88,7 @@ impl Decap<'_> {
 /// with them, which the verifier refuses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct InnerIp {
-    /// Its version; [`Version::NotIp`] leaves the rest without meaning.
+    /// Its version; [`Version::NOT_IP`] leaves the rest without meaning.
     pub version: Version,
     /// Where it begins, in bytes from the start of the frame received.
     pub offset: usize,
@@ -110,7 +111,7 @@ pub struct EcnMark {
 
 impl InnerIp {
     const NOT_IP: Self =
-        Self { version: Version::NotIp, offset: 0, start: [0; 2], checksum: [0; 2], tcp: 0 };
+        Self { version: Version::NOT_IP, offset: 0, start: [0; 2], checksum: [0; 2], tcp: 0 };
 
     #[inline(always)]
     fn v4<P: Packet + ?Sized>(packet: &P, offset: usize, header: &Ipv4Hdr) -> Self {
@@ -144,14 +145,14 @@ impl InnerIp {
         Ecn::from_tos(if self.version == Version::V6 { second >> 4 } else { second })
     }
 
-    /// The bytes that make the ECN field `ecn`.
+    /// The bytes that make the ECN field these two bits.
     #[inline(always)]
-    pub fn with_ecn(self, ecn: Ecn) -> EcnMark {
+    pub fn with_ecn(self, ecn: u8) -> EcnMark {
         let [first, second] = self.start;
         let start = if self.version == Version::V6 {
-            [first, (second & 0xcf) | (ecn.bits() << 4)]
+            [first, (second & 0xcf) | (ecn << 4)]
         } else {
-            [first, (second & 0xfc) | ecn.bits()]
+            [first, (second & 0xfc) | ecn]
         };
         let [old, before, after] = [self.checksum, self.start, start].map(u16::from_be_bytes);
         EcnMark { start, checksum: checksum::update(old, before, after).to_be_bytes() }
@@ -184,7 +185,7 @@ fn plan<'t, P: Packet + ?Sized, T: Tables>(packet: &P, tables: &'t T) -> Result<
     let Arrival { binding, gre, gre_offset, end, .. } = arrival;
     let underlay = arrival.source.version.settled(packet);
     let id = binding.tenant;
-    if binding.options.has(TunnelOptions::IPSEC) && !packet.excused().has(TunnelOptions::IPSEC) {
+    if binding.asks(packet, TunnelOptions::IPSEC) && !packet.excused().has(TunnelOptions::IPSEC) {
         return Err(PassReason::Ipsec.into());
     }
     // Whoever merged packets has verified each one's checksum, and left that of the first.
@@ -197,12 +198,13 @@ fn plan<'t, P: Packet + ?Sized, T: Tables>(packet: &P, tables: &'t T) -> Result<
     }
     let strip = packet.settle(gre_offset + gre.len);
     let inner = Inner { offset: strip, end };
-    let payload = payload_of(binding.service, gre.protocol).map_err(|error| match error {
+    let is_l2 = binding.asks(packet, TunnelOptions::ETHERNET);
+    let payload = payload_of(is_l2, gre.protocol).map_err(|error| match error {
         PayloadError::Control => End::from(PassReason::ControlPayload),
         PayloadError::WrongService => inner.unless_question(packet, DropReason::WrongService, id),
         PayloadError::Unknown => DropReason::UnknownPayload.of(id).into(),
     })?;
-    let ordered = binding.options.has(TunnelOptions::SEQUENCE);
+    let ordered = binding.asks(packet, TunnelOptions::SEQUENCE);
     if ordered && !gre.fields.sequence() {
         return Err(DropReason::OutOfSequence.of(id).into());
     }
@@ -220,7 +222,7 @@ fn plan<'t, P: Packet + ?Sized, T: Tables>(packet: &P, tables: &'t T) -> Result<
     if binding.port.ifindex == IfIndex::NONE {
         return Err(DropReason::NoPort.of(id).into());
     }
-    let clamped = !binding.options.has(TunnelOptions::KEEP_MSS);
+    let clamped = !binding.asks(packet, TunnelOptions::KEEP_MSS);
     Ok(Decap {
         is_syn: packet.forget(u32::from(clamped && inner_ip.is_syn(packet, end))) != 0,
         binding,
@@ -230,9 +232,9 @@ fn plan<'t, P: Packet + ?Sized, T: Tables>(packet: &P, tables: &'t T) -> Result<
         underlay,
         ordered,
         payload,
-        ecn,
+        ecn: ecn.settled(packet),
         inner_ip,
-        notice,
+        notice: (packet.forget(u32::from(notice.is_some())) != 0).then_some(Notice::EcnMismatch),
     })
 }
 
@@ -370,14 +372,14 @@ enum PayloadError {
 
 /// What a GRE payload type means to a tenant.
 #[inline(always)]
-fn payload_of(service: Service, protocol: EtherType) -> Result<Payload, PayloadError> {
-    let (payload, needed) = match protocol {
-        EtherType::ETHERNET => (Payload::Ethernet, Service::L2),
-        EtherType::IPV4 | EtherType::IPV6 => (Payload::Ip(protocol), Service::L3),
+fn payload_of(is_l2: bool, protocol: EtherType) -> Result<Payload, PayloadError> {
+    let (payload, of_l2) = match protocol {
+        EtherType::ETHERNET => (Payload::Ethernet, true),
+        EtherType::IPV4 | EtherType::IPV6 => (Payload::Ip(protocol), false),
         other if gre::is_control(other) => return Err(PayloadError::Control),
         _ => return Err(PayloadError::Unknown),
     };
-    if service == needed { Ok(payload) } else { Err(PayloadError::WrongService) }
+    if is_l2 == of_l2 { Ok(payload) } else { Err(PayloadError::WrongService) }
 }
 
 /// The bytes of the inner packet, in the frame.
@@ -488,14 +490,14 @@ impl Inner {
 
 /// Combines the ECN fields of both headers (RFC 6040 section 4.2).
 #[inline(always)]
-fn congestion(inner: InnerIp, outer_tos: u8) -> Result<(Option<Ecn>, Option<Notice>), DropReason> {
-    if inner.version == Version::NotIp {
-        return Ok((None, None));
+fn congestion(inner: InnerIp, outer_tos: u8) -> Result<(Remark, Option<Notice>), DropReason> {
+    if inner.version == Version::NOT_IP {
+        return Ok((Remark::NONE, None));
     }
     match ecn::decapsulate(inner.ecn(), Ecn::from_tos(outer_tos)) {
-        ecn::Egress::Keep => Ok((None, None)),
-        ecn::Egress::KeepAndNote => Ok((None, Some(Notice::EcnMismatch))),
-        ecn::Egress::Set(ecn) => Ok((Some(ecn), None)),
+        ecn::Egress::Keep => Ok((Remark::NONE, None)),
+        ecn::Egress::KeepAndNote => Ok((Remark::NONE, Some(Notice::EcnMismatch))),
+        ecn::Egress::Set(ecn) => Ok((Remark::to(ecn), None)),
         ecn::Egress::Drop => Err(DropReason::Ecn),
     }
 }

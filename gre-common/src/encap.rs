@@ -1,11 +1,12 @@
 //! The decision about a packet that enters at a tenant's port.
 
 use crate::{
+    bridge::Way,
     mss::Syn,
     packet::Packet,
     partial,
     tables::{
-        DEFAULT_TTL, HopState, IfIndex, Service, Tables, Tenant, TenantId, Tunnel, TunnelOptions,
+        DEFAULT_TTL, HopState, Service, Tables, Tenant, TenantId, Tunnel, TunnelId, TunnelOptions,
     },
     verdict::{DropReason, End, PassReason, Verdict},
     wire::{
@@ -24,7 +25,9 @@ use crate::{
 pub struct Encap<'t> {
     /// Whose it is.
     pub tenant: TenantId,
-    /// What it goes through: outer addresses, next hop.
+    /// What it goes through.
+    pub tunnel_id: TunnelId,
+    /// Its outer addresses, next hop.
     pub tunnel: &'t Tunnel,
     /// The rest of the outer headers.
     pub headers: Headers,
@@ -45,7 +48,7 @@ impl Encap<'_> {
     #[inline(always)]
     pub const fn syn(&self) -> Syn {
         let start = ethernet::HEADER_LEN + self.headers.bytes();
-        Syn { tenant: self.tenant, start }
+        Syn { tenant: self.tenant, tunnel: self.tunnel_id, start }
     }
 
     /// Bytes of the tenant's frame, with a VLAN tag that the device took out.
@@ -134,27 +137,25 @@ pub enum Payload {
     Ethernet,
 }
 
-/// Decides about a frame received on the port `ifindex`.
+/// Decides about a tenant's frame that is to go through a tunnel.
 #[inline(always)]
 pub fn encap<'t, P: Packet + ?Sized, T: Tables>(
     packet: &P,
     tables: &'t T,
-    ifindex: IfIndex,
+    way: &Way<'t>,
+    tunnel: TunnelId,
 ) -> Verdict<Encap<'t>> {
-    plan(packet, tables, ifindex).into()
+    plan(packet, tables, way, tunnel).into()
 }
 
 #[inline(always)]
 fn plan<'t, P: Packet + ?Sized, T: Tables>(
     packet: &P,
     tables: &'t T,
-    ifindex: IfIndex,
+    &Way { id, tenant, .. }: &Way<'t>,
+    tunnel_id: TunnelId,
 ) -> Result<Encap<'t>, End> {
-    let (id, tenant) = tables
-        .port_tenant(ifindex)
-        .and_then(|id| Some((id, tables.tenant(id)?)))
-        .ok_or(PassReason::NoTenant)?;
-    let tunnel = tables.tunnel(tenant.tunnel).ok_or(PassReason::NoTenant)?;
+    let tunnel = tables.tunnel(tunnel_id).ok_or(PassReason::NoTenant)?;
     let inner = Inner::find(packet, tenant.service, id)?;
 
     if tunnel.next_hop.state == HopState::NO_ROUTE {
@@ -182,6 +183,7 @@ fn plan<'t, P: Packet + ?Sized, T: Tables>(
         tenant: id,
         is_syn: packet.forget(u32::from(clamped && inner.ip.is_syn(packet))) != 0,
         headers: headers(packet, tables, tunnel, tenant, &inner, outer)?,
+        tunnel_id,
         tunnel,
         strip: inner.strip,
         inner_len: inner.len,
@@ -245,7 +247,7 @@ struct Inner {
 /// with them, which the verifier refuses.
 #[derive(Clone, Copy)]
 struct InnerIp {
-    /// [`Version::NotIp`]: the rest means nothing.
+    /// [`Version::NOT_IP`]: the rest means nothing.
     version: Version,
     /// Where the header begins, in bytes from the start of the frame.
     offset: usize,
@@ -263,7 +265,7 @@ struct InnerIp {
 impl InnerIp {
     /// What the outer header of a packet that is not IP is like: no congestion control, not to be cut.
     const ABSENT: Self = Self {
-        version: Version::NotIp,
+        version: Version::NOT_IP,
         offset: 0,
         transport_offset: 0,
         transport: 0,
@@ -339,7 +341,7 @@ impl InnerIp {
 
     #[inline(always)]
     fn is_present(self) -> bool {
-        self.version != Version::NotIp
+        self.version != Version::NOT_IP
     }
 
     /// Whether the packet is, as a whole, a TCP segment that opens a connection.
@@ -365,7 +367,7 @@ impl InnerIp {
                 at(ipv6::SOURCE_OFFSET) == Some(tunnel.local)
                     && at(ipv6::DESTINATION_OFFSET) == Some(tunnel.remote)
             }
-            Version::NotIp => false,
+            _ => false,
         }
     }
 }

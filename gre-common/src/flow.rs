@@ -24,7 +24,7 @@ pub fn hash<P: Packet + ?Sized>(
     let hash = match version {
         Version::V4 => v4(packet, ip, inner.end),
         Version::V6 => v6(packet, ip, inner.end),
-        Version::NotIp => mix(0, words(packet.read(inner.start))),
+        _ => mix(0, words(packet.read(inner.start))),
     };
     // The upper bits of a product depend on every bit of its factors.
     (hash >> 32) as u32

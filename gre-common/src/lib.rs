@@ -18,6 +18,7 @@
 #![cfg_attr(not(any(test, feature = "user")), no_std)]
 #![deny(unsafe_code)]
 
+pub mod bridge;
 pub mod decap;
 pub mod encap;
 pub mod flow;

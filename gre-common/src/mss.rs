@@ -6,7 +6,7 @@
 use crate::{
     encap::inner_mtu,
     packet::Packet,
-    tables::{Service, Tables, TenantId},
+    tables::{Service, Tables, TenantId, TunnelId},
     wire::{ethernet, ipv4, ipv6, tcp},
 };
 
@@ -23,6 +23,8 @@ const NO_OPERATION: u8 = 1;
 pub struct Syn {
     /// Whose it is.
     pub tenant: TenantId,
+    /// What the packet goes through.
+    pub tunnel: TunnelId,
     /// Bytes before the inner packet.
     pub start: usize,
 }
@@ -58,7 +60,7 @@ impl Change {
 #[inline(always)]
 pub fn clamp<P: Packet + ?Sized, T: Tables>(packet: &P, tables: &T, syn: &Syn) -> Option<Change> {
     let tenant = tables.tenant(syn.tenant)?;
-    let tunnel = tables.tunnel(tenant.tunnel)?;
+    let tunnel = tables.tunnel(syn.tunnel)?;
     let is_ethernet = tenant.service == Service::L2;
     let ip = if is_ethernet { ethernet::payload(packet, syn.start).offset } else { syn.start };
     let ip = packet.settle(ip);

@@ -44,7 +44,7 @@ pub fn pending_sum<P: Packet + ?Sized>(packet: &P, transport: Transport) -> Opti
             let ends = packet.words::<8>(transport.ip_offset + ipv6::SOURCE_OFFSET)?;
             checksum::add_words(0, &ends)
         }
-        Version::NotIp => return None,
+        _ => return None,
     };
     let rest = [(transport.len as u32).to_be_bytes(), [0, 0, 0, transport.protocol]];
     let pseudo_header = checksum::fold(checksum::add_words(addresses, &rest.map(Be32::from)));

@@ -5,9 +5,9 @@
 )]
 
 use crate::tables::{
-    Binding, Counters, Ends6Use, Fragmented, HookCounters, HookKey, IfIndex, LocalKeyUse, LocalUse,
-    Meta, Named, Port, PortRecord, PortUse, Sequence, Tenant, TenantEvent, TenantId, TransitKey,
-    TransitRule, Tunnel, TunnelOptions, Uplink,
+    Binding, Counters, Ends6Use, FdbEntry, FdbKey, Fragmented, HookCounters, HookKey, IfIndex,
+    LocalKeyUse, LocalUse, Member, MemberId, Meta, Named, Port, PortRecord, PortUse, Sequence,
+    Tenant, TenantEvent, TenantId, TransitKey, TransitRule, Tunnel, TunnelOptions, Uplink,
 };
 use crate::wire::{address::Address, be32::Be32};
 
@@ -27,12 +27,16 @@ pod!(
     Binding,
     Counters,
     Ends6Use,
+    FdbEntry,
+    FdbKey,
     Fragmented,
     HookCounters,
     HookKey,
     IfIndex,
     LocalKeyUse,
     LocalUse,
+    Member,
+    MemberId,
     Meta,
     Named,
     Port,

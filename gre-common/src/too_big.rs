@@ -5,6 +5,7 @@
 //! packet stood, which it quotes.
 
 use crate::{
+    bridge,
     encap::inner_mtu,
     packet::Packet,
     tables::{IfIndex, Service, Tables, TenantId},
@@ -59,9 +60,8 @@ impl TooBig {
         tables: &T,
         ifindex: IfIndex,
     ) -> Option<Self> {
-        let id = tables.port_tenant(ifindex)?;
-        let tenant = tables.tenant(id)?;
-        let tunnel = tables.tunnel(tenant.tunnel)?;
+        let bridge::Way { id, tenant, via } = bridge::way(packet, tables, ifindex).ok()?;
+        let tunnel = tables.tunnel(via.to_tunnel()?)?;
         let frame = ethernet::payload(packet, 0);
         let version = match frame.ether_type {
             EtherType::IPV4 => Version::V4,

@@ -187,6 +187,8 @@ reasons! {
         Loop = "loop",
         /// The outer header says congestion, the inner cannot (RFC 6040 section 4.2).
         Ecn = "ecn",
+        /// The destination is where the packet came from; or the packet came by a tunnel, and would leave by one.
+        SplitHorizon = "split_horizon",
         /// The tenant has no port.
         NoPort = "no_port",
         /// The inner packet does not fit the tunnel.
@@ -207,10 +209,16 @@ reasons! {
 }
 
 reasons! {
-    /// What was unusual about a packet that was forwarded all the same.
+    /// What else there is to say of a packet that was forwarded.
     Notice {
         /// The outer header is ECN-capable, the inner is not (RFC 6040 figure 4).
         EcnMismatch = "ecn_mismatch",
+        /// A frame, or a copy of one, went to another port of the same host: it was neither received nor sent.
+        Switched = "switched",
+        /// The destination is many, or unknown: a copy went to every tunnel and port, but back.
+        Flooded = "flooded",
+        /// Where the frame came from was not learned: the tenant has as many stations as it may, or the table is full.
+        NotLearned = "not_learned",
     }
 }
 

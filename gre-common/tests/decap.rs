@@ -9,7 +9,7 @@ use gre_common::{
     packet::Packet,
     tables::TunnelOptions,
     verdict::{DropReason, Notice, PassReason, Verdict},
-    wire::ethernet::EtherType,
+    wire::{ecn::Remark, ethernet::EtherType},
 };
 use support::{
     frame::{
@@ -21,7 +21,9 @@ use support::{
         Outcome, assert_rows, at_port, decap_plan, delivered, dropped, forwarded, passed, receive,
         refused,
     },
-    reasons::{self, ENCAP_DROPS, ENCAP_PASSES, KERNEL_DROPS, KERNEL_PASSES, TRANSIT_PASSES},
+    reasons::{
+        self, BRIDGE_DROPS, ENCAP_DROPS, ENCAP_PASSES, KERNEL_DROPS, KERNEL_PASSES, TRANSIT_PASSES,
+    },
     world::{
         BLUE, GREEN, KEYLESS, LOCAL, PORTLESS, REMOTE, SECOND_REMOTE, SPLIT, STRANGER, TWIN, WHITE,
         World, ZERO,
@@ -520,7 +522,7 @@ fn every_reason_has_a_row() {
         assert_eq!(passed.contains(reason), !elsewhere, "{reason:?}");
     }
     for reason in DropReason::ALL {
-        let elsewhere = [ENCAP_DROPS, KERNEL_DROPS].concat().contains(reason);
+        let elsewhere = [ENCAP_DROPS, BRIDGE_DROPS, KERNEL_DROPS].concat().contains(reason);
         assert_eq!(dropped.contains(reason), !elsewhere, "{reason:?}");
     }
 }
@@ -599,7 +601,7 @@ fn a_plan_says_what_the_inner_packet_is() {
         let plan = decap_plan(&world, &frame);
         assert_eq!(
             (plan.payload, plan.strip, plan.inner_len, plan.padding, plan.ecn),
-            (payload, strip, inner_len, padding, None),
+            (payload, strip, inner_len, padding, Remark::NONE),
         );
     }
 }

@@ -5,7 +5,7 @@
 mod support;
 
 use gre_common::{
-    encap::{Payload, encap},
+    encap::Payload,
     flow,
     tables::{DfPolicy, FieldPolicy, HopState, IfIndex, TenantId, Tunnel, TunnelOptions},
     verdict::{DropReason, PassReason, Verdict},
@@ -25,6 +25,7 @@ use support::{
     outcome::{Outcome, Told, assert_rows, dropped, encap_plan, forwarded, merged, passed, send},
     plain::ip_packet,
     reasons::{self, ENCAP_DROPS, ENCAP_PASSES},
+    sending::encap,
     world::{
         BLUE, GREEN, IP_ID, KEYLESS, LOCAL, REMOTE, SECOND_REMOTE, SPLIT, TWIN, WHITE, World, ZERO,
         port_of,
@@ -261,7 +262,7 @@ fn label_of(frame: &[u8]) -> u32 {
     let version = match (payload.ether_type, frame[payload.offset] >> 4) {
         (EtherType::IPV4, 4) => Version::V4,
         (EtherType::IPV6, 6) => Version::V6,
-        _ => Version::NotIp,
+        _ => Version::NOT_IP,
     };
     flow::hash(frame, version, payload.offset, 0..frame.len()) >> 12
 }

@@ -21,7 +21,7 @@ pub fn received(binding: &Binding, bytes: usize, notice: Option<Notice>) {
     // SAFETY: the binding is a value of the map.
     unsafe { add_packet(&binding.received, bytes) };
     if let Some(notice) = notice {
-        event(TenantEvent { tenant, event: TenantEvent::NOTICE + notice as u32 });
+        noticed(tenant, notice);
     }
 }
 
@@ -62,7 +62,7 @@ unsafe fn add_packet(Counters { packets, bytes: sum }: &Counters, bytes: usize) 
 /// # Safety
 /// `counter` points into a map's value, and is aligned.
 #[inline(always)]
-unsafe fn add(counter: *mut u64, value: u64) {
+pub unsafe fn add(counter: *mut u64, value: u64) {
     #[cfg(target_arch = "bpf")]
     // SAFETY: the caller's promise.
     unsafe {
@@ -97,6 +97,12 @@ pub fn dropped(hook: HookKey, discard: Discard) {
         // SAFETY: as in `sent`.
         increment(unsafe { &mut (*counters).dropped }, discard.reason.index());
     }
+}
+
+/// Something to be said of a tenant's packet.
+#[inline(always)]
+pub fn noticed(tenant: TenantId, notice: Notice) {
+    event(TenantEvent { tenant, event: TenantEvent::NOTICE + notice as u32 });
 }
 
 /// Adds one to a tenant's counter, making it where this is the first time. False: there is no room for it.

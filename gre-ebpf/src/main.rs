@@ -9,6 +9,7 @@
 //! - [`mss`] changes what TCP segments may carry.
 //! - [`count`] has the counters, [`sequence`] the sequence numbers, [`pace`] how often things may be done.
 //! - [`checksum`] adds up the bytes of a packet.
+//! - [`fdb`] learns where stations are, [`flood`] takes a frame to all of them.
 //! - [`flow`] tells inner flows apart, [`steer`] spreads them over CPUs.
 //! - [`search`] looks keys up.
 //! - `object` has what every object for the kernel needs.
@@ -26,6 +27,8 @@
 
 mod checksum;
 mod count;
+mod fdb;
+mod flood;
 mod flow;
 mod fragment;
 mod icmp;
@@ -45,23 +48,26 @@ mod verifier;
 use core::ptr;
 
 use aya_ebpf::{
-    EbpfContext as _,
     bindings::{
         TC_ACT_SHOT, TC_ACT_UNSPEC, bpf_redir_neigh, bpf_redir_neigh__bindgen_ty_1,
         xdp_action::{XDP_DROP, XDP_PASS},
     },
-    helpers::{bpf_check_mtu, bpf_redirect, bpf_redirect_neigh},
+    helpers::{bpf_redirect, bpf_redirect_neigh},
     macros::{classifier, xdp},
     programs::{TcContext, XdpContext},
 };
 use aya_log_ebpf::debug;
 use gre_common::{
+    bridge::{self, Way},
     decap::{Decap, Payload, decap},
     encap::{Encap, encap},
     packet::Packet,
-    tables::{Delivery, Hook, HookKey, HopState, IfIndex, NextHop, TenantId, TransitAction},
+    tables::{
+        Binding, Delivery, Hook, HookKey, HopState, IfIndex, MemberId, NextHop, Tables as _,
+        TenantId, TransitAction, TunnelOptions, Via,
+    },
     transit::transit,
-    verdict::{Discard, DropReason, PassReason, Verdict},
+    verdict::{Discard, DropReason, Notice, PassReason, Verdict},
     wire::{
         address::Address,
         be32::Be32,
@@ -70,7 +76,8 @@ use gre_common::{
 };
 
 use crate::{
-    maps::{Maps, PORT_DEVICES, UPLINK_DEVICES, cookie, is_generic},
+    flood::{Round, is_device},
+    maps::{Maps, PORT_DEVICES, UPLINK_DEVICES, cookie, flood_device, is_generic, member},
     packet::{TcPacket, XdpPacket, read_handover, restore_link_header},
 };
 
@@ -114,13 +121,21 @@ pub fn uplink_tc(ctx: TcContext) -> i32 {
     if is_generic() && restore_link_header(&ctx).is_none() {
         return pass_tc(&ctx, hook, PassReason::NotIp);
     }
-    match decap(&TcPacket::new(&ctx), &Maps) {
+    let packet = TcPacket::new(&ctx);
+    match decap(&packet, &Maps) {
         Verdict::Pass(reason) => pass_tc(&ctx, hook, reason),
         Verdict::Drop(discard) => drop_tc(&ctx, hook, discard),
-        Verdict::Forward(plan) if !plan.is_in_order(&TcPacket::new(&ctx), sequence::advance) => {
+        Verdict::Forward(plan) if !plan.is_in_order(&packet, sequence::advance) => {
             drop_tc(&ctx, hook, DropReason::OutOfSequence.of(plan.binding.tenant))
         }
         Verdict::Forward(plan) => {
+            let mut via = Via::NONE;
+            if plan.binding.asks(&packet, TunnelOptions::LEARN) {
+                match fdb::receive_tc(&ctx, plan.strip, plan.binding) {
+                    Ok(found) => via = found.settled(&packet),
+                    Err(reason) => return drop_tc(&ctx, hook, reason.of(plan.binding.tenant)),
+                }
+            }
             if plan.is_syn {
                 mss::clamp(&ctx, &plan.syn());
             }
@@ -129,7 +144,7 @@ pub fn uplink_tc(ctx: TcContext) -> i32 {
                     count::received(plan.binding, plan.inner_len, plan.notice);
                     let (tenant, bytes) = told(plan.binding.tenant, plan.inner_len);
                     debug!(&ctx, "uplink_tc: tenant {} gets {} bytes", tenant, bytes);
-                    redirect(plan.binding.port.ifindex)
+                    deliver(&ctx, plan.binding, via)
                 }
                 Err(rewrite::Refused) => {
                     drop_tc(&ctx, hook, DropReason::RewriteFailed.of(plan.binding.tenant))
@@ -156,7 +171,16 @@ pub fn port_xdp_linear(ctx: XdpContext) -> u32 {
 pub fn port_tc(ctx: TcContext) -> i32 {
     let hook = HookKey { ifindex: tc_ifindex(&ctx), hook: Hook::PORT_TC };
     let packet = TcPacket::new(&ctx);
-    match encap(&packet, &Maps, hook.ifindex) {
+    let way = match bridge::from_port(&packet, &Maps, hook.ifindex) {
+        Verdict::Pass(reason) => return pass_tc(&ctx, hook, reason),
+        Verdict::Drop(discard) => return drop_tc(&ctx, hook, discard),
+        Verdict::Forward(way) => way,
+    };
+    if way.tenant.members != MemberId::NONE {
+        fdb::learn_tc(&ctx, 0, way.id, Via::port(hook.ifindex));
+    }
+    let Some(tunnel) = way.via.to_tunnel() else { return spread(&ctx, hook, &way) };
+    match encap(&packet, &Maps, &way, tunnel) {
         Verdict::Pass(reason) => pass_tc(&ctx, hook, reason),
         Verdict::Drop(discard) => {
             let reason = packet.forget(discard.reason as u32);
@@ -170,18 +194,32 @@ pub fn port_tc(ctx: TcContext) -> i32 {
             let is_answered = is_too_big && icmp::answer(&ctx);
             if is_answered { redirect(hook.ifindex) } else { dropped }
         }
-        Verdict::Forward(plan) => match rewrite::encap_tc(&ctx, &plan, sequence_number(&plan)) {
-            Ok(()) => {
-                count::sent(plan.tenant, plan.inner_len);
-                if plan.is_syn {
-                    mss::clamp(&ctx, &plan.syn());
-                }
-                let (tenant, bytes) = told(plan.tenant, plan.inner_len);
-                debug!(&ctx, "port_tc: tenant {} sends {} bytes", tenant, bytes);
-                send(&plan)
-            }
-            Err(rewrite::Refused) => drop_tc(&ctx, hook, DropReason::RewriteFailed.of(plan.tenant)),
-        },
+        Verdict::Forward(plan) => send_tc(&ctx, hook, &plan),
+    }
+}
+
+/// Does what one member of a network wants with a frame that goes to several, and sends a copy on to the next.
+#[classifier]
+pub fn flood_tc(ctx: TcContext) -> i32 {
+    let hook = HookKey { ifindex: tc_ifindex(&ctx), hook: Hook::FLOOD_TC };
+    let round = Round::read(&ctx);
+    let Some(&to) = member(round.member) else {
+        return drop_tc(&ctx, hook, DropReason::RedirectFailed.unattributed());
+    };
+    round.go_on(&ctx, &to);
+    Round::end(&ctx);
+    let Some(tunnel) = to.via.to_tunnel() else {
+        let is_source = to.position == round.from;
+        return if is_source { TC_ACT_SHOT } else { switch(to.tenant, to.via) };
+    };
+    let Some(tenant) = Maps.tenant(to.tenant) else {
+        return drop_tc(&ctx, hook, DropReason::RedirectFailed.unattributed());
+    };
+    let way = Way { id: to.tenant, tenant, via: to.via };
+    match encap(&TcPacket::new(&ctx), &Maps, &way, tunnel) {
+        Verdict::Pass(reason) => pass_tc(&ctx, hook, reason),
+        Verdict::Drop(discard) => drop_tc(&ctx, hook, discard),
+        Verdict::Forward(plan) => send_tc(&ctx, hook, &plan),
     }
 }
 
@@ -206,6 +244,51 @@ pub fn transit_tc(ctx: TcContext) -> i32 {
     }
 }
 
+/// Puts a frame that came by a port, and leaves by no tunnel or by many, on its way.
+#[inline(always)]
+fn spread(ctx: &TcContext, hook: HookKey, way: &Way<'_>) -> i32 {
+    let Some(first) = way.via.to_members() else { return switch(way.id, way.via) };
+    if !is_device(ctx, flood_device()) {
+        return drop_tc(ctx, hook, DropReason::RedirectFailed.of(way.id));
+    }
+    count::noticed(way.id, Notice::Flooded);
+    Round::of_port(first, hook.ifindex).begin(ctx)
+}
+
+/// Hands a frame to a port of the host where it came from.
+#[inline(always)]
+fn switch(tenant: TenantId, via: Via) -> i32 {
+    count::noticed(tenant, Notice::Switched);
+    redirect(via.to_port().unwrap_or(IfIndex::NONE))
+}
+
+/// Delivers what was received: to the only port where there is no other way.
+#[inline(always)]
+fn deliver(ctx: &TcContext, binding: &Binding, via: Via) -> i32 {
+    if let Some(first) = via.to_members() {
+        count::noticed(binding.tenant, Notice::Flooded);
+        return Round::of_received(first).begin(ctx);
+    }
+    redirect(via.to_port().unwrap_or(binding.port.ifindex))
+}
+
+/// Encapsulates as planned, and sends.
+#[inline(always)]
+fn send_tc(ctx: &TcContext, hook: HookKey, plan: &Encap<'_>) -> i32 {
+    match rewrite::encap_tc(ctx, plan, sequence_number(plan)) {
+        Ok(()) => {
+            count::sent(plan.tenant, plan.inner_len);
+            if plan.is_syn {
+                mss::clamp(ctx, &plan.syn());
+            }
+            let (tenant, bytes) = told(plan.tenant, plan.inner_len);
+            debug!(ctx, "tc: tenant {} sends {} bytes", tenant, bytes);
+            send(plan)
+        }
+        Err(rewrite::Refused) => drop_tc(ctx, hook, DropReason::RewriteFailed.of(plan.tenant)),
+    }
+}
+
 #[inline(always)]
 fn uplink_xdp_verdict(ctx: &XdpContext, hook: Hook, packet: &XdpPacket<'_>) -> u32 {
     let hook = HookKey { ifindex: IfIndex(ctx.ingress_ifindex() as u32), hook };
@@ -227,6 +310,10 @@ fn uplink_xdp_verdict(ctx: &XdpContext, hook: Hook, packet: &XdpPacket<'_>) -> u
             if !plan.is_in_order(packet, sequence::advance) {
                 return drop_xdp(ctx, hook, DropReason::OutOfSequence.of(plan.binding.tenant));
             }
+            if plan.binding.asks(packet, TunnelOptions::LEARN) {
+                let via = Via::tunnel(plan.binding.tunnel);
+                fdb::learn_xdp(ctx, plan.strip, plan.binding.tenant, via);
+            }
             match deliver_xdp(ctx, hook.ifindex, &plan, way) {
                 Ok(action) => {
                     count::received(plan.binding, plan.inner_len, plan.notice);
@@ -243,7 +330,16 @@ fn uplink_xdp_verdict(ctx: &XdpContext, hook: Hook, packet: &XdpPacket<'_>) -> u
 #[inline(always)]
 fn port_xdp_verdict(ctx: &XdpContext, packet: &XdpPacket<'_>) -> u32 {
     let hook = HookKey { ifindex: IfIndex(ctx.ingress_ifindex() as u32), hook: Hook::PORT_XDP };
-    match encap(packet, &Maps, hook.ifindex) {
+    let way = match bridge::from_port(packet, &Maps, hook.ifindex) {
+        Verdict::Pass(reason) => return pass_xdp(ctx, hook, reason),
+        Verdict::Drop(discard) => return drop_xdp(ctx, hook, discard),
+        Verdict::Forward(way) => way,
+    };
+    // TC makes copies, and hands frames to other ports.
+    let Some(tunnel) = way.via.to_tunnel() else {
+        return pass_xdp(ctx, hook, PassReason::LeftToTc);
+    };
+    match encap(packet, &Maps, &way, tunnel) {
         Verdict::Pass(reason) => pass_xdp(ctx, hook, reason),
         // TC tells the sender.
         Verdict::Drop(Discard { reason: DropReason::PacketTooBig, .. }) => {
@@ -255,6 +351,14 @@ fn port_xdp_verdict(ctx: &XdpContext, packet: &XdpPacket<'_>) -> u32 {
             let Some(action) = way_to_uplink(ctx, packet, &plan) else {
                 return pass_xdp(ctx, hook, PassReason::LeftToTc);
             };
+            if way.tenant.members != MemberId::NONE {
+                fdb::learn_xdp(
+                    ctx,
+                    plan.headers.bytes() + ethernet::HEADER_LEN,
+                    way.id,
+                    Via::port(hook.ifindex),
+                );
+            }
             match rewrite::encap_xdp(ctx, &plan, sequence_number(&plan)) {
                 Ok(()) => {
                     count::sent(plan.tenant, plan.inner_len);
@@ -291,6 +395,10 @@ fn way_to_port(
     packet: &XdpPacket<'_>,
     plan: &Decap<'_>,
 ) -> Option<Delivery> {
+    // TC finds the port.
+    if plan.binding.asks(packet, TunnelOptions::SWITCHED) {
+        return None;
+    }
     if is_generic() {
         // Metadata does not survive the copies that generic XDP makes. Its redirect discards what is
         // longer than the device's MTU: merged packets.
@@ -379,16 +487,6 @@ fn sequence_number(plan: &Encap<'_>) -> Be32 {
         return Be32::default();
     }
     sequence::next(plan.tenant).to_be_bytes().into()
-}
-
-/// Whether there is such a device. A redirection to one that is gone would not tell.
-#[inline(always)]
-fn is_device(ctx: &TcContext, ifindex: IfIndex) -> bool {
-    let mut mtu = 0;
-    // The helper takes no index for the packet's own device. That the packet exceeds the MTU is a positive result.
-    // SAFETY: the helper writes the device's MTU to `mtu`.
-    ifindex != IfIndex::NONE
-        && unsafe { bpf_check_mtu(ctx.as_ptr(), ifindex.0, &raw mut mtu, 0, 0) } >= 0
 }
 
 /// Transmits on a device.

@@ -11,20 +11,23 @@ use aya_ebpf::{
 };
 use gre_common::{
     tables::{
-        Binding, BindingKey, Counters, DEFAULT_TENANTS, Ends6, Ends6Use, Fragmented, HookCounters,
-        HookKey, IfIndex, IfName, LocalId, LocalKey, LocalKeyUse, LocalUse, Meta, Named, Pace,
-        PortRecord, PortUse, Sequence, Slot, Tables, Tenant, TenantEvent, TenantId, TransitKey,
-        TransitRule, Tunnel, TunnelId, Uplink, table,
+        Binding, BindingKey, Counters, DEFAULT_TENANTS, Ends6, Ends6Use, FdbEntry, FdbKey,
+        Fragmented, HookCounters, HookKey, IfIndex, IfName, LocalId, LocalKey, LocalKeyUse,
+        LocalUse, Member, MemberId, Meta, Named, Pace, PortRecord, PortUse, Sequence, Slot, Tables,
+        Tenant, TenantEvent, TenantId, TransitKey, TransitRule, Tunnel, TunnelId, Uplink, Via,
+        table,
     },
     transit::Rules,
     wire::address::Address,
 };
 
-use crate::search;
+use crate::{fdb, search};
 
 const TENANTS_MAX: usize = DEFAULT_TENANTS as usize;
 const TUNNELS_MAX: usize = TENANTS_MAX;
 pub const TABLE_PLACES: usize = table::places_for(DEFAULT_TENANTS) as usize;
+const STATIONS_MAX: usize = 16 * TENANTS_MAX;
+const MEMBERS_MAX: usize = 4 * TENANTS_MAX;
 const UPLINKS_MAX: usize = 256;
 /// Every port has one or two hooks, every uplink two.
 const HOOKS_MAX: usize = 2 * TENANTS_MAX + 1_024;
@@ -62,6 +65,16 @@ pub static PORT_DEVICES: DevMapHash<TENANTS_MAX> = DevMapHash::new();
 #[btf_map]
 pub static UPLINK_DEVICES: DevMapHash<UPLINKS_MAX> = DevMapHash::new();
 
+/// Where the stations of l2 tenants are.
+#[btf_map]
+pub static FDB: HashMap<FdbKey, FdbEntry, STATIONS_MAX, ON_DEMAND> = HashMap::new();
+/// Learned stations in [`FDB`], by [`TenantId`].
+#[btf_map]
+pub static FDB_LEARNED: Array<u64, TENANTS_MAX, SHARED> = Array::new();
+/// Among whom frames are flooded, by [`MemberId::index`].
+#[btf_map]
+pub static MEMBERS: Array<Member, MEMBERS_MAX, SHARED> = Array::new();
+
 /// Rules for packets in transit.
 #[btf_map]
 pub static TRANSIT_RULES: HashMap<TransitKey, TransitRule, TENANTS_MAX, ON_DEMAND> = HashMap::new();
@@ -87,10 +100,10 @@ pub static TENANT_EVENTS: PerCpuHashMap<TenantEvent, u64, TENANTS_MAX, ON_DEMAND
 pub static HOOK_COUNTERS: PerCpuHashMap<HookKey, HookCounters, HOOKS_MAX, ON_DEMAND> =
     PerCpuHashMap::new();
 
-/// Schema version and the like; only userspace uses it and the maps below.
+/// Schema version and the like.
 #[btf_map]
 pub static META: Array<Meta, 1> = Array::new();
-/// Tunnels by name: a [`table`].
+/// Tunnels by name: a [`table`]; only userspace uses it and the maps below.
 #[btf_map]
 pub static TUNNEL_NAMES: Array<Named, TABLE_PLACES, SHARED> = Array::new();
 /// Tenants by name: a [`table`].
@@ -147,6 +160,18 @@ pub fn cookie() -> u32 {
     COOKIE.load()
 }
 
+/// The device where `flood_tc` is.
+#[inline(always)]
+pub fn flood_device() -> IfIndex {
+    META.get(0).map_or(IfIndex::NONE, |meta| meta.flood)
+}
+
+/// A member of a flood, if it is still the one that was meant.
+#[inline(always)]
+pub fn member(id: MemberId) -> Option<&'static Member> {
+    MEMBERS.get(id.index()).filter(|member| member.id == id && member.via != Via::NONE)
+}
+
 /// The tables as the decisions see them.
 pub struct Maps;
 
@@ -186,6 +211,11 @@ impl Tables for Maps {
     #[inline(always)]
     fn port_tenant(&self, ifindex: IfIndex) -> Option<TenantId> {
         search::find(&ifindex, &PORT_TENANTS).map(|used| used.tenant)
+    }
+
+    #[inline(always)]
+    fn station(&self, key: &FdbKey) -> Via {
+        fdb::find(key)
     }
 
     #[inline(always)]

@@ -7,7 +7,7 @@ use aya_ebpf::{
 };
 use gre_common::{
     mss::{self, Syn},
-    tables::TenantId,
+    tables::{TenantId, TunnelId},
     wire::tcp,
 };
 
@@ -16,14 +16,15 @@ use crate::{maps::Maps, packet::TcPacket};
 /// Lowers the option of a SYN. Where the kernel refuses, the packet stays as it is.
 #[inline(always)]
 pub fn clamp(ctx: &TcContext, syn: &Syn) {
-    clamp_mss(ctx.skb.skb, syn.tenant.0, syn.start as u32);
+    clamp_mss(ctx.skb.skb, syn.tenant.0, syn.tunnel.0, syn.start as u32);
 }
 
 /// [`clamp`], of global linkage: the verifier goes through it once, whoever calls it.
 #[inline(never)]
 #[unsafe(no_mangle)]
-pub extern "C" fn clamp_mss(ctx: *mut __sk_buff, tenant: u32, start: u32) -> i64 {
-    let syn = Syn { tenant: TenantId(tenant), start: start as usize };
+pub extern "C" fn clamp_mss(ctx: *mut __sk_buff, tenant: u32, tunnel: u32, start: u32) -> i64 {
+    let (tenant, tunnel) = (TenantId(tenant), TunnelId(tunnel));
+    let syn = Syn { tenant, tunnel, start: start as usize };
     let ctx = TcContext::new(ctx);
     let Some(change) = mss::clamp(&TcPacket::all_headers(&ctx), &Maps, &syn) else { return 0 };
     let [from, to] = change.summands().map(u64::from);

@@ -290,7 +290,13 @@ impl Packet for XdpPacket<'_> {
 
     #[inline(always)]
     fn flow_hash(&self, version: Version, ip: usize, inner: Range<usize>) -> u32 {
-        flow_of_frame(self.ctx.ctx, version as u32, ip as u32, inner.start as u32, inner.end as u32)
+        flow_of_frame(
+            self.ctx.ctx,
+            version.number(),
+            ip as u32,
+            inner.start as u32,
+            inner.end as u32,
+        )
     }
 
     /// A packet that ends with the first buffer is taken to be all of the frame: nobody pads frames that
@@ -484,7 +490,7 @@ impl Packet for TcPacket<'_> {
     #[inline(always)]
     fn pending_sum(&self, transport: Transport) -> Option<u16> {
         let Transport { version, ip_offset, protocol, offset, len } = transport;
-        let kind = (version as u32) << 8 | u32::from(protocol);
+        let kind = version.number() << 8 | u32::from(protocol);
         let (ip_offset, offset, len) = (ip_offset as u32, offset as u32, len as u32);
         folded(pending_sum_of_buffer(self.ctx.skb.skb, kind, ip_offset, offset, len))
     }
@@ -493,7 +499,7 @@ impl Packet for TcPacket<'_> {
     fn flow_hash(&self, version: Version, ip: usize, inner: Range<usize>) -> u32 {
         flow_of_buffer(
             self.ctx.skb.skb,
-            version as u32,
+            version.number(),
             ip as u32,
             inner.start as u32,
             inner.end as u32,

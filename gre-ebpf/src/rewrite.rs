@@ -84,7 +84,7 @@ pub fn hand_over(ctx: &XdpContext, uplink: IfIndex, port: &Port) -> Result {
 /// Turns a GRE frame in the driver into the tenant's frame.
 #[inline(always)]
 pub fn decap_xdp(ctx: &XdpContext, plan: &Decap<'_>) -> Result {
-    if let Some(ecn) = plan.ecn {
+    if let Some(ecn) = plan.ecn.bits() {
         let mark = plan.inner_ip.with_ecn(ecn);
         let start = plan.inner_ip.offset;
         write_xdp(ctx, start, mark.start).ok_or(Refused)?;
@@ -132,7 +132,7 @@ pub fn encap_xdp(ctx: &XdpContext, plan: &Encap<'_>, sequence: Be32) -> Result {
 /// Turns a GRE packet, merged or not, into the tenant's.
 #[inline(always)]
 pub fn decap_tc(ctx: &TcContext, plan: &Decap<'_>) -> Result {
-    if let Some(ecn) = plan.ecn {
+    if let Some(ecn) = plan.ecn.bits() {
         let mark = plan.inner_ip.with_ecn(ecn);
         let start = plan.inner_ip.offset;
         store(ctx, start, &mark.start)?;
@@ -167,7 +167,7 @@ fn announce(ctx: &TcContext, underlay: Version, inner: Version) -> Result<i32> {
     const LONGER: i32 = (ipv6::HEADER_LEN - ipv4::HEADER_LEN) as i32;
     let (ether_type, appeared) = match (underlay, inner) {
         // As IPv4 it may be short.
-        (Version::V6, Version::V4 | Version::NotIp) => (EtherType::IPV4, -LONGER),
+        (Version::V6, Version::V4 | Version::NOT_IP) => (EtherType::IPV4, -LONGER),
         (Version::V4, Version::V6) => (EtherType::IPV6, LONGER),
         _ => return Ok(0),
     };

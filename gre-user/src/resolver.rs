@@ -15,7 +15,7 @@ use crate::{
         monitor::Change,
     },
     slowpath::ipsec,
-    state::State,
+    state::{State, port},
 };
 
 /// Finds every tunnel's next hop.
@@ -23,7 +23,7 @@ use crate::{
 /// # Errors
 /// The kernel refuses.
 pub async fn resolve_all(state: &mut State, netlink: &Netlink, policies: &Policies) -> Result<()> {
-    let own: Vec<IfIndex> = state.ports()?.iter().map(|port| port.record.ifindex).collect();
+    let own: Vec<IfIndex> = state.ports()?.iter().map(port::Named::ifindex).collect();
     for tunnel in state.tunnels() {
         let next_hop = resolve(&tunnel.tunnel, netlink, policies, &own).await?;
         if next_hop != tunnel.tunnel.next_hop {

@@ -3,10 +3,13 @@
 use core::mem::offset_of;
 
 use super::{
-    Counters, LocalId, Port, Service, TenantId, TunnelId, TunnelOptions,
+    Counters, LocalId, Port, TenantId, TunnelId, TunnelOptions,
     table::{Entry, Key, mix},
 };
-use crate::wire::{be32::Be32, gre::GreKey};
+use crate::{
+    packet::Packet,
+    wire::{be32::Be32, gre::GreKey},
+};
 
 /// An optional GRE key as it stands in a map.
 #[repr(C)]
@@ -103,22 +106,28 @@ pub struct Binding {
     pub key: BindingKey,
     /// Whose they are.
     pub tenant: TenantId,
-    /// What they are: the tenant's service.
-    pub service: Service,
+    /// What they came through.
+    pub tunnel: TunnelId,
     /// What was received. A tunnel's packets carry one pair of addresses, so a NIC leads them to one queue
     /// and CPU, and this line is its own. Where others take part each still adds atomically.
     pub received: Counters,
-    /// Where they go: the tenant's port.
+    /// Where they go: the tenant's port, or the first of several.
     pub port: Port,
-    /// What the tunnel asks of them.
+    /// What tunnel and tenant ask of them.
     pub options: TunnelOptions,
 }
 
 impl Binding {
     /// A binding that has received nothing.
-    pub const fn new(key: BindingKey, tenant: TenantId, service: Service, port: Port) -> Self {
+    pub const fn new(key: BindingKey, tenant: TenantId, tunnel: TunnelId, port: Port) -> Self {
         let options = TunnelOptions::NONE;
-        Self { key, tenant, service, received: Counters::ZERO, port, options }
+        Self { key, tenant, tunnel, received: Counters::ZERO, port, options }
+    }
+
+    /// Whether tunnel and tenant ask this of them. What was asked before is forgotten; see [`Packet::forget`].
+    #[inline(always)]
+    pub fn asks<P: Packet + ?Sized>(&self, packet: &P, option: TunnelOptions) -> bool {
+        TunnelOptions::from_bits(packet.forget(self.options.bits())).has(option)
     }
 }
 

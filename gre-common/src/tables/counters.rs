@@ -60,17 +60,20 @@ impl Hook {
     pub const UPLINK_CPU: Self = Self(4);
     /// TC ingress on an interface with transit rules.
     pub const TRANSIT_TC: Self = Self(5);
+    /// TC ingress on the device on which frames go to several.
+    pub const FLOOD_TC: Self = Self(7);
     /// The slow path, in userspace, which gets what the kernel has reassembled. It has no program.
     pub const SLOW_PATH: Self = Self(6);
 
     /// Every hook that has a program.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::UPLINK_XDP,
         Self::UPLINK_CPU,
         Self::UPLINK_TC,
         Self::PORT_TC,
         Self::PORT_XDP,
         Self::TRANSIT_TC,
+        Self::FLOOD_TC,
     ];
 
     /// Its program's name.
@@ -81,6 +84,7 @@ impl Hook {
             Self::PORT_TC => "port_tc",
             Self::UPLINK_CPU => "uplink_cpu",
             Self::TRANSIT_TC => "transit_tc",
+            Self::FLOOD_TC => "flood_tc",
             Self::SLOW_PATH => "slow_path",
             _ => "port_xdp",
         }

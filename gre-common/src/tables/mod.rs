@@ -6,6 +6,7 @@
 //! of [`SCHEMA_VERSION`].
 
 mod binding;
+mod bridge;
 mod counters;
 mod ends;
 mod fragmented;
@@ -20,6 +21,7 @@ mod uplink;
 
 pub use self::{
     binding::{Binding, BindingKey, KeyField, LocalKey, LocalKeyUse},
+    bridge::{FDB_AGE, FDB_LEARNED_MAX, FdbEntry, FdbKey, Member, MemberId, Via},
     counters::{Counters, Hook, HookCounters, HookKey, REASONS, TenantEvent},
     ends::{Ends6, Ends6Use, LocalId, LocalUse},
     fragmented::{Fragmented, HandedUp},
@@ -37,7 +39,7 @@ pub use self::{
 use crate::wire::address::Address;
 
 /// Version of everything in this room. A pinned state of another version is refused.
-pub const SCHEMA_VERSION: u32 = 5;
+pub const SCHEMA_VERSION: u32 = 6;
 
 /// Tenants, and tunnels, that a state has room for unless its maker asks for another number.
 pub const DEFAULT_TENANTS: u32 = 16_384;
@@ -50,9 +52,11 @@ pub struct Meta {
     pub schema: u32,
     /// A random number that tells this state's [`Handover`] from others.
     pub cookie: u32,
+    /// The device where `flood_tc` is; none while no tenant needs it.
+    pub flood: IfIndex,
 }
 
-const _: () = assert!(size_of::<Meta>() == 8);
+const _: () = assert!(size_of::<Meta>() == 12);
 
 /// What the decisions look up.
 pub trait Tables {
@@ -70,6 +74,8 @@ pub trait Tables {
     fn tunnel(&self, id: TunnelId) -> Option<&Tunnel>;
     /// The tenant whose port a device is.
     fn port_tenant(&self, ifindex: IfIndex) -> Option<TenantId>;
+    /// Where a tenant's station is, as far as is believed now.
+    fn station(&self, key: &FdbKey) -> Via;
     /// Whether GRE packets to a local address that match no binding are dropped instead of passed.
     fn strict(&self) -> bool;
     /// A value for the IPv4 identification field that does not repeat soon.

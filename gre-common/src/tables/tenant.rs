@@ -2,7 +2,7 @@
 
 use core::mem::offset_of;
 
-use super::{IfIndex, KeyField, TenantId, TunnelId, table::Entry};
+use super::{IfIndex, KeyField, MemberId, TenantId, TunnelId, table::Entry};
 use crate::wire::ethernet::Ends;
 
 /// What a tenant's packets are.
@@ -51,6 +51,8 @@ pub struct PortUse {
     pub ifindex: IfIndex,
     /// The tenant.
     pub tenant: TenantId,
+    /// Which of the tenant's ports it is, from 1 on, below 65,536: what it sends does not come back to it.
+    pub position: u32,
 }
 
 impl Entry for PortUse {
@@ -89,14 +91,18 @@ pub struct Tenant {
     pub slot: Slot,
     /// What its packets are.
     pub service: Service,
-    /// Its tunnel.
+    /// Its tunnel, or the first of several.
     pub tunnel: TunnelId,
     /// The key in packets received.
     pub in_key: KeyField,
     /// The key in packets sent.
     pub out_key: KeyField,
-    /// Its port.
+    /// Its port, or the first of several.
     pub port: Port,
+    /// Where there are several of either: all of them, one behind the other.
+    pub members: MemberId,
+    /// The first port among those.
+    pub ports: MemberId,
 }
 
 impl Tenant {
@@ -108,6 +114,8 @@ impl Tenant {
         in_key: KeyField::NONE,
         out_key: KeyField::NONE,
         port: Port::NONE,
+        members: MemberId::NONE,
+        ports: MemberId::NONE,
     };
 }
 
@@ -115,8 +123,8 @@ impl Tenant {
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PortRecord {
-    /// The device that carries the program.
-    pub ifindex: IfIndex,
+    /// What the datapath knows of it.
+    pub port: Port,
     /// Whose it is.
     pub tenant: TenantId,
     /// 1 where xgre made the device, else 0.
@@ -125,6 +133,8 @@ pub struct PortRecord {
     pub follows_peer: u32,
     /// How packets are taken off it.
     pub mode: PortMode,
+    /// [`PortUse::position`].
+    pub position: u32,
 }
 
 /// How packets are taken off a port.
@@ -142,7 +152,7 @@ impl PortMode {
 }
 
 const _: () = {
-    assert!(size_of::<Tenant>() == 48);
-    assert!(size_of::<PortRecord>() == 20);
-    assert!(size_of::<PortUse>() == 8);
+    assert!(size_of::<Tenant>() == 56);
+    assert!(size_of::<PortRecord>() == 40);
+    assert!(size_of::<PortUse>() == 12);
 };

@@ -52,7 +52,7 @@ impl DfPolicy {
     }
 }
 
-/// What a tunnel does besides.
+/// What a tunnel does besides; in a binding also what its tenant asks for.
 #[repr(transparent)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TunnelOptions(u32);
@@ -72,11 +72,25 @@ impl TunnelOptions {
     pub const NO_PMTU_DISCOVERY: Self = Self(16);
     /// The kernel's IPsec policies are about packets received: what was not decrypted is theirs to judge.
     pub const IPSEC: Self = Self(32);
+    /// Of a binding: its tenant is l2.
+    pub const ETHERNET: Self = Self(64);
+    /// Of a binding: where stations are is learned from what is received.
+    pub const LEARN: Self = Self(128);
+    /// Of a binding: its tenant has several ports, and a frame goes to the one where its destination is.
+    pub const SWITCHED: Self = Self(256);
+    /// What a binding has beside its tunnel's.
+    pub const OF_BINDING: Self = Self(64 | 128 | 256);
 
     /// With `other` where `wanted`, else without.
     #[must_use]
     pub const fn with(self, other: Self, wanted: bool) -> Self {
         if wanted { Self(self.0 | other.0) } else { self.without(other) }
+    }
+
+    /// Those of `self` that are in `other`, too.
+    #[must_use]
+    pub const fn only(self, other: Self) -> Self {
+        Self(self.0 & other.0)
     }
 
     /// Those of `self` that are not in `other`.

@@ -5,36 +5,37 @@ use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use super::be32::Be32;
 use crate::packet::Packet;
 
-/// The version of an IP header. As wide as what stands next to it: padding would be copied byte by byte.
-#[repr(u32)]
+/// The version of an IP header. A number that any code may be given, and no enum: the compiler would turn one that it has
+/// forgotten back into the variants, and whoever verifies the code would take them apart again.
+#[repr(transparent)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Version {
-    /// There is no IP header.
-    NotIp,
-    /// IPv4.
-    V4,
-    /// IPv6.
-    V6,
-}
+pub struct Version(u32);
 
 impl Version {
+    /// There is no IP header.
+    pub const NOT_IP: Self = Self(0);
+    /// IPv4.
+    pub const V4: Self = Self(4);
+    /// IPv6.
+    pub const V6: Self = Self(6);
+
     /// The version that is this number here, behind a call.
     #[inline(always)]
     pub const fn from_number(number: u32) -> Self {
-        const V4: u32 = Version::V4 as u32;
-        const V6: u32 = Version::V6 as u32;
-        match number {
-            V4 => Self::V4,
-            V6 => Self::V6,
-            _ => Self::NotIp,
-        }
+        Self(number)
     }
 
-    /// The version of a header that there is, forgotten by the compiler; see [`Packet::forget`].
+    /// As a number.
+    #[inline(always)]
+    pub const fn number(self) -> u32 {
+        self.0
+    }
+
+    /// The same, forgotten; see [`Packet::forget`].
     #[must_use]
     #[inline(always)]
     pub fn settled<P: Packet + ?Sized>(self, packet: &P) -> Self {
-        if packet.forget(self as u32) == Self::V6 as u32 { Self::V6 } else { Self::V4 }
+        Self(packet.forget(self.0))
     }
 }
 

@@ -1,5 +1,7 @@
 //! Explicit congestion notification across a tunnel (RFC 6040, updated by RFC 9601).
 
+use crate::packet::Packet;
+
 /// The two ECN bits of an IP header (RFC 3168 section 5).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ecn {
@@ -34,6 +36,35 @@ impl Ecn {
             Self::Ect0 => 2,
             Self::Ce => 3,
         }
+    }
+}
+
+/// What an ECN field becomes, or that it stays; a number, which may be forgotten (see [`Packet::forget`]).
+#[repr(transparent)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Remark(u32);
+
+impl Remark {
+    /// It stays.
+    pub const NONE: Self = Self(4);
+
+    /// It becomes this.
+    #[inline(always)]
+    pub const fn to(ecn: Ecn) -> Self {
+        Self(ecn.bits() as u32)
+    }
+
+    /// The two bits that it becomes.
+    #[inline(always)]
+    pub fn bits(self) -> Option<u8> {
+        (self != Self::NONE).then_some(self.0 as u8)
+    }
+
+    /// The same, forgotten.
+    #[must_use]
+    #[inline(always)]
+    pub fn settled<P: Packet + ?Sized>(self, packet: &P) -> Self {
+        Self(packet.forget(self.0))
     }
 }
 

@@ -20,7 +20,7 @@ pub trait Apply {
 impl Apply for Decap<'_> {
     fn apply(&self, frame: &[u8]) -> Vec<u8> {
         let mut inner = inner(frame, self.strip, self.inner_len, self.padding).to_vec();
-        if let Some(ecn) = self.ecn {
+        if let Some(ecn) = self.ecn.bits() {
             let mark = self.inner_ip.with_ecn(ecn);
             let header = &mut inner[self.inner_ip.offset - self.strip..];
             header[..2].copy_from_slice(&mark.start);

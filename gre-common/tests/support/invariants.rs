@@ -10,7 +10,7 @@ pub mod too_big;
 
 use gre_common::{
     decap::{Decap, decap},
-    encap::{Encap, encap},
+    encap::Encap,
     tables::{Service, Tables, TenantId},
     verdict::{DropReason, PassReason, Verdict},
 };
@@ -21,6 +21,7 @@ use super::{
     frame::{ETHERNET, IPV4, IPV6},
     outcome::{Outcome, Told, at_port, merged, receive},
     plain::{self, CHECKSUM, Gre},
+    sending::encap,
     world::{World, port_of},
 };
 

@@ -7,6 +7,7 @@
 //! - [`book`]: rules for frames in transit.
 //! - [`ipv6`]: the same frames over IPv6.
 //! - [`reasons`]: who gives which reason, so that none goes untested.
+//! - [`sending`]: what a port's program decides.
 //! - [`checksum`]: checksums by the book.
 //! - [`plain`]: reads GRE frames the plain way.
 //! - [`invariants`]: what holds for every frame; property tests and fuzzers share it.
@@ -25,4 +26,5 @@ pub mod ipv6;
 pub mod outcome;
 pub mod plain;
 pub mod reasons;
+pub mod sending;
 pub mod world;

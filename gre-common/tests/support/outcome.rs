@@ -4,7 +4,7 @@ use std::fmt;
 
 use gre_common::{
     decap::{Decap, decap},
-    encap::{Encap, encap},
+    encap::Encap,
     packet::Packet,
     partial::{Transport, pending_sum},
     tables::{Binding, TenantId},
@@ -15,6 +15,7 @@ use gre_common::{
 use super::{
     apply::{Apply, clamped},
     frame::{IPV4, IPV6},
+    sending::encap,
     world::{OWN, STATION, World, port_of},
 };
 

@@ -15,6 +15,8 @@ pub const ENCAP_DROPS: &[DropReason] = &[
     DropReason::NoRoute,
     DropReason::Unresolved,
 ];
+/// Reasons of where frames go.
+pub const BRIDGE_DROPS: &[DropReason] = &[DropReason::SplitHorizon];
 /// Reasons that only `transit` gives.
 pub const TRANSIT_PASSES: &[PassReason] = &[PassReason::NoRule, PassReason::Malformed];
 /// Reasons of the kernel side.

@@ -4,9 +4,9 @@ use std::{collections::HashMap, net::IpAddr};
 
 use gre_common::{
     tables::{
-        Binding, BindingKey, Delivery, DfPolicy, Ends6, FieldPolicy, HopState, IfIndex, KeyField,
-        LocalId, LocalKey, NextHop, Port, Service, Slot, Tables, Tenant, TenantId, Tunnel,
-        TunnelId, TunnelOptions,
+        Binding, BindingKey, Delivery, DfPolicy, Ends6, FdbKey, FieldPolicy, HopState, IfIndex,
+        KeyField, LocalId, LocalKey, MemberId, NextHop, Port, Service, Slot, Tables, Tenant,
+        TenantId, Tunnel, TunnelId, TunnelOptions, Via,
     },
     wire::{
         address::Address,
@@ -61,6 +61,7 @@ pub struct World {
     local_keys: HashMap<LocalKey, TenantId>,
     tenants: Vec<Tenant>,
     tunnels: Vec<Tunnel>,
+    fdb: HashMap<FdbKey, Via>,
     strict: bool,
 }
 
@@ -129,8 +130,8 @@ impl World {
         } else {
             BindingKey::v6(tunnel, key)
         };
-        let options = ends.options;
-        let binding = Binding { options, ..Binding::new(binding_key, id, service, port) };
+        let options = ends.options.with(TunnelOptions::ETHERNET, service == Service::L2);
+        let binding = Binding { options, ..Binding::new(binding_key, id, tunnel, port) };
         assert_eq!(self.bindings.insert(binding_key, binding), None, "bound twice");
         let local = self.local(&ends.local).expect("a tunnel ends there");
         self.local_keys.entry(LocalKey { local, key }).or_insert(id);
@@ -141,6 +142,7 @@ impl World {
             in_key: key,
             out_key,
             port,
+            ..Tenant::EMPTY
         });
         id
     }
@@ -178,9 +180,21 @@ impl World {
         bound.expect("every tenant is bound").port = port;
     }
 
+    /// Gives a tenant several tunnels or ports.
+    pub fn bridge(&mut self, id: TenantId, members: MemberId, ports: MemberId) {
+        let tenant = &mut self.tenants[id.0 as usize];
+        *tenant = Tenant { members, ports, ..*tenant };
+    }
+
+    /// Says where a tenant's station is.
+    pub fn learn(&mut self, id: TenantId, mac: MacAddr, via: Via) {
+        self.fdb.insert(FdbKey::new(id, mac), via);
+    }
+
     /// Changes what the tunnels ask of packets received.
     pub fn options(mut self, options: TunnelOptions) -> Self {
-        self.bindings.values_mut().for_each(|binding| binding.options = options);
+        let add = |binding: &mut Binding| binding.options = binding.options.with(options, true);
+        self.bindings.values_mut().for_each(add);
         self
     }
 
@@ -275,6 +289,10 @@ impl Tables for World {
 
     fn port_tenant(&self, ifindex: IfIndex) -> Option<TenantId> {
         (0..self.tenants.len() as u32).map(TenantId).find(|id| port_of(*id) == ifindex)
+    }
+
+    fn station(&self, key: &FdbKey) -> Via {
+        self.fdb.get(key).copied().unwrap_or(Via::NONE)
     }
 
     fn strict(&self) -> bool {

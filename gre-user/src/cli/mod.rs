@@ -1,12 +1,13 @@
 //! The command `xgre`: one file per verb.
 //!
 //! - [`run`] is the daemon.
-//! - [`tunnel`], [`tenant`], [`port`] and [`transit`] read and change the state.
+//! - [`tunnel`], [`tenant`], [`port`], [`fdb`] and [`transit`] read and change the state.
 //! - [`stats`] shows the counters.
 //! - [`detach`] takes everything down.
 //! - [`value`] is what users type, [`output`] what they see.
 
 mod detach;
+mod fdb;
 mod output;
 mod port;
 mod run;
@@ -52,6 +53,9 @@ enum Verb {
     /// Ports: interfaces through which a tenant's packets enter and leave.
     #[command(subcommand)]
     Port(port::Verb),
+    /// Where the stations of l2 tenants with several tunnels or ports are.
+    #[command(subcommand)]
+    Fdb(fdb::Verb),
     /// Rules for GRE packets that merely pass through, whose tunnels end elsewhere.
     #[command(subcommand)]
     Transit(transit::Verb),
@@ -71,8 +75,9 @@ impl Cli {
         match self.verb {
             Verb::Run(args) => run::run(&dir, args).await,
             Verb::Tunnel(verb) => tunnel::run(&dir, verb).await,
-            Verb::Tenant(verb) => tenant::run(&dir, verb),
+            Verb::Tenant(verb) => tenant::run(&dir, verb).await,
             Verb::Port(verb) => port::run(&dir, verb).await,
+            Verb::Fdb(verb) => fdb::run(&dir, verb),
             Verb::Transit(verb) => transit::run(&dir, verb).await,
             Verb::Stats(args) => stats::run(&dir, args).await,
             Verb::Detach => detach::run(&dir).await,

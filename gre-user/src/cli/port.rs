@@ -127,6 +127,9 @@ async fn run_add(dir: &StateDir, state: &mut State, add: &Add) -> anyhow::Result
     let tenant = state.tenant(&add.tenant)?;
     state.check_port_free(&tenant, &add.iface)?;
     let netlink = Netlink::connect()?;
+    if tenant.tenant.port != Port::NONE {
+        datapath::flood::ensure(dir, state, &netlink).await?;
+    }
     if add.create {
         ensure!(add.mac.is_none(), "--create chooses the MAC address itself; leave out --mac");
         ensure!(
@@ -160,7 +163,7 @@ async fn create(
         options.has(TunnelOptions::CHECKSUM) || options.has(TunnelOptions::SEQUENCE)
     });
     let is_l2 = tenant.tenant.service == Service::L2;
-    let other = datapath::port::created_name(tenant.id);
+    let other = datapath::port::created_name(netlink, tenant.id).await?;
     let (stack, device) = netlink.create_veth(name, &other, mtu, is_l2).await?;
     // The device carries a tenant's packets only, none of the host's own. Without IPv6 there is nothing to turn off.
     let _ = fs::write(format!("/proc/sys/net/ipv6/conf/{other}/disable_ipv6"), "1");
@@ -216,7 +219,7 @@ async fn run_del(
 ) -> anyhow::Result<()> {
     let port = state.port(tenant, iface)?;
     let netlink = Netlink::connect()?;
-    let ifindex = port.record.ifindex;
+    let ifindex = port.ifindex();
     let device = netlink.link_by_index(ifindex).await?;
     state.delete_port(&port)?;
     datapath::port::detach(dir, &device.map_or(port.name, |device| device.name), ifindex)?;
@@ -247,15 +250,16 @@ fn print(dir: &StateDir, state: &State, ports: Vec<Named>, json: bool) -> anyhow
         state.tenants().into_iter().map(|tenant| (tenant.id, tenant)).collect();
     let row = |named: Named| {
         let tenant = tenants.get(&named.record.tenant);
-        let port = tenant.map_or(Port::NONE, |tenant| tenant.tenant.port);
+        let port = named.record.port;
         let is_l3 = tenant.is_some_and(|tenant| tenant.tenant.service == Service::L3);
-        let IfIndex(ifindex) = named.record.ifindex;
+        let IfIndex(ifindex) = named.ifindex();
+        let has_xdp = datapath::port::has_xdp(dir, named.ifindex());
         Row {
             name: named.name,
             tenant: tenant.map(|tenant| tenant.name.clone()).unwrap_or_default(),
             ifindex,
             created: named.record.created != 0,
-            mode: if datapath::port::has_xdp(dir, named.record.ifindex) { "native" } else { "tc" },
+            mode: if has_xdp { "native" } else { "tc" },
             delivery: if port.delivery == Delivery::REDIRECT { "redirect" } else { "pass" },
             station: is_l3.then(|| output::mac(&port.ends.dst())),
         }

@@ -147,7 +147,7 @@ fn tenant_row(state: &State, tenant: &tenant::Named, events: &Events) -> anyhow:
 fn ports(dir: &StateDir, state: &State, tenants: &[tenant::Named]) -> anyhow::Result<Vec<PortRow>> {
     let mut rows = Vec::new();
     for port in state.ports()? {
-        let ifindex = port.record.ifindex;
+        let ifindex = port.ifindex();
         let tc = state.hook_totals(Hook::PORT_TC, ifindex)?;
         let passed = passed(&tc);
         let mut hooks = vec![(Hook::PORT_TC, tc)];

@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 
-use anyhow::bail;
 use clap::{Subcommand, ValueEnum};
 use gre_common::{
     tables::{Service, TunnelId},
@@ -14,14 +13,18 @@ use super::{
     output::{self, JSON_VERSION},
     value,
 };
-use crate::state::{
-    State, StateDir,
-    tenant::{Named, New},
+use crate::{
+    datapath::flood,
+    netlink::Netlink,
+    state::{
+        State, StateDir,
+        tenant::{Named, New},
+    },
 };
 
 #[derive(Debug, Subcommand)]
 pub enum Verb {
-    /// Add a tenant on a tunnel.
+    /// Add a tenant on one tunnel, or l2 on several.
     Add(Add),
     /// Delete a tenant that has no port.
     Del {
@@ -61,7 +64,7 @@ pub struct Add {
     /// Packets carry no key, which is not the same as key 0.
     #[arg(long, group = "keys")]
     no_key: bool,
-    /// Its tunnel.
+    /// Its tunnel; several for l2, whose frames go to where their destination was heard.
     #[arg(long, required = true, num_args = 1.., value_name = "NAME")]
     tunnel: Vec<String>,
     /// l2: Ethernet frames; l3: IPv4 and IPv6 packets.
@@ -91,29 +94,29 @@ struct Row {
     ports: Vec<String>,
 }
 
-pub fn run(dir: &StateDir, verb: Verb) -> anyhow::Result<()> {
+pub async fn run(dir: &StateDir, verb: Verb) -> anyhow::Result<()> {
     let mut state = State::open(dir)?;
     match verb {
-        Verb::Add(add) => run_add(&mut state, &add),
+        Verb::Add(add) => run_add(dir, &mut state, &add).await,
         Verb::Del { name } => Ok(state.delete_tenant(&name)?),
         Verb::List { json } => print(&state, state.tenants(), json),
         Verb::Show { name, json } => print(&state, vec![state.tenant(&name)?], json),
     }
 }
 
-fn run_add(state: &mut State, add: &Add) -> anyhow::Result<()> {
-    let [tunnel] = add.tunnel.as_slice() else {
-        bail!(
-            "this version knows one tunnel per tenant, for it has no routes and fdb entries; \
-             give one --tunnel"
-        )
-    };
+async fn run_add(dir: &StateDir, state: &mut State, add: &Add) -> anyhow::Result<()> {
     let service = match add.service {
         ServiceName::L2 => Service::L2,
         ServiceName::L3 => Service::L3,
     };
     let new = New { service, in_key: add.key.or(add.in_key), out_key: add.key.or(add.out_key) };
-    state.add_tenant(&add.name, tunnel, new)?;
+    state.add_tenant(&add.name, &add.tunnel, new)?;
+    if add.tunnel.len() > 1
+        && let Err(error) = flood::ensure(dir, state, &Netlink::connect()?).await
+    {
+        state.delete_tenant(&add.name)?;
+        return Err(error.into());
+    }
     Ok(())
 }
 
@@ -129,7 +132,11 @@ fn print(state: &State, tenants: Vec<Named>, json: bool) -> anyhow::Result<()> {
             service: if tenant.tenant.service == Service::L2 { "l2" } else { "l3" },
             in_key: key(tenant.tenant.in_key),
             out_key: key(tenant.tenant.out_key),
-            tunnels: tunnels.get(&tenant.tenant.tunnel).cloned().into_iter().collect(),
+            tunnels: state
+                .tunnels_of(&tenant.tenant)
+                .iter()
+                .filter_map(|id| tunnels.get(id).cloned())
+                .collect(),
             ports: of_tenant.map(|port| port.name.clone()).collect(),
         }
     };
@@ -137,7 +144,7 @@ fn print(state: &State, tenants: Vec<Named>, json: bool) -> anyhow::Result<()> {
     if json {
         return output::json(&Document { version: JSON_VERSION, tenants: rows.collect() });
     }
-    output::table(["NAME", "SERVICE", "IN KEY", "OUT KEY", "TUNNEL", "PORT"], rows.map(cells))
+    output::table(["NAME", "SERVICE", "IN KEY", "OUT KEY", "TUNNELS", "PORTS"], rows.map(cells))
 }
 
 fn cells(row: Row) -> [String; 6] {
@@ -146,7 +153,17 @@ fn cells(row: Row) -> [String; 6] {
         row.service.to_owned(),
         output::or_dash(row.in_key),
         output::or_dash(row.out_key),
-        output::or_dash(row.tunnels.first()),
-        output::or_dash(row.ports.first()),
+        several(&row.tunnels),
+        several(&row.ports),
     ]
+}
+
+/// The first few of a list.
+fn several(names: &[String]) -> String {
+    const SHOWN: usize = 3;
+    match names {
+        [] => "-".to_owned(),
+        _ if names.len() <= SHOWN => names.join(", "),
+        _ => format!("{}, and {} more", names[..SHOWN].join(", "), names.len() - SHOWN),
+    }
 }

@@ -23,7 +23,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::{
     datapath::{
-        Error, Result, detach,
+        Error, Result, detach, flood,
         load::{Options, Programs},
         privilege,
         uplink::Mode,
@@ -42,7 +42,8 @@ use crate::{
     state::{State, StateDir, live::Live},
 };
 
-/// How often everything is resolved anew, for what the kernel does not announce: a learned path MTU expires.
+/// How often everything is resolved anew, for what the kernel does not announce: a learned path MTU expires. And how often
+/// stations are forgotten that programs do not believe any more.
 const REFRESH: Duration = Duration::from_secs(60);
 /// How long changes are collected before they are acted on: a link that goes up brings several.
 const SETTLE: Duration = Duration::from_millis(20);
@@ -157,6 +158,7 @@ impl<'a> Daemon<'a> {
     async fn attach(&mut self, state: &mut State) -> Result<()> {
         self.attach_ports(state).await?;
         self.attach_transit(state).await?;
+        flood::attach(&mut self.programs, self.dir, state, &self.netlink).await?;
         self.attach_uplinks(state).await?;
         self.refresh_arrivals(state, &[]).await?;
         let policies = self.refresh_ipsec(state).await?;
@@ -166,12 +168,18 @@ impl<'a> Daemon<'a> {
     /// Follows the kernel's stack until interrupted.
     async fn serve(&mut self, mut monitor: Monitor, mut reports: Reports) -> Result<()> {
         let mut refresh = tokio::time::interval(REFRESH);
+        let mut ageing = tokio::time::interval(REFRESH);
         loop {
             let [interrupt, terminate] = &mut self.signals;
             let changes = tokio::select! {
                 _ = interrupt.recv() => return Ok(()),
                 _ = terminate.recv() => return Ok(()),
                 _ = refresh.tick() => Vec::new(),
+                _ = ageing.tick() => {
+                    let aged = State::open(self.dir).and_then(|mut state| state.age_stations());
+                    aged.map_err(Error::from).unwrap_or_else(cannot_follow);
+                    continue;
+                }
                 () = log::flush(self.logger.as_mut()) => continue,
                 reports = reports.next() => {
                     self.learn_path_mtus(&reports).unwrap_or_else(cannot_follow);
@@ -196,6 +204,10 @@ impl<'a> Daemon<'a> {
         for change in changes {
             match *change {
                 Change::LinkGone(ifindex) => {
+                    if ifindex == state.flood_device()? {
+                        flood::attach(&mut self.programs, self.dir, &mut state, &self.netlink)
+                            .await?;
+                    }
                     self.forget_port(&mut state, ifindex)?;
                     self.forget_transit(&mut state, ifindex)?;
                     self.forget_uplink(&mut state, ifindex)?;

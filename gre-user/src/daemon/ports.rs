@@ -1,6 +1,6 @@
 //! Ports, and what becomes of their devices.
 
-use gre_common::tables::{IfIndex, Port};
+use gre_common::tables::{IfIndex, Port, PortRecord};
 
 use super::Daemon;
 use crate::{
@@ -12,7 +12,7 @@ impl Daemon<'_> {
     /// Puts the programs just loaded on the ports of an earlier run, and forgets those whose device is gone.
     pub(super) async fn attach_ports(&mut self, state: &mut State) -> Result<()> {
         for port in state.ports()? {
-            match self.netlink.link_by_index(port.record.ifindex).await? {
+            match self.netlink.link_by_index(port.ifindex()).await? {
                 Some(link) => {
                     let mode = port.record.mode;
                     if let Some(why) = port::attach(&mut self.programs, self.dir, &link, mode)? {
@@ -20,7 +20,7 @@ impl Daemon<'_> {
                     }
                     self.refresh_port(state, link.ifindex).await?;
                 }
-                None => self.forget_port(state, port.record.ifindex)?,
+                None => self.forget_port(state, port.ifindex())?,
             }
         }
         Ok(())
@@ -28,7 +28,7 @@ impl Daemon<'_> {
 
     /// Deletes the port whose device is gone: another device may get its index.
     pub(super) fn forget_port(&self, state: &mut State, ifindex: IfIndex) -> Result<()> {
-        for port in state.ports()?.iter().filter(|port| port.record.ifindex == ifindex) {
+        for port in state.ports()?.iter().filter(|port| port.ifindex() == ifindex) {
             eprintln!("xgre: the device of port {} is gone; the port is deleted", port.name);
             state.delete_port(port)?;
             port::detach(self.dir, &port.name, ifindex)?;
@@ -41,22 +41,23 @@ impl Daemon<'_> {
         let Some(link) = self.netlink.link_by_index(changed).await? else { return Ok(()) };
         let peer = link.peer.filter(|peer| peer.netnsid.is_none()).map(|peer| peer.ifindex);
         let concerned = |ifindex| ifindex == changed || Some(ifindex) == peer;
-        for named in state.ports()?.iter().filter(|port| concerned(port.record.ifindex)) {
-            let Some(device) = self.netlink.link_by_index(named.record.ifindex).await? else {
+        for named in state.ports()?.iter().filter(|port| concerned(port.ifindex())) {
+            let Some(device) = self.netlink.link_by_index(named.ifindex()).await? else {
                 continue;
             };
-            let before = state.tenant_at(named.record.tenant);
+            let before = named.record.port;
             let delivery = port::delivery(&self.netlink, &device).await?;
-            let mut after = Port { delivery, ..before.port };
+            let mut after = Port { delivery, ..before };
             if named.record.follows_peer != 0 {
-                let described = port::describe(&self.netlink, &device, before.service, None).await;
+                let service = state.tenant_at(named.record.tenant).service;
+                let described = port::describe(&self.netlink, &device, service, None).await;
                 // A peer that has moved to where it cannot be seen keeps the address it had.
                 if let Ok(Port { ends, .. }) = described {
                     after = Port { ends, ..after };
                 }
             }
-            if after != before.port {
-                state.set_port(named.record.tenant, after);
+            if after != before {
+                state.update_port(&named.name, PortRecord { port: after, ..named.record })?;
             }
         }
         Ok(())

@@ -1,8 +1,8 @@
 //! Takes the datapath down.
 
-use gre_common::tables::Hook;
+use gre_common::tables::{Hook, IfIndex};
 
-use super::{Result, load::remove_pin, port, transit, uplink};
+use super::{Result, flood, load::remove_pin, port, transit, uplink};
 use crate::{
     netlink::Netlink,
     state::{State, StateDir},
@@ -18,7 +18,7 @@ pub async fn programs(dir: &StateDir, state: &mut State, netlink: &Netlink) -> R
         state.delete_uplink(uplink.ifindex)?;
     }
     for port in state.ports()? {
-        let ifindex = port.record.ifindex;
+        let ifindex = port.ifindex();
         let device = netlink.link_by_index(ifindex).await?;
         port::detach(dir, &device.map_or(port.name, |device| device.name), ifindex)?;
     }
@@ -26,6 +26,7 @@ pub async fn programs(dir: &StateDir, state: &mut State, netlink: &Netlink) -> R
         let device = netlink.link_by_index(ifindex).await?;
         transit::detach(dir, &device.map_or(name, |device| device.name), ifindex)?;
     }
+    flood::detach(dir, state.flood_device()?)?;
     for hook in Hook::ALL {
         remove_pin(&dir.program(hook.name()))?;
     }
@@ -41,8 +42,12 @@ pub async fn everything(dir: &StateDir, netlink: &Netlink) -> Result<()> {
         programs(dir, &mut state, netlink).await?;
         for port in state.ports()? {
             if port.record.created != 0 {
-                netlink.delete_link(port.record.ifindex).await?;
+                netlink.delete_link(port.ifindex()).await?;
             }
+        }
+        let flood = state.flood_device()?;
+        if flood != IfIndex::NONE {
+            netlink.delete_link(flood).await?;
         }
     } else {
         unreadable(dir, netlink).await?;
@@ -53,12 +58,23 @@ pub async fn everything(dir: &StateDir, netlink: &Netlink) -> Result<()> {
 /// Takes down a datapath whose maps another version made: what the pinned links tell is enough.
 async fn unreadable(dir: &StateDir, netlink: &Netlink) -> Result<()> {
     // XDP first, for what it decapsulates needs TC.
-    for hook in [Hook::UPLINK_XDP, Hook::PORT_XDP, Hook::UPLINK_TC, Hook::PORT_TC, Hook::TRANSIT_TC]
-    {
+    for hook in [
+        Hook::UPLINK_XDP,
+        Hook::PORT_XDP,
+        Hook::UPLINK_TC,
+        Hook::PORT_TC,
+        Hook::TRANSIT_TC,
+        Hook::FLOOD_TC,
+    ] {
         for ifindex in dir.linked(hook) {
             remove_pin(&dir.link(hook, ifindex))?;
             let device = netlink.link_by_index(ifindex).await?;
-            if hook == Hook::PORT_TC && device.is_some_and(|device| port::is_created(&device)) {
+            let is_ours = |device| match hook {
+                Hook::PORT_TC => port::is_created(&device),
+                Hook::FLOOD_TC => flood::is_device(&device),
+                _ => false,
+            };
+            if device.is_some_and(is_ours) {
                 netlink.delete_link(ifindex).await?;
             }
         }

@@ -17,6 +17,11 @@ pub enum Error {
     /// There is no such interface.
     #[error("there is no interface {0}; `ip link` shows those there are")]
     UnknownInterface(String),
+    /// The name of a device of ours is taken.
+    #[error(
+        "interface {0} is not of xgre's making; rename it: frames that go to several need a device of this name"
+    )]
+    FloodDevice(&'static str),
     /// Another XDP program is there.
     #[error(
         "interface {interface} already has an XDP program ({program}); xgre never replaces another's: \

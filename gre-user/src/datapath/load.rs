@@ -31,7 +31,7 @@ enum Size {
 }
 
 /// The maps that are pinned, which is all but the rings and what steers.
-const MAPS: [(&str, Size); 21] = [
+const MAPS: [(&str, Size); 24] = [
     ("BINDINGS", Size::Table),
     ("LOCAL_KEYS", Size::Table),
     ("LOCALS", Size::PerTenant(1, 0)),
@@ -41,6 +41,9 @@ const MAPS: [(&str, Size); 21] = [
     ("PORT_TENANTS", Size::Table),
     ("PORT_DEVICES", Size::PerTenant(1, 0)),
     ("SEQUENCES", Size::PerTenant(1, 0)),
+    ("FDB", Size::PerTenant(16, 0)),
+    ("FDB_LEARNED", Size::PerTenant(1, 0)),
+    ("MEMBERS", Size::PerTenant(4, 1)),
     ("TRANSIT_RULES", Size::PerTenant(1, 0)),
     ("ICMP_PACE", Size::PerTenant(1, 0)),
     ("SENT", Size::PerTenant(1, 0)),

@@ -2,13 +2,14 @@
 //!
 //! - [`load`]: loads the object; its maps are those already pinned, where there are some.
 //! - [`xdp`], [`tc`]: attach one program to one interface, or replace the one that is there.
-//! - [`uplink`], [`port`], [`transit`]: what is attached where.
+//! - [`uplink`], [`port`], [`transit`], [`flood`]: what is attached where.
 //! - [`steer`]: which CPUs the inner flows are spread over.
 //! - [`detach`]: takes it off again.
 //! - [`privilege`]: what the caller must be allowed, and what it gives up.
 
 pub mod detach;
 mod error;
+pub mod flood;
 pub mod load;
 pub mod port;
 pub mod privilege;

@@ -101,9 +101,18 @@ fn attach_xdp(program: &mut Xdp, dir: &StateDir, link: &Link, mode: PortMode) ->
     }
 }
 
-/// The name of the device that xgre makes to carry the program, beside the one it makes for the host.
-pub fn created_name(tenant: TenantId) -> String {
-    format!("{CREATED_PREFIX}{}", tenant.0)
+/// A name for the device that xgre makes to carry the program, beside the one it makes for the host.
+///
+/// # Errors
+/// The kernel does not answer.
+pub async fn created_name(netlink: &Netlink, TenantId(tenant): TenantId) -> Result<String> {
+    let mut name = format!("{CREATED_PREFIX}{tenant}");
+    let mut port = 1u32;
+    while netlink.link(&name).await?.is_some() {
+        port += 1;
+        name = format!("{CREATED_PREFIX}{tenant}.{port}");
+    }
+    Ok(name)
 }
 
 /// Whether xgre made a device, as far as its name tells.

@@ -4,11 +4,12 @@
 use std::{io, sync::Arc};
 
 use gre_common::{
+    bridge::{self, Way},
     encap::{Encap, encap, inner_mtu},
     fragment::Fragments,
     packet::Packet as _,
     partial::{self, Transport},
-    tables::{Counters, HandedUp, HopState, Service, Tables as _},
+    tables::{Counters, HandedUp, HopState, Service, Tables as _, TunnelId},
     verdict::{Discard, DropReason, Verdict},
     wire::{
         address::Version,
@@ -22,7 +23,7 @@ use super::{
     socket::Port,
     underlay::{Outgoing, Underlay},
 };
-use crate::state::live::Live;
+use crate::state::live::{Live, Snapshot};
 
 /// Protocol number of SCTP.
 const PROTO_SCTP: u8 = 132;
@@ -70,7 +71,7 @@ impl Fragmenter {
     ) -> Result<(), End> {
         let too_big = End::Dropped(DropReason::PacketTooBig.of(note.tenant));
         let ip_offset = ethernet::payload(frame, 0).offset;
-        let mtu = mtu_of(live, note, ip_offset).ok_or(End::Gone)?;
+        let mtu = mtu_of(frame, live, note, ip_offset).ok_or(End::Gone)?;
         complete(frame, ip_offset).ok_or(too_big)?;
         let (link, packet) = frame.split_at(ip_offset);
         for fragment in Fragments::of(packet, mtu).ok_or(too_big)? {
@@ -83,7 +84,8 @@ impl Fragmenter {
     /// Sends a frame that fits. Returns what is to be counted.
     fn send(&mut self, frame: &[u8], note: &HandedUp, live: &Live) -> Result<Counters, End> {
         let tables = live.tables();
-        let plan = match encap(frame, &tables, note.port) {
+        let (way, tunnel) = way(frame, &tables, note).ok_or(End::Gone)?;
+        let plan = match encap(frame, &tables, &way, tunnel) {
             Verdict::Forward(plan) if plan.tenant == note.tenant => plan,
             Verdict::Drop(discard) if discard.tenant() == Some(note.tenant) => {
                 return Err(End::Dropped(discard));
@@ -111,12 +113,19 @@ impl Fragmenter {
     }
 }
 
-/// The longest packet that fits the tunnel behind an Ethernet header of this length. `None`: the port is no longer the tenant's.
-fn mtu_of(live: &Live, note: &HandedUp, link_len: usize) -> Option<usize> {
+/// Where a frame goes. `None`: the port is no longer the tenant's, or the frame no longer goes through one tunnel.
+fn way<'t>(frame: &[u8], tables: &'t Snapshot<'_>, note: &HandedUp) -> Option<(Way<'t>, TunnelId)> {
+    match bridge::from_port(frame, tables, note.port) {
+        Verdict::Forward(way) if way.id == note.tenant => Some((way, way.via.to_tunnel()?)),
+        _ => None,
+    }
+}
+
+/// The longest packet that fits the tunnel behind an Ethernet header of this length. `None` as above.
+fn mtu_of(frame: &[u8], live: &Live, note: &HandedUp, link_len: usize) -> Option<usize> {
     let tables = live.tables();
-    let id = tables.port_tenant(note.port).filter(|id| *id == note.tenant)?;
-    let tenant = tables.tenant(id)?;
-    let tunnel = tables.tunnel(tenant.tunnel)?;
+    let (Way { tenant, .. }, tunnel) = way(frame, &tables, note)?;
+    let tunnel = tables.tunnel(tunnel)?;
     let carried_len = if tenant.service == Service::L2 { link_len } else { 0 };
     Some(inner_mtu(tunnel, tenant, carried_len).unwrap_or(0))
 }

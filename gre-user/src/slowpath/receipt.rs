@@ -6,8 +6,9 @@ use std::{
 };
 
 use gre_common::{
+    bridge,
     decap::{Decap, Payload, decap},
-    tables::IfIndex,
+    tables::{IfIndex, TunnelOptions},
     verdict::{DropReason, PassReason, Verdict},
     wire::{address::Version, ethernet, ipv4},
 };
@@ -17,7 +18,10 @@ use super::{
     keepalive::Keepalives,
     socket::{Port, Received},
 };
-use crate::state::{self, live::Live};
+use crate::state::{
+    self,
+    live::{Live, Snapshot},
+};
 
 /// What is asked about a packet.
 pub(super) struct Receipt {
@@ -61,12 +65,10 @@ impl Receipt {
             Verdict::Forward(plan) => plan,
         };
         let (binding, inner_len, notice) = (*plan.binding, plan.inner_len, plan.notice);
+        let ports = ports(frame, &tables, &plan, live);
         let is_next = |tenant, number| live.advance(tenant, number);
         let outcome = if plan.is_in_order(&*frame, is_next) {
-            self.port.send(binding.port.ifindex, inner_frame(frame, &plan)).map_err(|error| {
-                log::debug!("slow path: port {}: {error}", binding.port.ifindex.0);
-                DropReason::RedirectFailed
-            })
+            ports.and_then(|ports| self.deliver(&ports, inner_frame(frame, &plan)))
         } else {
             Err(DropReason::OutOfSequence)
         };
@@ -75,11 +77,38 @@ impl Receipt {
             Err(reason) => live.count_dropped(uplink, reason.of(binding.tenant)),
         }
     }
+
+    /// To every port. It is delivered where one takes it.
+    fn deliver(&self, ports: &[IfIndex], frame: &[u8]) -> Result<(), DropReason> {
+        let mut outcome = Err(DropReason::RedirectFailed);
+        for port in ports {
+            match self.port.send(*port, frame) {
+                Ok(()) => outcome = Ok(()),
+                Err(error) => log::debug!("slow path: port {}: {error}", port.0),
+            }
+        }
+        outcome
+    }
+}
+
+/// Where the tenant's frame goes.
+fn ports(
+    frame: &[u8],
+    tables: &Snapshot<'_>,
+    plan: &Decap<'_>,
+    live: &Live,
+) -> Result<Vec<IfIndex>, DropReason> {
+    let binding = plan.binding;
+    if !binding.options.has(TunnelOptions::SWITCHED) {
+        return Ok(vec![binding.port.ifindex]);
+    }
+    let via = bridge::from_tunnel(frame, tables, binding.tenant, plan.strip)?;
+    Ok(via.to_port().map_or_else(|| live.ports_of(binding.tenant), |port| vec![port]))
 }
 
 /// What the tenant gets of a frame, made in its place as the kernel's programs do it.
 fn inner_frame<'f>(frame: &'f mut [u8], plan: &Decap<'_>) -> &'f [u8] {
-    if let Some(ecn) = plan.ecn {
+    if let Some(ecn) = plan.ecn.bits() {
         let mark = plan.inner_ip.with_ecn(ecn);
         let header = &mut frame[plan.inner_ip.offset..];
         header[..mark.start.len()].copy_from_slice(&mark.start);

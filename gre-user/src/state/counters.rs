@@ -70,11 +70,10 @@ impl State {
     /// # Errors
     /// The kernel refuses.
     pub fn tenant_totals(&self, id: TenantId, events: &Events) -> Result<TenantTotals> {
-        let binding = self.binding_of(&self.tenant_at(id));
-        let mut totals = TenantTotals {
-            received: binding.map_or(Counters::ZERO, |binding| binding.received),
-            ..TenantTotals::default()
-        };
+        let mut totals = TenantTotals::default();
+        for binding in self.bindings_of(&self.tenant_at(id)) {
+            totals.received += binding.received;
+        }
         for cpu in self.maps.sent.get(&id.0, 0)?.iter() {
             totals.sent += *cpu;
         }

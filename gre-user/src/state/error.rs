@@ -108,9 +108,10 @@ pub enum Error {
         /// Its port.
         port: String,
     },
-    /// A tenant has its port already.
+    /// An l3 tenant has its port already.
     #[error(
-        "tenant {name} already has the port {port}; this version knows one port per tenant: delete it first"
+        "tenant {name} already has the port {port}; an l3 tenant has one port, for it has no routes: delete it first, or \
+         make the tenant l2"
     )]
     SecondPort {
         /// The tenant.
@@ -118,6 +119,24 @@ pub enum Error {
         /// Its port.
         port: String,
     },
+    /// An l3 tenant cannot have several tunnels.
+    #[error(
+        "tenant {0} is l3 and has no routes to choose among tunnels by; give one --tunnel, or --service l2"
+    )]
+    SeveralTunnels(String),
+    /// A tunnel was named twice.
+    #[error("tunnel {0} is named twice; name each tunnel of a tenant once")]
+    TunnelTwice(String),
+    /// One row of sequence numbers cannot be shared.
+    #[error(
+        "tunnel {0} has --seq, and the numbers of several senders make no order; give the tenant tunnels without --seq"
+    )]
+    SequenceShared(String),
+    /// No room for a station.
+    #[error(
+        "the map of stations is full; delete some (`xgre fdb del`), or `xgre detach` and run with a larger --max-tenants"
+    )]
+    FdbFull,
     /// The port is another tenant's.
     #[error("interface {port} is a port of tenant {tenant}, not of {asked}")]
     ForeignPort {

@@ -13,15 +13,15 @@ use aya::{
 };
 use gre_common::{
     tables::{
-        Binding, BindingKey, Counters, Ends6, Fragmented, Hook, HookKey, IfIndex, Keepalive,
-        LocalId, LocalKey, Sequence, Slot, Tables, Tenant, TenantEvent, TenantId, Tunnel, TunnelId,
-        TunnelOptions,
+        Binding, BindingKey, Counters, Ends6, FdbKey, Fragmented, Hook, HookKey, IfIndex,
+        Keepalive, LocalId, LocalKey, Sequence, Slot, Tables, Tenant, TenantEvent, TenantId,
+        Tunnel, TunnelId, TunnelOptions, Via,
     },
     verdict::{Discard, Notice},
     wire::address::Address,
 };
 
-use super::{Result, StateDir, check_schema, maps::Maps, name, optional, port::per_cpu};
+use super::{Result, StateDir, check_schema, fdb, maps::Maps, name, optional, port::per_cpu};
 
 /// Reads of an entry until two in a row agree, before it is taken for absent.
 const TRIES: usize = 8;
@@ -85,13 +85,21 @@ impl Live {
     pub fn tenant_on(&self, tunnel: TunnelId, start: TenantId) -> Option<(TenantId, Tenant)> {
         (start.0..self.maps.tenants.len())
             .map(|slot| (TenantId(slot), self.maps.tenants.get(slot)))
-            .find(|(_, tenant)| (tenant.slot, tenant.tunnel) == (Slot::IN_USE, tunnel))
+            .find(|(_, tenant)| {
+                tenant.slot == Slot::IN_USE && self.maps.uses_tunnel(tenant, tunnel)
+            })
     }
 
     /// Says whether a tunnel is down.
     pub fn set_down(&mut self, TunnelId(slot): TunnelId, down: bool) {
         const DOWN: usize = offset_of!(Tunnel, keepalive) + offset_of!(Keepalive, down);
         self.maps.tunnels.set_part(slot, DOWN, &u32::from(down));
+    }
+
+    /// The ports of a tenant, for what goes to all of them.
+    pub fn ports_of(&self, TenantId(tenant): TenantId) -> Vec<IfIndex> {
+        let ports = self.maps.ports_of(&self.maps.tenants.get(tenant));
+        ports.into_iter().map(|port| port.ifindex).collect()
     }
 
     /// A tunnel's name.
@@ -245,6 +253,11 @@ impl Tables for Snapshot<'_> {
 
     fn port_tenant(&self, ifindex: IfIndex) -> Option<TenantId> {
         self.live.maps.port_tenants.get(&ifindex).map(|used| used.tenant)
+    }
+
+    fn station(&self, key: &FdbKey) -> Via {
+        let entry = self.live.maps.fdb.get(key, 0);
+        entry.map_or(Via::NONE, |entry| entry.via_at(fdb::now()))
     }
 
     fn strict(&self) -> bool {

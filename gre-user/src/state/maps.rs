@@ -6,9 +6,9 @@ use aya::{
 };
 use gre_common::{
     tables::{
-        Binding, Counters, Ends6Use, Fragmented, HookCounters, HookKey, IfIndex, IfName,
-        LocalKeyUse, LocalUse, Meta, Named, PortRecord, PortUse, Sequence, Tenant, TenantEvent,
-        TransitKey, TransitRule, Tunnel, Uplink, table::Entry,
+        Binding, Counters, Ends6Use, FdbEntry, FdbKey, Fragmented, HookCounters, HookKey, IfIndex,
+        IfName, LocalKeyUse, LocalUse, Member, Meta, Named, PortRecord, PortUse, Sequence, Tenant,
+        TenantEvent, TransitKey, TransitRule, Tunnel, Uplink, table::Entry,
     },
     wire::address::Address,
 };
@@ -28,6 +28,9 @@ pub(super) struct Maps {
     pub tunnels: Memory<Tunnel>,
     pub port_tenants: Table<PortUse>,
     pub port_devices: DevMapHash<MapData>,
+    pub fdb: Hash<FdbKey, FdbEntry>,
+    pub fdb_learned: Memory<u64>,
+    pub members: Memory<Member>,
     pub sequences: Memory<Sequence>,
     pub transit_rules: Hash<TransitKey, TransitRule>,
     pub sent: PerCpuArray<MapData, Counters>,
@@ -39,6 +42,7 @@ pub(super) struct Maps {
     pub ports: Hash<IfName, PortRecord>,
     pub uplinks: Hash<IfIndex, Uplink>,
     pub uplink_devices: DevMapHash<MapData>,
+    pub meta: Array<MapData, Meta>,
 }
 
 impl Maps {
@@ -52,6 +56,9 @@ impl Maps {
             tunnels: memory(dir, "TUNNELS")?,
             port_tenants: table(dir, "PORT_TENANTS")?,
             port_devices: map(dir, "PORT_DEVICES")?,
+            fdb: map(dir, "FDB")?,
+            fdb_learned: memory(dir, "FDB_LEARNED")?,
+            members: memory(dir, "MEMBERS")?,
             sequences: memory(dir, "SEQUENCES")?,
             transit_rules: map(dir, "TRANSIT_RULES")?,
             sent: map(dir, "SENT")?,
@@ -63,6 +70,7 @@ impl Maps {
             ports: map(dir, "PORTS")?,
             uplinks: map(dir, "UPLINKS")?,
             uplink_devices: map(dir, "UPLINK_DEVICES")?,
+            meta: open_meta(dir)?,
         })
     }
 }

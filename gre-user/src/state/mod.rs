@@ -5,6 +5,7 @@
 //!   programs; [`table`]: hash tables there; [`grace`]: when a place may be used again.
 //! - [`name`]: names as users type them.
 //! - [`tunnel`], [`tenant`], [`port`], [`uplink`], [`transit`]: read and write, all or nothing.
+//! - [`member`]: the tunnels and ports of a tenant that has several; [`fdb`]: where its stations are.
 //! - [`counters`]: read and sum.
 //! - [`live`]: the tables as programs see them, without the lock.
 //!
@@ -13,9 +14,11 @@
 pub mod counters;
 pub mod dir;
 mod error;
+pub mod fdb;
 mod grace;
 pub mod live;
 mod maps;
+pub mod member;
 mod memory;
 pub mod name;
 pub mod port;
@@ -29,7 +32,7 @@ use std::os::fd::OwnedFd;
 
 use aya::maps::MapError;
 use gre_common::{
-    tables::{LocalId, Meta, SCHEMA_VERSION, Slot},
+    tables::{IfIndex, LocalId, Meta, SCHEMA_VERSION, Slot},
     wire::address::Address,
 };
 use nix::fcntl::Flock;
@@ -46,6 +49,7 @@ pub struct State {
     /// Where the search for a free slot begins.
     next_tunnel: u32,
     next_tenant: u32,
+    next_member: u32,
     /// The local address asked for last, and its number: tenants of one tunnel come in a row, a million of them.
     last_local: Option<(Address, LocalId)>,
     _lock: Flock<OwnedFd>,
@@ -60,7 +64,31 @@ impl State {
         let lock = dir.lock()?;
         check_schema(dir)?;
         let maps = Maps::open(dir)?;
-        Ok(Self { maps, next_tunnel: 0, next_tenant: 0, last_local: None, _lock: lock })
+        Ok(Self {
+            maps,
+            next_tunnel: 0,
+            next_tenant: 0,
+            next_member: 0,
+            last_local: None,
+            _lock: lock,
+        })
+    }
+
+    /// The device where `flood_tc` is; none while no tenant has needed it.
+    ///
+    /// # Errors
+    /// The kernel refuses.
+    pub fn flood_device(&self) -> Result<IfIndex> {
+        Ok(self.maps.meta.get(&0, 0)?.flood)
+    }
+
+    /// Says where `flood_tc` is.
+    ///
+    /// # Errors
+    /// The kernel refuses.
+    pub fn set_flood_device(&mut self, ifindex: IfIndex) -> Result<()> {
+        let meta = self.maps.meta.get(&0, 0)?;
+        Ok(self.maps.meta.set(0, Meta { flood: ifindex, ..meta }, 0)?)
     }
 
     /// Declares the maps, made a moment ago, to be of this schema version.
@@ -69,7 +97,7 @@ impl State {
     /// The kernel refuses.
     pub fn initialize(dir: &StateDir, cookie: u32) -> Result<()> {
         let mut meta = maps::open_meta(dir)?;
-        let fresh = Meta { schema: SCHEMA_VERSION, cookie };
+        let fresh = Meta { schema: SCHEMA_VERSION, cookie, flood: IfIndex::NONE };
         meta.set(0, fresh, 0).map_err(Error::Map)
     }
 }

@@ -8,12 +8,15 @@ use aya::{
     util::nr_cpus,
 };
 use gre_common::tables::{
-    Hook, HookCounters, HookKey, IfIndex, Port, PortMode, PortRecord, PortUse, TenantId,
+    Hook, HookCounters, HookKey, IfIndex, Port, PortMode, PortRecord, PortUse, Service, TenantId,
+    Via,
 };
 
 use nix::errno::Errno;
 
-use super::{Error, Result, State, error::errno, grace, name, optional, tenant};
+use super::{
+    Error, Result, State, error::errno, grace, member::PortMember, name, optional, tenant,
+};
 
 const MEMORY_RETRIES: u32 = 10;
 const MEMORY_PAUSE: Duration = Duration::from_millis(10);
@@ -25,6 +28,13 @@ pub struct Named {
     pub name: String,
     /// What userspace knows of it.
     pub record: PortRecord,
+}
+
+impl Named {
+    /// The device that carries the program.
+    pub const fn ifindex(&self) -> IfIndex {
+        self.record.port.ifindex
+    }
 }
 
 /// Where a port comes from.
@@ -54,17 +64,19 @@ impl State {
     /// that is the name of its other end.
     ///
     /// # Errors
-    /// The tenant has a port, the device is one, or a map is full.
+    /// The tenant is l3 and has a port, the device is one, or a map is full.
     pub fn add_port(&mut self, tenant: &tenant::Named, name: &str, new: New) -> Result<()> {
         self.check_port_free(tenant, name)?;
+        let ports = self.maps.ports_of(&self.tenant_at(tenant.id));
         let record = PortRecord {
-            ifindex: new.port.ifindex,
+            port: new.port,
             tenant: tenant.id,
             created: (new.origin == Origin::Created).into(),
             follows_peer: (new.origin != Origin::StationNamed).into(),
             mode: new.mode,
+            position: free_position(&ports),
         };
-        let added = self.enter_port(name, record, new.port);
+        let added = self.enter_port(name, record);
         if added.is_err() {
             self.leave_port(name, record)?;
         }
@@ -74,13 +86,13 @@ impl State {
     /// Whether a tenant may have this port.
     ///
     /// # Errors
-    /// The tenant has a port, or the interface is one.
+    /// The tenant is l3 and has a port, or the interface is one.
     pub fn check_port_free(&self, tenant: &tenant::Named, name: &str) -> Result<()> {
         if let Some(record) = optional(self.maps.ports.get(&name::parse_interface(name)?, 0))? {
             let tenant = self.tenant_name(record.tenant);
             return Err(Error::Exists { kind: "port", name: format!("{name} (tenant {tenant})") });
         }
-        if tenant.tenant.port == Port::NONE {
+        if tenant.tenant.port == Port::NONE || tenant.tenant.service == Service::L2 {
             return Ok(());
         }
         Err(Error::SecondPort { name: tenant.name.clone(), port: self.port_name(tenant.id)? })
@@ -132,13 +144,25 @@ impl State {
         Ok(port.map_or_else(|| "?".to_owned(), |port| port.name))
     }
 
+    /// Takes over what changed about a port's device.
+    ///
+    /// # Errors
+    /// The kernel refuses.
+    pub fn update_port(&mut self, name: &str, record: PortRecord) -> Result<()> {
+        self.maps.ports.insert(name::parse_interface(name)?, record, 0)?;
+        if self.tenant_at(record.tenant).port.ifindex == record.port.ifindex {
+            self.set_port(record.tenant, record.port);
+        }
+        Ok(())
+    }
+
     /// Enters a port everywhere; the tenant's record, which brings traffic, comes last.
-    fn enter_port(&mut self, name: &str, record: PortRecord, port: Port) -> Result<()> {
+    fn enter_port(&mut self, name: &str, record: PortRecord) -> Result<()> {
         let max = self.max_tenants();
-        let ifindex = port.ifindex;
+        let ifindex = record.port.ifindex;
         let full = || Error::inserting("ports", max);
         self.maps.ports.insert(name::parse_interface(name)?, record, 0).map_err(full())?;
-        let used = PortUse { ifindex, tenant: record.tenant };
+        let used = PortUse { ifindex, tenant: record.tenant, position: record.position };
         self.maps.port_tenants.insert(&used).map_err(|_| Error::Full { what: "ports", max })?;
         let entered = self.maps.port_devices.insert(ifindex.0, ifindex.0, None, 0);
         entered.map_err(map_error).map_err(full())?;
@@ -146,19 +170,50 @@ impl State {
         if record.mode != PortMode::TC {
             self.register_hook(Hook::PORT_XDP, ifindex)?;
         }
-        self.set_port(record.tenant, port);
+        let tenant = self.tenant_at(record.tenant);
+        if tenant.port == Port::NONE {
+            self.set_port(record.tenant, record.port);
+        }
+        let mut ports = self.maps.ports_of(&tenant);
+        ports.push(PortMember { ifindex, position: record.position });
+        self.change_ports(record.tenant, &ports)
+    }
+
+    /// Replaces the list of a tenant's ports.
+    fn change_ports(&mut self, id: TenantId, ports: &[PortMember]) -> Result<()> {
+        let tunnels = self.tunnels_of(&self.tenant_at(id));
+        let old = self.set_members(id, &tunnels, ports)?;
+        grace::wait();
+        self.release_members(&old);
         Ok(())
     }
 
     /// Undoes as much of [`State::enter_port`] as was done.
     fn leave_port(&mut self, name: &str, record: PortRecord) -> Result<()> {
-        self.set_port(record.tenant, Port::NONE);
-        optional(self.maps.port_devices.remove(record.ifindex.0))?;
-        self.maps.port_tenants.remove(&record.ifindex);
+        let PortRecord { port: Port { ifindex, .. }, tenant: id, .. } = record;
+        let tenant = self.tenant_at(id);
+        let mut ports = self.maps.ports_of(&tenant);
+        ports.retain(|port| port.ifindex != ifindex);
+        if tenant.port.ifindex == ifindex {
+            let next = ports.first().map(|next| self.port_at(next.ifindex)).transpose()?;
+            self.set_port(id, next.unwrap_or(Port::NONE));
+        }
+        self.change_ports(id, &ports)?;
+        optional(self.maps.port_devices.remove(ifindex.0))?;
+        self.maps.port_tenants.remove(&ifindex);
         grace::wait();
+        if tenant.service == Service::L2 {
+            self.forget_stations(id, Some(Via::port(ifindex)))?;
+        }
         optional(self.maps.ports.remove(&name::parse_interface(name)?))?;
-        self.forget_hook(Hook::PORT_XDP, record.ifindex)?;
-        self.forget_hook(Hook::PORT_TC, record.ifindex)
+        self.forget_hook(Hook::PORT_XDP, ifindex)?;
+        self.forget_hook(Hook::PORT_TC, ifindex)
+    }
+
+    /// What the datapath is to know of a port.
+    fn port_at(&self, ifindex: IfIndex) -> Result<Port> {
+        let found = self.ports()?.into_iter().find(|port| port.ifindex() == ifindex);
+        Ok(found.map_or(Port::NONE, |port| port.record.port))
     }
 
     /// Makes the counters of a hook.
@@ -186,6 +241,13 @@ impl State {
     pub(super) fn forget_hook(&mut self, hook: Hook, ifindex: IfIndex) -> Result<()> {
         optional(self.maps.hook_counters.remove(&HookKey { ifindex, hook })).map(drop)
     }
+}
+
+/// The first position that none of the ports has.
+fn free_position(ports: &[PortMember]) -> u32 {
+    let is_taken = |position| ports.iter().any(|port| port.position == position);
+    let all = 1..=ports.len() as u32 + 1;
+    all.into_iter().find(|&position| !is_taken(position)).expect("there are fewer ports")
 }
 
 pub(super) fn map_error(error: XdpMapError) -> MapError {

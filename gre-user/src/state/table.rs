@@ -97,7 +97,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     use gre_common::{
-        tables::{Binding, BindingKey, Port, Service, TenantId, table},
+        tables::{Binding, BindingKey, Port, TenantId, TunnelId, table},
         wire::gre::GreKey,
     };
 
@@ -127,7 +127,7 @@ mod tests {
             if expected.remove(&number).is_some() {
                 table.remove(&key(number));
             } else if expected.len() < ROOM as usize {
-                let entry = Binding::new(key(number), TenantId(step), Service::L3, Port::NONE);
+                let entry = Binding::new(key(number), TenantId(step), TunnelId(0), Port::NONE);
                 table.insert(&entry).expect("room");
                 expected.insert(number, TenantId(step));
             }
@@ -144,7 +144,7 @@ mod tests {
     fn an_emptied_table_is_vacant() {
         let mut table = table();
         for number in 0..ROOM {
-            let entry = Binding::new(key(number), TenantId(number), Service::L3, Port::NONE);
+            let entry = Binding::new(key(number), TenantId(number), TunnelId(0), Port::NONE);
             table.insert(&entry).expect("room");
         }
         for number in (0..ROOM).rev() {

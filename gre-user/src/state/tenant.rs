@@ -4,13 +4,13 @@ use std::mem::offset_of;
 
 use gre_common::{
     tables::{
-        self, Binding, BindingKey, LocalKey, LocalKeyUse, Port, Sequence, Service, Slot, Tenant,
-        TenantId, Tunnel, TunnelId, TunnelOptions,
+        self, Binding, BindingKey, LocalKey, LocalKeyUse, MemberId, Port, Sequence, Service, Slot,
+        Tenant, TenantId, Tunnel, TunnelId, TunnelOptions,
     },
     wire::gre::GreKey,
 };
 
-use super::{Error, Result, State, free_slot, grace, name};
+use super::{Error, Result, State, free_slot, grace, name, optional, tunnel};
 
 /// A tenant with its names.
 #[derive(Clone, Debug)]
@@ -40,46 +40,75 @@ impl State {
         self.maps.tenants.len()
     }
 
-    /// Adds a tenant on a tunnel.
+    /// Adds a tenant on tunnels, of which there is one at least.
     ///
     /// # Errors
-    /// The name or the binding is taken, the tunnel does not exist, or a map is full.
-    pub fn add_tenant(&mut self, name: &str, tunnel: &str, new: New) -> Result<TenantId> {
+    /// The name or a binding is taken, a tunnel does not exist or cannot be one of several, or a map is full.
+    pub fn add_tenant<N: AsRef<str>>(
+        &mut self,
+        name: &str,
+        tunnels: &[N],
+        new: New,
+    ) -> Result<TenantId> {
         let key = name::parse(name)?;
         if self.maps.tenant_names.get(&key).is_some() {
             return Err(Error::Exists { kind: "tenant", name: name.to_owned() });
         }
-        let tunnel = self.tunnel(tunnel)?;
-        let binding = binding_key(tunnel.id, &tunnel.tunnel, new.in_key);
-        if let Some(owner) = self.maps.bindings.get(&binding) {
-            return Err(Error::Bound {
-                tenant: self.tenant_name(owner.tenant),
-                key: describe_key(new.in_key),
-                tunnel: tunnel.name,
-            });
-        }
-        let local = self.local_id(tunnel.tunnel.local)?;
+        let tunnels = self.tunnels_for(name, tunnels, new)?;
         let id = self.take_tenant_slot()?;
         let tenant = Tenant {
             slot: Slot::IN_USE,
             service: new.service,
-            tunnel: tunnel.id,
+            tunnel: tunnels[0].id,
             in_key: new.in_key.into(),
             out_key: new.out_key.into(),
-            port: Port::NONE,
+            ..Tenant::EMPTY
         };
         self.maps.tenants.set(id.0, &tenant);
-        let options = tunnel.tunnel.options;
-        let binding = Binding { options, ..Binding::new(binding, id, new.service, Port::NONE) };
-        let local_key = LocalKey { local, key: tenant.in_key };
-        let named = tables::Named { name: key, index: id.0 };
-        if let Err(error) = self.enter(&named, local_key, &binding) {
+        if let Err(error) = self.enter(&tables::Named { name: key, index: id.0 }, &tunnels) {
             self.maps.tenants.set(id.0, &Tenant::EMPTY);
             return Err(error);
         }
-        let tenants = tunnel.tunnel.tenants + 1;
-        self.set_tunnel(tunnel.id, Tunnel { tenants, ..tunnel.tunnel });
+        for tunnel in tunnels {
+            let tenants = tunnel.tunnel.tenants + 1;
+            self.set_tunnel(tunnel.id, Tunnel { tenants, ..tunnel.tunnel });
+        }
         Ok(id)
+    }
+
+    /// The tunnels of these names, if such a tenant can be on them.
+    fn tunnels_for<N: AsRef<str>>(
+        &self,
+        tenant: &str,
+        names: &[N],
+        new: New,
+    ) -> Result<Vec<tunnel::Named>> {
+        let mut tunnels: Vec<tunnel::Named> = Vec::with_capacity(names.len());
+        for name in names {
+            let tunnel = self.tunnel(name.as_ref())?;
+            if tunnels.iter().any(|other| other.id == tunnel.id) {
+                return Err(Error::TunnelTwice(tunnel.name));
+            }
+            let binding = binding_key(tunnel.id, &tunnel.tunnel, new.in_key);
+            if let Some(owner) = self.maps.bindings.get(&binding) {
+                return Err(Error::Bound {
+                    tenant: self.tenant_name(owner.tenant),
+                    key: describe_key(new.in_key),
+                    tunnel: tunnel.name,
+                });
+            }
+            tunnels.push(tunnel);
+        }
+        if tunnels.len() > 1 {
+            if new.service == Service::L3 {
+                return Err(Error::SeveralTunnels(tenant.to_owned()));
+            }
+            let ordered = |it: &&tunnel::Named| it.tunnel.options.has(TunnelOptions::SEQUENCE);
+            if let Some(tunnel) = tunnels.iter().find(ordered) {
+                return Err(Error::SequenceShared(tunnel.name.clone()));
+            }
+        }
+        Ok(tunnels)
     }
 
     /// Deletes a tenant that has no port.
@@ -91,16 +120,24 @@ impl State {
         if tenant.port != Port::NONE {
             return Err(Error::TenantInUse { name, port: self.port_name(id)? });
         }
-        let tunnel = self.tunnel_at(tenant.tunnel);
-        let local = self.local_id(tunnel.local)?;
-        // The binding, which brings traffic, goes first.
-        self.maps.bindings.remove(&self.binding_key_of(&tenant));
-        self.release_local_key(LocalKey { local, key: tenant.in_key }, id);
+        let tunnels = self.tunnels_of(&tenant);
+        let members = self.maps.members_from(tenant.members);
+        // The bindings, which bring traffic, go first.
+        for &tunnel in &tunnels {
+            self.unbind(id, &tenant, tunnel)?;
+        }
         self.maps.tenant_names.remove(&name::parse(&name)?);
-        let tenants = tunnel.tenants.saturating_sub(1);
-        self.set_tunnel(tenant.tunnel, Tunnel { tenants, ..tunnel });
+        for id in tunnels {
+            let tunnel = self.tunnel_at(id);
+            let tenants = tunnel.tenants.saturating_sub(1);
+            self.set_tunnel(id, Tunnel { tenants, ..tunnel });
+        }
         self.maps.tenants.set(id.0, &Tenant { slot: Slot::RETIRED, ..Tenant::EMPTY });
         grace::wait();
+        self.release_members(&members);
+        if tenant.service == Service::L2 {
+            self.forget_stations(id, None)?;
+        }
         self.clean_slot(id)
     }
 
@@ -128,26 +165,42 @@ impl State {
         self.maps.tenants.get(id.0)
     }
 
-    /// What a tenant receives.
-    pub(super) fn binding_of(&self, tenant: &Tenant) -> Option<Binding> {
-        self.maps.bindings.get(&self.binding_key_of(tenant))
+    /// What a tenant receives, by tunnel.
+    pub(super) fn bindings_of(&self, tenant: &Tenant) -> Vec<Binding> {
+        let tunnels = self.tunnels_of(tenant).into_iter();
+        let keys = tunnels.map(|tunnel| self.binding_key_of(tenant, tunnel));
+        keys.filter_map(|key| self.maps.bindings.get(&key)).collect()
     }
 
-    /// Replaces the port of a tenant, for what it sends and what it receives.
+    /// Replaces the port of a tenant, or the first of several, for what it sends and what it receives.
     pub fn set_port(&mut self, id: TenantId, port: Port) {
-        let tenant = self.tenant_at(id);
-        let key = self.binding_key_of(&tenant);
         self.maps.tenants.set_part(id.0, offset_of!(Tenant, port), &port);
-        self.maps.bindings.set_part(&key, offset_of!(Binding, port), &port);
+        self.change_bindings(id, |binding| binding.port = port);
+    }
+
+    /// Changes port and options of what a tenant receives.
+    pub(super) fn change_bindings(&mut self, id: TenantId, change: impl Fn(&mut Binding)) {
+        for before in self.bindings_of(&self.tenant_at(id)) {
+            let mut after = before;
+            change(&mut after);
+            if after.port != before.port {
+                self.maps.bindings.set_part(&after.key, offset_of!(Binding, port), &after.port);
+            }
+            self.maps.bindings.set_part(&after.key, offset_of!(Binding, options), &after.options);
+        }
     }
 
     /// Replaces what bindings say of their tunnel.
     pub(super) fn set_binding_options(&mut self, tunnel: TunnelId, options: TunnelOptions) {
         for id in (0..self.max_tenants()).map(TenantId) {
             let tenant = self.tenant_at(id);
-            if (tenant.slot, tenant.tunnel) == (Slot::IN_USE, tunnel) {
-                let key = self.binding_key_of(&tenant);
-                self.maps.bindings.set_part(&key, offset_of!(Binding, options), &options);
+            if tenant.slot == Slot::IN_USE && self.maps.uses_tunnel(&tenant, tunnel) {
+                self.change_bindings(id, |binding| {
+                    if binding.tunnel == tunnel {
+                        let own = binding.options.only(TunnelOptions::OF_BINDING);
+                        binding.options = options.with(own, true);
+                    }
+                });
             }
         }
     }
@@ -162,25 +215,61 @@ impl State {
         Named { name: name::text(&entry.name), id, tenant: self.tenant_at(id) }
     }
 
-    fn binding_key_of(&self, tenant: &Tenant) -> BindingKey {
-        binding_key(tenant.tunnel, &self.tunnel_at(tenant.tunnel), tenant.in_key.into())
+    fn binding_key_of(&self, tenant: &Tenant, tunnel: TunnelId) -> BindingKey {
+        binding_key(tunnel, &self.tunnel_at(tunnel), tenant.in_key.into())
     }
 
-    /// Enters a tenant everywhere; the binding, which brings traffic, comes last.
-    fn enter(
-        &mut self,
-        named: &tables::Named,
-        local_key: LocalKey,
-        binding: &Binding,
-    ) -> Result<()> {
-        let max = self.max_tenants();
-        let full = |what| move |_| Error::Full { what, max };
-        self.maps.tenant_names.insert(named).map_err(full("names"))?;
-        let entered = self.claim_local_key(local_key, binding.tenant).and_then(|()| {
-            let bound = self.maps.bindings.insert(binding).map_err(full("bindings"));
-            bound.inspect_err(|_| self.release_local_key(local_key, binding.tenant))
-        });
+    /// Enters a tenant everywhere; the bindings, which bring traffic, come last.
+    fn enter(&mut self, named: &tables::Named, tunnels: &[tunnel::Named]) -> Result<()> {
+        let (max, id) = (self.max_tenants(), TenantId(named.index));
+        let full = |_| Error::Full { what: "names", max };
+        self.maps.tenant_names.insert(named).map_err(full)?;
+        let entered = self.bind_all(id, tunnels);
         entered.inspect_err(|_| self.maps.tenant_names.remove(&named.name))
+    }
+
+    fn bind_all(&mut self, id: TenantId, tunnels: &[tunnel::Named]) -> Result<()> {
+        if tunnels.len() > 1 {
+            let ids: Vec<_> = tunnels.iter().map(|tunnel| tunnel.id).collect();
+            self.set_members(id, &ids, &[])?;
+        }
+        let tenant = self.tenant_at(id);
+        for (bound, tunnel) in tunnels.iter().enumerate() {
+            if let Err(error) = self.bind(id, &tenant, tunnel) {
+                for tunnel in &tunnels[..bound] {
+                    self.unbind(id, &tenant, tunnel.id)?;
+                }
+                let members = self.maps.members_from(tenant.members);
+                grace::wait();
+                self.release_members(&members);
+                return Err(error);
+            }
+        }
+        Ok(())
+    }
+
+    /// Has a tenant receive what comes by a tunnel.
+    fn bind(&mut self, id: TenantId, tenant: &Tenant, tunnel: &tunnel::Named) -> Result<()> {
+        let key = binding_key(tunnel.id, &tunnel.tunnel, tenant.in_key.into());
+        let local = self.local_id(tunnel.tunnel.local)?;
+        let local_key = LocalKey { local, key: tenant.in_key };
+        let options = (tunnel.tunnel.options)
+            .with(TunnelOptions::ETHERNET, tenant.service == Service::L2)
+            .with(TunnelOptions::LEARN, tenant.members != MemberId::NONE);
+        let binding = Binding { options, ..Binding::new(key, id, tunnel.id, tenant.port) };
+        self.claim_local_key(local_key, id)?;
+        let max = self.max_tenants();
+        let bound = self.maps.bindings.insert(&binding);
+        let bound = bound.map_err(|_| Error::Full { what: "bindings", max });
+        bound.inspect_err(|_| self.release_local_key(local_key, id))
+    }
+
+    /// Has a tenant receive no more of what comes by a tunnel.
+    fn unbind(&mut self, id: TenantId, tenant: &Tenant, tunnel: TunnelId) -> Result<()> {
+        let local = self.local_id(self.tunnel_at(tunnel).local)?;
+        self.maps.bindings.remove(&self.binding_key_of(tenant, tunnel));
+        self.release_local_key(LocalKey { local, key: tenant.in_key }, id);
+        Ok(())
     }
 
     /// Counts a binding with this key.
@@ -199,20 +288,22 @@ impl State {
         if usage.bindings <= 1 {
             return self.maps.local_keys.remove(&key);
         }
-        let tenant = if usage.tenant == gone { self.bound_beside(gone) } else { usage.tenant };
+        let tenant = if usage.tenant == gone { self.bound_to(&key) } else { usage.tenant };
         let usage = LocalKeyUse { bindings: usage.bindings - 1, tenant, ..usage };
         self.maps.local_keys.insert(&usage).expect("it replaces what is there");
     }
 
-    /// Some other tenant that is bound to this one's key at its local address.
-    fn bound_beside(&self, gone: TenantId) -> TenantId {
-        let this = self.tenant_at(gone);
-        let local = self.tunnel_at(this.tunnel).local;
+    /// Some tenant that is bound to a key at a local address.
+    fn bound_to(&self, key: &LocalKey) -> TenantId {
+        let has_key = |binding: &Binding| {
+            let local = self.tunnel_at(binding.tunnel).local;
+            optional(self.maps.locals.get(&local, 0))
+                .is_ok_and(|used| used.is_some_and(|used| used.id == key.local))
+        };
         let is_bound = |&id: &TenantId| {
-            let Tenant { slot, in_key, tunnel, .. } = self.tenant_at(id);
-            id != gone
-                && (slot, in_key) == (Slot::IN_USE, this.in_key)
-                && self.tunnel_at(tunnel).local == local
+            let tenant = self.tenant_at(id);
+            (tenant.slot, tenant.in_key) == (Slot::IN_USE, key.key)
+                && self.bindings_of(&tenant).iter().any(has_key)
         };
         (0..self.max_tenants()).map(TenantId).find(is_bound).unwrap_or(TenantId::NONE)
     }

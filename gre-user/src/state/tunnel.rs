@@ -108,7 +108,8 @@ impl State {
     /// Whether some tenant's packets leave through a tunnel with this key.
     pub fn sends_key(&self, id: TunnelId, key: KeyField) -> bool {
         let sends = |tenant: tables::Tenant| {
-            (tenant.slot, tenant.tunnel, tenant.out_key) == (Slot::IN_USE, id, key)
+            (tenant.slot, tenant.out_key) == (Slot::IN_USE, key)
+                && self.maps.uses_tunnel(&tenant, id)
         };
         (0..self.max_tenants()).any(|slot| sends(self.tenant_at(TenantId(slot))))
     }

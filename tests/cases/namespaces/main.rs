@@ -11,6 +11,7 @@ mod isolation;
 mod keepalive;
 mod lifetime;
 mod linux;
+mod mesh;
 mod mtu;
 mod next_hop;
 mod next_hop6;
@@ -39,6 +40,7 @@ fn main() -> ExitCode {
         open_vswitch::cases(),
         origins::cases(),
         linux::cases(),
+        mesh::cases(),
         uplink::cases(),
         uplinks::cases(),
         lifetime::cases(),

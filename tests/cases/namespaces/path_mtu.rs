@@ -1,5 +1,7 @@
 //! What routers say of the underlay's path.
 
+use std::path::Path;
+
 use serde_json::{Value, json};
 use testbed::{
     Daemon, Host, Netns, Ping,
@@ -132,7 +134,9 @@ fn forged() {
     }
     eventually("the true one", || tunnel(&one)["path_mtu"] != json!(null));
     assert_eq!(tunnel(&one)["path_mtu"], 900);
-    assert_eq!(tunnel(&one)["next_hop"]["mtu"], 900);
+    // Linux with GRE of its own believes everybody who quotes some GRE (`gre_err`), and that is part of the route.
+    let believed = if Path::new("/sys/module/ip_gre").exists() { 600 } else { 900 };
+    assert_eq!(tunnel(&one)["next_hop"]["mtu"], believed);
 }
 
 /// A router's ICMP message that quotes the beginning of a packet.

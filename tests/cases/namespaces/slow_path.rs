@@ -102,7 +102,10 @@ fn delivered(mode: Mode, service: Service) {
     // The fragments of two packets take turns.
     let (one, other) = (cut(&outer, 800, 4), cut(&outer, 800, 5));
     frames.extend(one.into_iter().zip(other).flat_map(<[_; 2]>::from));
-    let seen = setup.gets(&frames);
+    let seen = seen_at_port(&setup.host, || {
+        send_frames(&setup.wire, "eth0", frames.iter().map(Vec::as_slice));
+        eventually("all of them", || count(&setup.blue(), "/rx/packets") == 5);
+    });
     assert_eq!(seen.len(), 5);
     for seen in &seen {
         match service {
@@ -141,6 +144,7 @@ fn delivered_ipv6(mode: Mode) {
     frames.push(chain);
     let seen = seen_at_port(&host, || {
         send_frames(&wire, "eth0", frames.iter().map(Vec::as_slice));
+        eventually("all of them", || count(&host.tenant_stats("blue"), "/rx/packets") == 3);
     });
     assert_eq!(seen.len(), 3);
     let marked = inner.tos(3).ip();

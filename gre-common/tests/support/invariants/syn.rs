@@ -1,15 +1,15 @@
 //! The MSS of a SYN is lowered to what fits, and nothing else of the packet changes.
 
 use gre_common::{
-    encap::encap,
     mss::{Syn, clamp},
-    tables::TenantId,
+    tables::{Tables as _, TenantId},
     verdict::Verdict,
 };
 
 use crate::support::{
     apply::{Apply as _, clamped, headers},
     checksum, plain,
+    sending::encap,
     world::{World, port_of},
 };
 
@@ -39,8 +39,9 @@ pub fn asks_for_what_fits(world: &World, tenant: TenantId, frame: &[u8]) {
 
 /// Any bytes that are taken for a SYN.
 pub fn nothing_else_is_read(world: &World, tenant: TenantId, frame: &[u8]) {
+    let tunnel = world.tenant(tenant).expect("one of the cast").tunnel;
     for start in [0, 14, 42, frame.len()] {
-        if let Some(change) = clamp(frame, world, &Syn { tenant, start }) {
+        if let Some(change) = clamp(frame, world, &Syn { tenant, tunnel, start }) {
             let value = change.tcp + change.offset;
             assert_eq!(frame[value - 2..value + 2], [&[2, 4], &change.from[..]].concat());
             assert!((20..60).contains(&change.offset), "behind the header");

@@ -1,7 +1,7 @@
 //! What becomes of a frame that does not fit: its sender is told, or it is cut.
 
 use gre_common::{
-    encap::{encap, inner_mtu},
+    encap::inner_mtu,
     fragment::{Fragments, is_allowed},
     partial::{self, Transport},
     tables::{Service, Tables, TenantId},
@@ -14,6 +14,7 @@ use crate::support::{
     apply::answer,
     checksum::{self, assert_well_formed},
     plain,
+    sending::encap,
     world::{World, port_of},
 };
 

@@ -10,7 +10,7 @@ use crate::{
     cli::value,
     netlink::{Netlink, ipsec::Direction},
     resolver,
-    state::{State, StateDir},
+    state::{State, StateDir, port},
 };
 
 #[derive(Debug, clap::Args)]
@@ -103,7 +103,7 @@ pub async fn run(dir: &StateDir, args: &Args) -> anyhow::Result<()> {
         keepalive: args.keepalive.unwrap_or(Keepalive::OFF),
         ..Tunnel::EMPTY
     };
-    let own: Vec<_> = state.ports()?.iter().map(|port| port.record.ifindex).collect();
+    let own: Vec<_> = state.ports()?.iter().map(port::Named::ifindex).collect();
     let next_hop = resolver::resolve(&tunnel, &netlink, &policies, &own).await?;
     state.add_tunnel(&args.name, Tunnel { next_hop, ..tunnel })?;
     if !netlink.is_local_address(local).await? {

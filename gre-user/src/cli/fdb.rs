@@ -1,0 +1,163 @@
+//! `xgre fdb`
+
+use std::collections::HashMap;
+
+use anyhow::{bail, ensure};
+use clap::Subcommand;
+use gre_common::{
+    tables::{FdbEntry, FdbKey, Service, TenantId, Via},
+    wire::ethernet::MacAddr,
+};
+use serde::Serialize;
+
+use super::{
+    output::{self, JSON_VERSION},
+    value,
+};
+use crate::state::{self, State, StateDir, tenant};
+
+#[derive(Debug, Subcommand)]
+pub enum Verb {
+    /// Say where a station of an l2 tenant is, whatever is heard.
+    Add {
+        /// The tenant.
+        tenant: String,
+        /// The station's MAC address.
+        #[arg(value_parser = value::mac)]
+        mac: MacAddr,
+        /// The tunnel or port that it is behind.
+        #[arg(long, value_name = "TUNNEL|PORT")]
+        via: String,
+    },
+    /// Forget where a station is, said or learned.
+    Del {
+        /// The tenant.
+        tenant: String,
+        /// The station's MAC address.
+        #[arg(value_parser = value::mac)]
+        mac: MacAddr,
+    },
+    /// List where stations are, as far as is known.
+    List {
+        /// Only this tenant's.
+        tenant: Option<String>,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show where one station is.
+    Show {
+        /// The tenant.
+        tenant: String,
+        /// The station's MAC address.
+        #[arg(value_parser = value::mac)]
+        mac: MacAddr,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+#[derive(Serialize)]
+struct Document {
+    version: u32,
+    fdb: Vec<Row>,
+}
+
+#[derive(Serialize)]
+struct Row {
+    tenant: String,
+    mac: String,
+    via: String,
+    r#static: bool,
+    /// Seconds since it was heard.
+    age: Option<u64>,
+}
+
+pub fn run(dir: &StateDir, verb: Verb) -> anyhow::Result<()> {
+    let mut state = State::open(dir)?;
+    match verb {
+        Verb::Add { tenant, mac, via } => {
+            let tenant = l2_tenant(&state, &tenant)?;
+            let via = way(&state, &tenant, &via)?;
+            Ok(state.set_station(tenant.id, mac, via)?)
+        }
+        Verb::Del { tenant, mac } => {
+            let tenant = l2_tenant(&state, &tenant)?;
+            let known = state.forget_station(tenant.id, mac)?;
+            ensure!(known, unknown(&tenant, mac));
+            Ok(())
+        }
+        Verb::List { tenant, json } => {
+            let tenant = tenant.map(|name| l2_tenant(&state, &name)).transpose()?;
+            let stations = state.stations(tenant.map(|tenant| tenant.id))?;
+            print(&state, &stations, json)
+        }
+        Verb::Show { tenant, mac, json } => {
+            let tenant = l2_tenant(&state, &tenant)?;
+            let mut stations = state.stations(Some(tenant.id))?;
+            stations.retain(|(key, _)| key.mac() == mac);
+            ensure!(!stations.is_empty(), unknown(&tenant, mac));
+            print(&state, &stations, json)
+        }
+    }
+}
+
+fn unknown(tenant: &tenant::Named, mac: MacAddr) -> String {
+    let (mac, name) = (output::mac(&mac), &tenant.name);
+    format!("tenant {name} knows no station {mac}; `xgre fdb list {name}` shows those it knows")
+}
+
+fn l2_tenant(state: &State, name: &str) -> anyhow::Result<tenant::Named> {
+    let tenant = state.tenant(name)?;
+    ensure!(
+        tenant.tenant.service == Service::L2,
+        "tenant {name} is l3: its packets have no MAC addresses of its own; stations are for l2 tenants"
+    );
+    Ok(tenant)
+}
+
+/// The tenant's tunnel or port of this name.
+fn way(state: &State, tenant: &tenant::Named, name: &str) -> anyhow::Result<Via> {
+    let port = state.ports()?.into_iter().find(|port| port.name == name);
+    if let Some(port) = port.filter(|port| port.record.tenant == tenant.id) {
+        return Ok(Via::port(port.ifindex()));
+    }
+    match state.tunnel(name) {
+        Ok(tunnel) if state.tunnels_of(&tenant.tenant).contains(&tunnel.id) => {
+            Ok(Via::tunnel(tunnel.id))
+        }
+        Ok(_) | Err(state::Error::Unknown { .. } | state::Error::Name(_)) => {
+            let tenant = &tenant.name;
+            bail!(
+                "tenant {tenant} has no tunnel or port {name}; `xgre tenant show {tenant}` shows those it has"
+            )
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn print(state: &State, stations: &[(FdbKey, FdbEntry)], json: bool) -> anyhow::Result<()> {
+    let tenants: HashMap<TenantId, String> =
+        state.tenants().into_iter().map(|tenant| (tenant.id, tenant.name)).collect();
+    let mut ways: HashMap<Via, String> =
+        state.tunnels().into_iter().map(|it| (Via::tunnel(it.id), it.name)).collect();
+    ways.extend(state.ports()?.into_iter().map(|it| (Via::port(it.ifindex()), it.name)));
+    let row = |(key, entry): &(FdbKey, FdbEntry)| Row {
+        tenant: tenants.get(&key.tenant).cloned().unwrap_or_default(),
+        mac: output::mac(&key.mac()),
+        via: ways.get(&entry.via).cloned().unwrap_or_default(),
+        r#static: entry.is_static(),
+        age: State::heard(entry).map(|nanoseconds| nanoseconds / 1_000_000_000),
+    };
+    let mut rows: Vec<Row> = stations.iter().map(row).collect();
+    rows.sort_by(|a, b| (&a.tenant, &a.mac).cmp(&(&b.tenant, &b.mac)));
+    if json {
+        return output::json(&Document { version: JSON_VERSION, fdb: rows });
+    }
+    let cells = |row: Row| {
+        let age = row.age.map_or_else(|| "static".to_owned(), |age| format!("{age} s"));
+        [row.tenant, row.mac, row.via, age]
+    };
+    output::table(["TENANT", "MAC", "VIA", "HEARD"], rows.into_iter().map(cells))
+}

@@ -1,0 +1,131 @@
+//! Where the stations of l2 tenants are: learned by the programs, or said by the user.
+
+use std::{sync::atomic::Ordering::Relaxed, time::Duration};
+
+use aya::maps::MapError;
+use gre_common::{
+    tables::{FdbEntry, FdbKey, TenantId, Via},
+    wire::ethernet::MacAddr,
+};
+use nix::{
+    errno::Errno,
+    time::{ClockId, clock_gettime},
+};
+
+use super::{Error, Result, State, error::errno, grace, optional};
+
+impl State {
+    /// Says where a tenant's station is, whatever is heard.
+    ///
+    /// # Errors
+    /// The map is full.
+    pub fn set_station(&mut self, tenant: TenantId, mac: MacAddr, via: Via) -> Result<()> {
+        let key = FdbKey::new(tenant, mac);
+        let learned = self.learned(&key)?;
+        let entry = FdbEntry { via, seen: FdbEntry::STATIC };
+        self.maps.fdb.insert(key, entry, 0).map_err(|error| match errno(&error) {
+            Some(Errno::E2BIG | Errno::ENOSPC) => Error::FdbFull,
+            _ => Error::Map(error),
+        })?;
+        if learned {
+            self.unlearn(tenant);
+        }
+        Ok(())
+    }
+
+    /// Forgets where a tenant's station is. False: that was not known.
+    ///
+    /// # Errors
+    /// The kernel refuses.
+    pub fn forget_station(&mut self, tenant: TenantId, mac: MacAddr) -> Result<bool> {
+        self.forget(&FdbKey::new(tenant, mac))
+    }
+
+    /// What is believed of stations: of one tenant's, or of all.
+    ///
+    /// # Errors
+    /// The kernel refuses.
+    pub fn stations(&self, tenant: Option<TenantId>) -> Result<Vec<(FdbKey, FdbEntry)>> {
+        let now = now();
+        let mut stations = Vec::new();
+        for entry in &self.maps.fdb {
+            match entry {
+                Ok((key, entry)) => {
+                    let asked = tenant.is_none_or(|tenant| tenant == key.tenant);
+                    if asked && entry.via_at(now) != Via::NONE {
+                        stations.push((key, entry));
+                    }
+                }
+                // The program that learns was faster.
+                Err(MapError::KeyNotFound | MapError::ElementNotFound) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        stations.sort_by_key(|(key, _)| (key.tenant, key.mac()));
+        Ok(stations)
+    }
+
+    /// Forgets the stations that were not heard for too long: programs do not believe them any more.
+    ///
+    /// # Errors
+    /// The kernel refuses.
+    pub fn age_stations(&mut self) -> Result<()> {
+        let now = now();
+        self.forget_those(|_, entry| entry.via_at(now) == Via::NONE)
+    }
+
+    /// Forgets a tenant's stations, those that are there or all of them. It may be learned of none any more.
+    pub(super) fn forget_stations(&mut self, tenant: TenantId, via: Option<Via>) -> Result<()> {
+        let is_there = |entry: &FdbEntry| via.is_none_or(|via| entry.via == via);
+        self.forget_those(|key, entry| key.tenant == tenant && is_there(entry))
+    }
+
+    /// Nanoseconds since a station was heard; `None`: someone said where it is.
+    pub fn heard(entry: &FdbEntry) -> Option<u64> {
+        (!entry.is_static()).then(|| now().saturating_sub(entry.seen))
+    }
+
+    fn forget_those(&mut self, those: impl Fn(&FdbKey, &FdbEntry) -> bool) -> Result<()> {
+        let mut keys = Vec::new();
+        for entry in &self.maps.fdb {
+            match entry {
+                Ok((key, entry)) if those(&key, &entry) => keys.push(key),
+                Ok(_) | Err(MapError::KeyNotFound | MapError::ElementNotFound) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        for key in &keys {
+            self.forget(key)?;
+        }
+        if !keys.is_empty() {
+            grace::wait();
+        }
+        Ok(())
+    }
+
+    fn forget(&mut self, key: &FdbKey) -> Result<bool> {
+        let learned = self.learned(key)?;
+        let known = optional(self.maps.fdb.remove(key))?.is_some();
+        if learned {
+            self.unlearn(key.tenant);
+        }
+        Ok(known)
+    }
+
+    /// Whether a station was learned, not said.
+    fn learned(&self, key: &FdbKey) -> Result<bool> {
+        let entry = optional(self.maps.fdb.get(key, 0))?;
+        Ok(entry.is_some_and(|entry| !entry.is_static()))
+    }
+
+    fn unlearn(&mut self, TenantId(tenant): TenantId) {
+        let learned = self.maps.fdb_learned.number(tenant, 0);
+        let _ = learned.fetch_update(Relaxed, Relaxed, |learned| learned.checked_sub(1));
+    }
+}
+
+/// Nanoseconds of the clock that programs read.
+pub(super) fn now() -> u64 {
+    let time = clock_gettime(ClockId::CLOCK_MONOTONIC).expect("every kernel has this clock");
+    Duration::from(time).as_nanos() as u64
+}
