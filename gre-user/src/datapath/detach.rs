@@ -2,7 +2,7 @@
 
 use gre_common::tables::Hook;
 
-use super::{Result, load::remove_pin, port, transit, uplink};
+use super::{Result, load::remove_pin, pinned, port, transit, uplink};
 use crate::{
     netlink::Netlink,
     state::{State, StateDir},
@@ -56,7 +56,7 @@ async fn unreadable(dir: &StateDir, netlink: &Netlink) -> Result<()> {
     for hook in [Hook::UPLINK_XDP, Hook::PORT_XDP, Hook::UPLINK_TC, Hook::PORT_TC, Hook::TRANSIT_TC]
     {
         for ifindex in dir.linked(hook) {
-            remove_pin(&dir.link(hook, ifindex))?;
+            pinned::detach(&dir.link(hook, ifindex))?;
             let device = netlink.link_by_index(ifindex).await?;
             if hook == Hook::PORT_TC && device.is_some_and(|device| port::is_created(&device)) {
                 netlink.delete_link(ifindex).await?;
