@@ -4,7 +4,7 @@
 //! - [`tunnel`], [`tenant`], [`port`] and [`transit`] read and change the state.
 //! - [`stats`] shows the counters.
 //! - [`detach`] takes everything down.
-//! - [`value`] is what users type, [`output`] what they see.
+//! - [`output`] is what users see.
 
 mod detach;
 mod output;
@@ -14,7 +14,6 @@ mod stats;
 mod tenant;
 mod transit;
 mod tunnel;
-mod value;
 
 use std::path::PathBuf;
 

@@ -101,9 +101,13 @@ fn attach_xdp(program: &mut Xdp, dir: &StateDir, link: &Link, mode: PortMode) ->
     }
 }
 
-/// The name of the device that xgre makes to carry the program, beside the one it makes for the host.
-pub fn created_name(tenant: TenantId) -> String {
-    format!("{CREATED_PREFIX}{}", tenant.0)
+/// A name for the device that xgre makes to carry the program, beside the one it makes for the host: the first one, or
+/// another where that is taken.
+pub fn created_name(tenant: TenantId, number: u32) -> String {
+    match number {
+        0 => format!("{CREATED_PREFIX}{}", tenant.0),
+        _ => format!("{CREATED_PREFIX}{}-{number}", tenant.0),
+    }
 }
 
 /// Whether xgre made a device, as far as its name tells.

@@ -1,0 +1,5 @@
+//! The configuration.
+//!
+//! - [`model`]: its items, one file per kind.
+
+pub mod model;
