@@ -7,7 +7,7 @@
 //! - [`slowpath`]: receives what the kernel must see first.
 //! - [`daemon`]: what `xgre run` does with all of these.
 //! - [`manage`]: adds and deletes: entries, devices and programs together.
-//! - [`config`]: the items of a configuration.
+//! - [`config`]: the configuration as a file.
 //! - [`value`]: what users type.
 //! - [`cli`]: the command `xgre`, one file per verb.
 

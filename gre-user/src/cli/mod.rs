@@ -4,8 +4,10 @@
 //! - [`tunnel`], [`tenant`], [`port`] and [`transit`] read and change the state.
 //! - [`stats`] shows the counters.
 //! - [`detach`] takes everything down.
+//! - [`check`] is about files.
 //! - [`output`] is what users see.
 
+mod check;
 mod detach;
 mod output;
 mod port;
@@ -54,6 +56,8 @@ enum Verb {
     /// Rules for GRE packets that merely pass through, whose tunnels end elsewhere.
     #[command(subcommand)]
     Transit(transit::Verb),
+    /// Tell whether a configuration file is right. Needs no privilege, and looks at nothing else.
+    Check(check::Args),
     /// Counters of tenants, ports and uplinks.
     Stats(stats::Args),
     /// Take every program off its interface, and remove the state and the devices that xgre made.
@@ -73,6 +77,7 @@ impl Cli {
             Verb::Tenant(verb) => tenant::run(&dir, verb),
             Verb::Port(verb) => port::run(&dir, verb).await,
             Verb::Transit(verb) => transit::run(&dir, verb).await,
+            Verb::Check(args) => check::run(&args),
             Verb::Stats(args) => stats::run(&dir, args).await,
             Verb::Detach => detach::run(&dir).await,
         }

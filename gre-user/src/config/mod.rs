@@ -1,5 +1,8 @@
-//! The configuration.
+//! The configuration as a file: TOML of tunnels, tenants, ports and transit rules.
 //!
-//! - [`model`]: its items, one file per kind.
+//! - [`model`]: the items of a file, one file per kind. A new kind is a file and a variant there.
+//! - [`file`](mod@file): text to items, with line and column of what is wrong; [`check`]: whether they go together.
 
+pub mod check;
+pub mod file;
 pub mod model;
