@@ -4,11 +4,12 @@
 //! - [`tunnel`], [`tenant`], [`port`] and [`transit`] read and change the state.
 //! - [`stats`] shows the counters.
 //! - [`detach`] takes everything down.
-//! - [`check`] is about files.
+//! - [`check`] and [`export`] are about files.
 //! - [`output`] is what users see.
 
 mod check;
 mod detach;
+mod export;
 mod output;
 mod port;
 mod run;
@@ -58,6 +59,8 @@ enum Verb {
     Transit(transit::Verb),
     /// Tell whether a configuration file is right. Needs no privilege, and looks at nothing else.
     Check(check::Args),
+    /// Print what is configured as a file for apply.
+    Export(export::Args),
     /// Counters of tenants, ports and uplinks.
     Stats(stats::Args),
     /// Take every program off its interface, and remove the state and the devices that xgre made.
@@ -78,6 +81,7 @@ impl Cli {
             Verb::Port(verb) => port::run(&dir, verb).await,
             Verb::Transit(verb) => transit::run(&dir, verb).await,
             Verb::Check(args) => check::run(&args),
+            Verb::Export(args) => export::run(&dir, &args).await,
             Verb::Stats(args) => stats::run(&dir, args).await,
             Verb::Detach => detach::run(&dir).await,
         }

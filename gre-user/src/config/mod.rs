@@ -2,7 +2,9 @@
 //!
 //! - [`model`]: the items of a file, one file per kind. A new kind is a file and a variant there.
 //! - [`file`](mod@file): text to items, with line and column of what is wrong; [`check`]: whether they go together.
+//! - [`export`]: the state as such items, and as text.
 
 pub mod check;
+pub mod export;
 pub mod file;
 pub mod model;
