@@ -4,9 +4,10 @@
 //! - [`tunnel`], [`tenant`], [`port`] and [`transit`] read and change the state.
 //! - [`stats`] shows the counters.
 //! - [`detach`] takes everything down.
-//! - [`check`] and [`export`] are about files.
+//! - [`check`], [`apply`] and [`export`] are about files.
 //! - [`output`] is what users see.
 
+mod apply;
 mod check;
 mod detach;
 mod export;
@@ -59,6 +60,8 @@ enum Verb {
     Transit(transit::Verb),
     /// Tell whether a configuration file is right. Needs no privilege, and looks at nothing else.
     Check(check::Args),
+    /// Make tunnels, tenants, ports and transit rules those of a file, or change nothing.
+    Apply(apply::Args),
     /// Print what is configured as a file for apply.
     Export(export::Args),
     /// Counters of tenants, ports and uplinks.
@@ -81,6 +84,7 @@ impl Cli {
             Verb::Port(verb) => port::run(&dir, verb).await,
             Verb::Transit(verb) => transit::run(&dir, verb).await,
             Verb::Check(args) => check::run(&args),
+            Verb::Apply(args) => apply::run(&dir, &args).await,
             Verb::Export(args) => export::run(&dir, &args).await,
             Verb::Stats(args) => stats::run(&dir, args).await,
             Verb::Detach => detach::run(&dir).await,

@@ -35,6 +35,14 @@ pub async fn add(host: &mut Host, tunnel: &Tunnel) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Replaces a tunnel's settings by those of one that it [can become](Tunnel::can_become).
+///
+/// # Errors
+/// It does not exist.
+pub fn change(host: &mut Host, tunnel: &Tunnel) -> anyhow::Result<()> {
+    Ok(host.state.set_tunnel_settings(&tunnel.name, &record(tunnel))?)
+}
+
 /// What the datapath is to know of it, but for what only the host can tell.
 fn record(tunnel: &Tunnel) -> tables::Tunnel {
     tables::Tunnel {

@@ -5,11 +5,13 @@
 //!   programs; [`table`]: hash tables there; [`grace`]: when a place may be used again.
 //! - [`name`]: names as users type them.
 //! - [`tunnel`], [`tenant`], [`port`], [`uplink`], [`transit`]: read and write, all or nothing.
+//! - [`change`]: replaces what is there.
 //! - [`counters`]: read and sum.
 //! - [`live`]: the tables as programs see them, without the lock.
 //!
 //! A [`State`] holds the lock of its folder: whoever has one is the only writer.
 
+mod change;
 pub mod counters;
 pub mod dir;
 mod error;
