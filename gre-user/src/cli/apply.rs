@@ -10,6 +10,7 @@ use crate::{
         apply,
         difference::Change,
         file,
+        model::Model,
         show::{self, Row},
     },
     manage::Host,
@@ -55,6 +56,14 @@ pub async fn run(dir: &StateDir, args: &Args) -> anyhow::Result<()> {
         (count, true) => format!("{} to apply", plural(count)),
         (count, false) => format!("applied {}", plural(count)),
     })
+}
+
+/// Applies a file before anybody is told that the daemon is ready.
+pub async fn at_start(dir: &StateDir, file: Model) -> anyhow::Result<()> {
+    let host = Host::open(dir)?;
+    let changes = apply::plan(&host, file).await?;
+    lines(&changes)?;
+    apply::apply(host, &changes).await
 }
 
 /// Prints a line for each.
