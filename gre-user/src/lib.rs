@@ -6,12 +6,18 @@
 //! - [`resolver`]: keeps the tunnels' next hops right.
 //! - [`slowpath`]: receives what the kernel must see first.
 //! - [`daemon`]: what `xgre run` does with all of these.
+//! - [`manage`]: adds and deletes: entries, devices and programs together.
+//! - [`config`]: the configuration as a file.
+//! - [`value`]: what users type.
 //! - [`cli`]: the command `xgre`, one file per verb.
 
 pub mod cli;
+pub mod config;
 pub mod daemon;
 pub mod datapath;
+pub mod manage;
 pub mod netlink;
 pub mod resolver;
 pub mod slowpath;
 pub mod state;
+pub mod value;

@@ -1,6 +1,7 @@
 //! A host: a namespace, a place for xgre's state, and xgre itself.
 
 use std::{
+    fs,
     io::{BufRead, BufReader, Read},
     path::PathBuf,
     process::{Child, Command, ExitStatus, Stdio},
@@ -49,6 +50,13 @@ impl Host {
     /// The folder that `--state` names. xgre creates it.
     pub fn state(&self) -> PathBuf {
         self.bpffs.path.join("xgre")
+    }
+
+    /// Makes a file that is gone with the process, and tells where it is.
+    pub fn file(&self, name: &str, text: &str) -> PathBuf {
+        let path = self.bpffs.path.with_extension(name);
+        fs::write(&path, text).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        path
     }
 
     /// Runs `xgre ARGS` (words separated by spaces) to its end.

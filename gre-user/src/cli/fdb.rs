@@ -4,17 +4,14 @@ use std::collections::HashMap;
 
 use anyhow::{bail, ensure};
 use clap::Subcommand;
-use gre_common::{
-    tables::{FdbEntry, FdbKey, Service, TenantId, Via},
-    wire::ethernet::MacAddr,
-};
+use gre_common::tables::{FdbEntry, FdbKey, Service, TenantId, Via};
 use serde::Serialize;
 
-use super::{
-    output::{self, JSON_VERSION},
-    value,
+use super::output::{self, JSON_VERSION};
+use crate::{
+    state::{self, State, StateDir, tenant},
+    value::Mac,
 };
-use crate::state::{self, State, StateDir, tenant};
 
 #[derive(Debug, Subcommand)]
 pub enum Verb {
@@ -23,8 +20,7 @@ pub enum Verb {
         /// The tenant.
         tenant: String,
         /// The station's MAC address.
-        #[arg(value_parser = value::mac)]
-        mac: MacAddr,
+        mac: Mac,
         /// The tunnel or port that it is behind.
         #[arg(long, value_name = "TUNNEL|PORT")]
         via: String,
@@ -34,8 +30,7 @@ pub enum Verb {
         /// The tenant.
         tenant: String,
         /// The station's MAC address.
-        #[arg(value_parser = value::mac)]
-        mac: MacAddr,
+        mac: Mac,
     },
     /// List where stations are, as far as is known.
     List {
@@ -50,8 +45,7 @@ pub enum Verb {
         /// The tenant.
         tenant: String,
         /// The station's MAC address.
-        #[arg(value_parser = value::mac)]
-        mac: MacAddr,
+        mac: Mac,
         /// Print JSON.
         #[arg(long)]
         json: bool,
@@ -80,11 +74,11 @@ pub fn run(dir: &StateDir, verb: Verb) -> anyhow::Result<()> {
         Verb::Add { tenant, mac, via } => {
             let tenant = l2_tenant(&state, &tenant)?;
             let via = way(&state, &tenant, &via)?;
-            Ok(state.set_station(tenant.id, mac, via)?)
+            Ok(state.set_station(tenant.id, mac.0, via)?)
         }
         Verb::Del { tenant, mac } => {
             let tenant = l2_tenant(&state, &tenant)?;
-            let known = state.forget_station(tenant.id, mac)?;
+            let known = state.forget_station(tenant.id, mac.0)?;
             ensure!(known, unknown(&tenant, mac));
             Ok(())
         }
@@ -96,15 +90,15 @@ pub fn run(dir: &StateDir, verb: Verb) -> anyhow::Result<()> {
         Verb::Show { tenant, mac, json } => {
             let tenant = l2_tenant(&state, &tenant)?;
             let mut stations = state.stations(Some(tenant.id))?;
-            stations.retain(|(key, _)| key.mac() == mac);
+            stations.retain(|(key, _)| key.mac() == mac.0);
             ensure!(!stations.is_empty(), unknown(&tenant, mac));
             print(&state, &stations, json)
         }
     }
 }
 
-fn unknown(tenant: &tenant::Named, mac: MacAddr) -> String {
-    let (mac, name) = (output::mac(&mac), &tenant.name);
+fn unknown(tenant: &tenant::Named, mac: Mac) -> String {
+    let name = &tenant.name;
     format!("tenant {name} knows no station {mac}; `xgre fdb list {name}` shows those it knows")
 }
 
@@ -145,7 +139,7 @@ fn print(state: &State, stations: &[(FdbKey, FdbEntry)], json: bool) -> anyhow::
     ways.extend(state.ports()?.into_iter().map(|it| (Via::port(it.ifindex()), it.name)));
     let row = |(key, entry): &(FdbKey, FdbEntry)| Row {
         tenant: tenants.get(&key.tenant).cloned().unwrap_or_default(),
-        mac: output::mac(&key.mac()),
+        mac: Mac(key.mac()).to_string(),
         via: ways.get(&entry.via).cloned().unwrap_or_default(),
         r#static: entry.is_static(),
         age: State::heard(entry).map(|nanoseconds| nanoseconds / 1_000_000_000),

@@ -4,9 +4,13 @@
 //! - [`tunnel`], [`tenant`], [`port`], [`fdb`] and [`transit`] read and change the state.
 //! - [`stats`] shows the counters.
 //! - [`detach`] takes everything down.
-//! - [`value`] is what users type, [`output`] what they see.
+//! - [`check`], [`apply`] and [`export`] are about files.
+//! - [`output`] is what users see.
 
+mod apply;
+mod check;
 mod detach;
+mod export;
 mod fdb;
 mod output;
 mod port;
@@ -15,7 +19,6 @@ mod stats;
 mod tenant;
 mod transit;
 mod tunnel;
-mod value;
 
 use std::path::PathBuf;
 
@@ -59,6 +62,12 @@ enum Verb {
     /// Rules for GRE packets that merely pass through, whose tunnels end elsewhere.
     #[command(subcommand)]
     Transit(transit::Verb),
+    /// Tell whether a configuration file is right. Needs no privilege, and looks at nothing else.
+    Check(check::Args),
+    /// Make tunnels, tenants, ports and transit rules those of a file, or change nothing.
+    Apply(apply::Args),
+    /// Print what is configured as a file for apply.
+    Export(export::Args),
     /// Counters of tenants, ports and uplinks.
     Stats(stats::Args),
     /// Take every program off its interface, and remove the state and the devices that xgre made.
@@ -79,6 +88,9 @@ impl Cli {
             Verb::Port(verb) => port::run(&dir, verb).await,
             Verb::Fdb(verb) => fdb::run(&dir, verb),
             Verb::Transit(verb) => transit::run(&dir, verb).await,
+            Verb::Check(args) => check::run(&args),
+            Verb::Apply(args) => apply::run(&dir, &args).await,
+            Verb::Export(args) => export::run(&dir, &args).await,
             Verb::Stats(args) => stats::run(&dir, args).await,
             Verb::Detach => detach::run(&dir).await,
         }

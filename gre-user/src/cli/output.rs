@@ -42,8 +42,3 @@ pub fn print(text: &impl Display) -> anyhow::Result<()> {
 pub fn or_dash(value: Option<impl Display>) -> String {
     value.map_or_else(|| "-".to_owned(), |value| value.to_string())
 }
-
-/// A MAC address as it is written.
-pub fn mac(octets: &[u8]) -> String {
-    octets.iter().map(|octet| format!("{octet:02x}")).collect::<Vec<_>>().join(":")
-}

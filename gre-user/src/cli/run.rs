@@ -1,9 +1,12 @@
 //! `xgre run`
 
+use std::path::PathBuf;
+
 use anyhow::ensure;
 use clap::ValueEnum;
 
 use crate::{
+    config::file,
     daemon::{self, Config},
     datapath::{load::Options, uplink},
     state::StateDir,
@@ -31,6 +34,9 @@ pub struct Args {
     /// Room for this many tenants, ports and tunnels, when the state is made [default: 16384].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=16_777_216))]
     max_tenants: Option<u32>,
+    /// Apply this file, as `xgre apply` does, before saying "ready".
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
     /// Tell what becomes of every packet, on stderr. Slow.
     #[arg(long)]
     debug_datapath: bool,
@@ -65,6 +71,7 @@ pub async fn run(dir: &StateDir, args: Args) -> anyhow::Result<()> {
         args.steer.is_none() || matches!(args.mode, Mode::Auto | Mode::Native),
         "--steer needs XDP in the driver; leave it out, or use --mode native"
     );
+    let file = args.config.map(|path| file::read(&path)).transpose()?;
     let config = Config {
         uplinks: args.iface,
         mode: args.mode.into(),
@@ -77,5 +84,9 @@ pub async fn run(dir: &StateDir, args: Args) -> anyhow::Result<()> {
             debug: args.debug_datapath,
         },
     };
-    Ok(daemon::run(dir, &config).await?)
+    daemon::run(dir, &config, async |dir| match file {
+        Some(file) => super::apply::at_start(dir, file).await,
+        None => Ok(()),
+    })
+    .await
 }

@@ -2,24 +2,19 @@
 
 use std::collections::HashMap;
 
-use clap::{Subcommand, ValueEnum};
+use clap::Subcommand;
 use gre_common::{
-    tables::{Service, TunnelId},
+    tables::{self, TunnelId},
     wire::gre::GreKey,
 };
 use serde::Serialize;
 
-use super::{
-    output::{self, JSON_VERSION},
-    value,
-};
+use super::output::{self, JSON_VERSION};
 use crate::{
-    datapath::flood,
-    netlink::Netlink,
-    state::{
-        State, StateDir,
-        tenant::{Named, New},
-    },
+    config::model::Tenant,
+    manage::{self, Host},
+    state::{State, StateDir, tenant::Named},
+    value::{Key, Service},
 };
 
 #[derive(Debug, Subcommand)]
@@ -53,14 +48,14 @@ pub struct Add {
     /// Its name.
     name: String,
     /// Its key, in both directions: a number, 0x and hexadecimal digits, or a dotted quad.
-    #[arg(long, group = "keys", value_parser = value::key, value_name = "K", conflicts_with_all = ["in_key", "out_key", "no_key"])]
-    key: Option<GreKey>,
+    #[arg(long, group = "keys", value_name = "K", conflicts_with_all = ["in_key", "out_key", "no_key"])]
+    key: Option<Key>,
     /// The key in packets received; goes with --out-key.
-    #[arg(long, group = "keys", value_parser = value::key, value_name = "K", requires = "out_key", conflicts_with = "no_key")]
-    in_key: Option<GreKey>,
+    #[arg(long, group = "keys", value_name = "K", requires = "out_key", conflicts_with = "no_key")]
+    in_key: Option<Key>,
     /// The key in packets sent; goes with --in-key.
-    #[arg(long, group = "keys", value_parser = value::key, value_name = "K", requires = "in_key", conflicts_with = "no_key")]
-    out_key: Option<GreKey>,
+    #[arg(long, group = "keys", value_name = "K", requires = "in_key", conflicts_with = "no_key")]
+    out_key: Option<Key>,
     /// Packets carry no key, which is not the same as key 0.
     #[arg(long, group = "keys")]
     no_key: bool,
@@ -68,14 +63,20 @@ pub struct Add {
     #[arg(long, required = true, num_args = 1.., value_name = "NAME")]
     tunnel: Vec<String>,
     /// l2: Ethernet frames; l3: IPv4 and IPv6 packets.
-    #[arg(long, value_enum, default_value = "l3")]
-    service: ServiceName,
+    #[arg(long, value_enum, default_value_t)]
+    service: Service,
 }
 
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum ServiceName {
-    L2,
-    L3,
+impl From<Add> for Tenant {
+    fn from(add: Add) -> Self {
+        Self {
+            name: add.name,
+            in_key: add.key.or(add.in_key),
+            out_key: add.key.or(add.out_key),
+            tunnels: add.tunnel,
+            service: add.service,
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -95,29 +96,22 @@ struct Row {
 }
 
 pub async fn run(dir: &StateDir, verb: Verb) -> anyhow::Result<()> {
-    let mut state = State::open(dir)?;
     match verb {
-        Verb::Add(add) => run_add(dir, &mut state, &add).await,
-        Verb::Del { name } => Ok(state.delete_tenant(&name)?),
-        Verb::List { json } => print(&state, state.tenants(), json),
-        Verb::Show { name, json } => print(&state, vec![state.tenant(&name)?], json),
+        Verb::Add(add) => {
+            let tenant = Tenant::from(add);
+            tenant.check()?;
+            manage::tenant::add(&mut Host::open(dir)?, &tenant).await
+        }
+        Verb::Del { name } => Ok(State::open(dir)?.delete_tenant(&name)?),
+        Verb::List { json } => {
+            let state = State::open(dir)?;
+            print(&state, state.tenants(), json)
+        }
+        Verb::Show { name, json } => {
+            let state = State::open(dir)?;
+            print(&state, vec![state.tenant(&name)?], json)
+        }
     }
-}
-
-async fn run_add(dir: &StateDir, state: &mut State, add: &Add) -> anyhow::Result<()> {
-    let service = match add.service {
-        ServiceName::L2 => Service::L2,
-        ServiceName::L3 => Service::L3,
-    };
-    let new = New { service, in_key: add.key.or(add.in_key), out_key: add.key.or(add.out_key) };
-    state.add_tenant(&add.name, &add.tunnel, new)?;
-    if add.tunnel.len() > 1
-        && let Err(error) = flood::ensure(dir, state, &Netlink::connect()?).await
-    {
-        state.delete_tenant(&add.name)?;
-        return Err(error.into());
-    }
-    Ok(())
 }
 
 fn print(state: &State, tenants: Vec<Named>, json: bool) -> anyhow::Result<()> {
@@ -129,7 +123,7 @@ fn print(state: &State, tenants: Vec<Named>, json: bool) -> anyhow::Result<()> {
         let of_tenant = ports.iter().filter(|port| port.record.tenant == tenant.id);
         Row {
             name: tenant.name,
-            service: if tenant.tenant.service == Service::L2 { "l2" } else { "l3" },
+            service: if tenant.tenant.service == tables::Service::L2 { "l2" } else { "l3" },
             in_key: key(tenant.tenant.in_key),
             out_key: key(tenant.tenant.out_key),
             tunnels: state

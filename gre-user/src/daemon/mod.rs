@@ -61,11 +61,15 @@ pub struct Config {
     pub load: Options,
 }
 
-/// Runs until interrupted.
+/// Runs until interrupted. What `configure` does comes before "ready".
 ///
 /// # Errors
-/// Something cannot be loaded or attached; what this run attached is taken off again.
-pub async fn run(dir: &StateDir, config: &Config) -> Result<()> {
+/// Something cannot be loaded, attached or configured; what this run attached is taken off again.
+pub async fn run(
+    dir: &StateDir,
+    config: &Config,
+    configure: impl AsyncFnOnce(&StateDir) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
     privilege::check_load()?;
     let netlink = Netlink::connect()?;
     // Before anything is looked up, so that no change goes unseen.
@@ -75,6 +79,8 @@ pub async fn run(dir: &StateDir, config: &Config) -> Result<()> {
     let underlay = Underlay::open().map_err(Error::SlowPath)?;
 
     let existed = dir.exists();
+    // An earlier run's, which was killed or ended with --keep.
+    let was_attached = existed && State::open(dir).is_ok_and(|state| has_uplinks(&state));
     dir.create()?;
     let started = Daemon::start(dir, config, netlink.clone(), underlay).await;
     if started.is_err() && !existed {
@@ -89,6 +95,16 @@ pub async fn run(dir: &StateDir, config: &Config) -> Result<()> {
     let live = Live::open(dir, config.load.strict)?;
     let (sender, reports) = reports::channel();
     let slow_path = SlowPath::start(sockets, rings, live, daemon.arrivals.clone(), sender)?;
+    if let Err(error) = configure(dir).await {
+        drop(slow_path);
+        if !was_attached {
+            detach::programs(dir, &mut State::open(dir)?, &netlink).await?;
+        }
+        if !existed {
+            dir.remove()?;
+        }
+        return Err(error);
+    }
     println!("ready");
 
     daemon.serve(monitor, reports).await?;
@@ -98,6 +114,10 @@ pub async fn run(dir: &StateDir, config: &Config) -> Result<()> {
         detach::programs(dir, &mut State::open(dir)?, &netlink).await?;
     }
     Ok(())
+}
+
+fn has_uplinks(state: &State) -> bool {
+    state.uplinks().is_ok_and(|uplinks| !uplinks.is_empty())
 }
 
 /// What lives as long as the daemon.

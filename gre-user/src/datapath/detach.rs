@@ -2,7 +2,7 @@
 
 use gre_common::tables::{Hook, IfIndex};
 
-use super::{Result, flood, load::remove_pin, port, transit, uplink};
+use super::{Result, flood, load::remove_pin, pinned, port, transit, uplink};
 use crate::{
     netlink::Netlink,
     state::{State, StateDir},
@@ -67,7 +67,7 @@ async fn unreadable(dir: &StateDir, netlink: &Netlink) -> Result<()> {
         Hook::FLOOD_TC,
     ] {
         for ifindex in dir.linked(hook) {
-            remove_pin(&dir.link(hook, ifindex))?;
+            pinned::detach(&dir.link(hook, ifindex))?;
             let device = netlink.link_by_index(ifindex).await?;
             let is_ours = |device| match hook {
                 Hook::PORT_TC => port::is_created(&device),

@@ -88,7 +88,7 @@ pub enum Error {
     NotEthernet(String),
     /// Nobody knows the MAC address behind an l3 port.
     #[error(
-        "the MAC address behind {0} is not known; give it with --mac (an l3 port delivers to one station)"
+        "the MAC address behind {0} is not known; give it with --mac, in a file as mac (an l3 port delivers to one station)"
     )]
     NoStation(String),
     /// The object could not be loaded.

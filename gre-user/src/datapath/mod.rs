@@ -2,15 +2,17 @@
 //!
 //! - [`load`]: loads the object; its maps are those already pinned, where there are some.
 //! - [`xdp`], [`tc`]: attach one program to one interface, or replace the one that is there.
+//! - [`pinned`]: takes it off again.
 //! - [`uplink`], [`port`], [`transit`], [`flood`]: what is attached where.
 //! - [`steer`]: which CPUs the inner flows are spread over.
-//! - [`detach`]: takes it off again.
+//! - [`detach`]: takes everything off.
 //! - [`privilege`]: what the caller must be allowed, and what it gives up.
 
 pub mod detach;
 mod error;
 pub mod flood;
 pub mod load;
+mod pinned;
 pub mod port;
 pub mod privilege;
 mod steer;

@@ -7,7 +7,7 @@ use gre_common::{
     wire::ethernet::{Ends, MacAddr},
 };
 
-use super::{Error, Result, load::Programs, tc, xdp};
+use super::{Error, Result, load::Programs, pinned, tc, xdp};
 use crate::{
     netlink::{Netlink, ethtool, link::Link},
     state::StateDir,
@@ -73,7 +73,7 @@ pub fn attach(
 /// # Errors
 /// A pin cannot be removed.
 pub fn detach(dir: &StateDir, name: &str, ifindex: IfIndex) -> Result<()> {
-    xdp::detach(&dir.link(Hook::PORT_XDP, ifindex))?;
+    pinned::detach(&dir.link(Hook::PORT_XDP, ifindex))?;
     tc::detach(dir, Hook::PORT_TC, name, ifindex)
 }
 
@@ -91,28 +91,23 @@ fn attach_xdp(program: &mut Xdp, dir: &StateDir, link: &Link, mode: PortMode) ->
                 .map_err(|error| xdp::refused(link, XdpMode::Driver, &error))
         }
         // XDP would take a VLAN's packets for the tenant's where their tag is gone; TC sees it.
-        PortMode::AUTO if ethtool::strips_vlan(&link.name) => xdp::detach(&pin),
+        PortMode::AUTO if ethtool::strips_vlan(&link.name) => pinned::detach(&pin),
         PortMode::AUTO => {
             // TC does the same, only slower.
             let _ = xdp::attach(program, link, XdpMode::Driver, &pin);
             Ok(())
         }
-        _ => xdp::detach(&pin),
+        _ => pinned::detach(&pin),
     }
 }
 
-/// A name for the device that xgre makes to carry the program, beside the one it makes for the host.
-///
-/// # Errors
-/// The kernel does not answer.
-pub async fn created_name(netlink: &Netlink, TenantId(tenant): TenantId) -> Result<String> {
-    let mut name = format!("{CREATED_PREFIX}{tenant}");
-    let mut port = 1u32;
-    while netlink.link(&name).await?.is_some() {
-        port += 1;
-        name = format!("{CREATED_PREFIX}{tenant}.{port}");
+/// A name for the device that xgre makes to carry the program, beside the one it makes for the host: the first one, or
+/// another where that is taken.
+pub fn created_name(tenant: TenantId, number: u32) -> String {
+    match number {
+        0 => format!("{CREATED_PREFIX}{}", tenant.0),
+        _ => format!("{CREATED_PREFIX}{}-{number}", tenant.0),
     }
-    Ok(name)
 }
 
 /// Whether xgre made a device, as far as its name tells.

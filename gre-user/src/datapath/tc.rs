@@ -17,7 +17,7 @@ use aya::programs::{
 use gre_common::tables::{Hook, IfIndex};
 use nix::libc;
 
-use super::{Error, Result, load::remove_pin};
+use super::{Error, Result, pinned};
 use crate::{netlink::link::Link, state::StateDir};
 
 /// "GR", which no one else is likely to use.
@@ -36,8 +36,8 @@ pub(super) fn attach(
     let interface = link.name.as_str();
     let failed = |error| Error::program(format!("attach TC to {interface}"))(error);
     let pin = dir.link(hook, link.ifindex);
-    if let Some(pinned) = pinned(&pin) {
-        let id = program.attach_to_link(pinned).map_err(failed)?;
+    if let Some(there) = at(&pin) {
+        let id = program.attach_to_link(there).map_err(failed)?;
         // The pin holds the link; this handle may go.
         drop(program.take_link(id).map_err(failed)?);
         return Ok(());
@@ -64,8 +64,7 @@ pub(super) fn attach(
 pub(super) fn detach(dir: &StateDir, hook: Hook, interface: &str, ifindex: IfIndex) -> Result<()> {
     let pin = dir.link(hook, ifindex);
     if pin.exists() {
-        // The kernel detaches TCX when the last reference goes: the pin.
-        return remove_pin(&pin);
+        return pinned::detach(&pin);
     }
     // Dropping the link deletes the filter, if there is one.
     drop(filter(interface, priority(hook)));
@@ -78,7 +77,7 @@ fn ahead(dir: &StateDir, hook: Hook, ifindex: IfIndex) -> Option<SchedClassifier
         Hook::TRANSIT_TC => &[Hook::UPLINK_TC, Hook::PORT_TC],
         _ => &[],
     };
-    before.iter().find_map(|&before| pinned(&dir.link(before, ifindex)))
+    before.iter().find_map(|&before| at(&dir.link(before, ifindex)))
 }
 
 /// Where a hook's filter stands below TCX.
@@ -133,6 +132,6 @@ fn errno(error: &(dyn std::error::Error + 'static)) -> Option<i32> {
     cause.and_then(std::io::Error::raw_os_error).or_else(|| errno(error.source()?))
 }
 
-fn pinned(pin: &Path) -> Option<SchedClassifierLink> {
+fn at(pin: &Path) -> Option<SchedClassifierLink> {
     FdLink::from(PinnedLink::from_pin(pin).ok()?).try_into().ok()
 }

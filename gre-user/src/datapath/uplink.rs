@@ -3,7 +3,7 @@
 use aya::programs::XdpMode;
 use gre_common::tables::{Hook, IfIndex, UplinkMode};
 
-use super::{Error, Result, load::Programs, tc, xdp};
+use super::{Error, Result, load::Programs, pinned, tc, xdp};
 use crate::{
     netlink::link::Link,
     state::{StateDir, uplink},
@@ -76,7 +76,7 @@ pub fn attach(
 /// # Errors
 /// A pin cannot be removed.
 pub fn detach(dir: &StateDir, name: &str, ifindex: IfIndex) -> Result<()> {
-    xdp::detach(&dir.link(Hook::UPLINK_XDP, ifindex))?;
+    pinned::detach(&dir.link(Hook::UPLINK_XDP, ifindex))?;
     tc::detach(dir, Hook::UPLINK_TC, name, ifindex)
 }
 
@@ -95,12 +95,12 @@ fn attach_xdp(
         Mode::Auto | Mode::Native => (UplinkMode::NATIVE, XdpMode::Driver),
         Mode::Generic => (UplinkMode::GENERIC, XdpMode::Skb),
         Mode::Tc => {
-            xdp::detach(&pin)?;
+            pinned::detach(&pin)?;
             return Ok((UplinkMode::TC, None));
         }
     };
     if wanted == UplinkMode::NATIVE && link.kind.as_deref() == Some("bond") {
-        xdp::detach(&pin)?;
+        pinned::detach(&pin)?;
         return match mode {
             Mode::Auto => Ok((UplinkMode::TC, Some(BOND.to_owned()))),
             _ => Err(xdp::not_possible(link, "native XDP", BOND.to_owned())),
@@ -108,7 +108,7 @@ fn attach_xdp(
     }
     // A link keeps the mode it was made with.
     if before.is_some_and(|before| before != wanted) {
-        xdp::detach(&pin)?;
+        pinned::detach(&pin)?;
     }
     let error = match xdp::attach(programs.xdp(Hook::UPLINK_XDP)?, link, xdp_mode, &pin) {
         Ok(()) => return Ok((wanted, None)),

@@ -9,7 +9,7 @@ use aya::programs::{
     xdp::XdpLink,
 };
 
-use super::{Error, Result, load::remove_pin};
+use super::{Error, Result};
 use crate::netlink::link::Link;
 
 /// Puts the program on an interface, in place of the one that is pinned there.
@@ -36,15 +36,6 @@ pub(super) fn attach(
 
 fn other(error: impl std::error::Error + Send + Sync + 'static) -> ProgramError {
     ProgramError::IOError(std::io::Error::other(error))
-}
-
-/// Takes the program off.
-///
-/// # Errors
-/// The pin cannot be removed.
-pub(super) fn detach(pin: &Path) -> Result<()> {
-    // The kernel detaches when the last reference goes: the pin.
-    remove_pin(pin)
 }
 
 /// Refuses an interface that has somebody else's program.

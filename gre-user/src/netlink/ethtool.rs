@@ -27,13 +27,13 @@ pub fn strips_vlan(interface: &str) -> bool {
     ask(interface, GET_FLAGS, 0).map_or(true, |flags| flags & RX_VLAN != 0)
 }
 
-/// Has the kernel calculate every checksum, and by that cut every large packet, before it gives one to the device, as
-/// `ethtool --offload DEVICE tx off` does.
+/// Says whether the device gets packets without checksum, and large ones whole. If not, the kernel calculates every
+/// checksum, and by that cuts every large packet, before, as `ethtool --offload DEVICE tx off` has it.
 ///
 /// # Errors
 /// The device is gone or cannot change, or a privilege is missing.
-pub fn leave_nothing_to(interface: &str) -> io::Result<()> {
-    ask(interface, SET_TX_CHECKSUM, 0).map(drop)
+pub fn leave_checksums(interface: &str, to_device: bool) -> io::Result<()> {
+    ask(interface, SET_TX_CHECKSUM, to_device.into()).map(drop)
 }
 
 fn ask(interface: &str, command: u32, data: u32) -> io::Result<u32> {

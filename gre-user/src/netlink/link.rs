@@ -155,6 +155,24 @@ impl Netlink {
         pair
     }
 
+    /// Sets the largest packet behind the link-layer header, in bytes.
+    ///
+    /// # Errors
+    /// The interface is gone or takes none of this size, or a privilege is missing.
+    pub async fn set_mtu(&self, link: &Link, mtu: u16) -> Result<(), Error> {
+        let change = LinkUnspec::new_with_index(link.ifindex.0).mtu(mtu.into()).build();
+        self.set(change, || format!("give {} an MTU of {mtu}", link.name)).await
+    }
+
+    /// Says whether it resolves addresses by ARP.
+    ///
+    /// # Errors
+    /// The interface is gone, or a privilege is missing.
+    pub async fn set_arp(&self, link: &Link, arp: bool) -> Result<(), Error> {
+        let change = LinkUnspec::new_with_index(link.ifindex.0).arp(arp).build();
+        self.set(change, || format!("change ARP on {}", link.name)).await
+    }
+
     /// Deletes an interface; with one end of a pair the other goes too. One that is absent is fine.
     ///
     /// # Errors
@@ -176,10 +194,14 @@ impl Netlink {
         let link = self.link(name).await?.ok_or_else(gone)?;
         let address = link.mac.unwrap_or_default().to_vec();
         let message = LinkUnspec::new_with_index(link.ifindex.0).address(address).up().build();
-        answer(self.handle.link().set(message).execute())
-            .await
-            .map_err(|error| Error::new(action(), &error))?;
+        self.set(message, action).await?;
         Ok(Link { up: true, ..link })
+    }
+
+    async fn set(&self, change: LinkMessage, action: impl FnOnce() -> String) -> Result<(), Error> {
+        answer(self.handle.link().set(change).execute())
+            .await
+            .map_err(|error| Error::new(action(), &error))
     }
 
     async fn get(&self, request: LinkGetRequest) -> Result<Option<Link>, rtnetlink::Error> {

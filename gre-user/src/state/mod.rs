@@ -6,11 +6,13 @@
 //! - [`name`]: names as users type them.
 //! - [`tunnel`], [`tenant`], [`port`], [`uplink`], [`transit`]: read and write, all or nothing.
 //! - [`member`]: the tunnels and ports of a tenant that has several; [`fdb`]: where its stations are.
+//! - [`change`]: replaces what is there.
 //! - [`counters`]: read and sum.
 //! - [`live`]: the tables as programs see them, without the lock.
 //!
 //! A [`State`] holds the lock of its folder: whoever has one is the only writer.
 
+mod change;
 pub mod counters;
 pub mod dir;
 mod error;

@@ -337,6 +337,7 @@ fn binding_key(id: TunnelId, tunnel: &Tunnel, in_key: Option<GreKey>) -> Binding
     }
 }
 
-pub(super) fn describe_key(key: Option<GreKey>) -> String {
+/// "key 10"
+pub(crate) fn describe_key(key: Option<GreKey>) -> String {
     key.map_or_else(|| "packets without key".to_owned(), |GreKey(key)| format!("key {key}"))
 }

@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod bookkeeping;
+mod config;
 mod containers;
 mod crossing;
 mod documents;
@@ -50,6 +51,7 @@ fn main() -> ExitCode {
         statistics::cases(),
         bad_input::cases(),
         bookkeeping::cases(),
+        config::cases(),
         containers::cases(),
         port_xdp::cases(),
         slow_path::cases(),

@@ -10,6 +10,8 @@ pub fn cases() -> Vec<Case> {
         Case::new("mesh: a flood arrives once everywhere", floods),
         Case::new("mesh: a station moves", moves),
         Case::new("mesh: stations that someone said", said),
+        Case::new("mesh: what it is like can be said by a file", by_file),
+        Case::new("mesh: ports and tenants go, and nothing of them stays", deleted),
     ]
 }
 
@@ -182,4 +184,50 @@ fn said() {
     one.host.xgre(&format!("fdb del blue {mac}")).ok();
     Ping::to(&there.address).all_answered(&here.ns);
     assert_eq!(shown()["static"], false);
+}
+
+fn by_file() {
+    let mesh = Mesh::new(3, "auto");
+    let host = &mesh.hosts[0].host;
+    let exported = host.xgre("export").ok();
+    let path = host.file("mesh.toml", &exported);
+    let nothing = host.xgre(&format!("apply {}", path.display())).ok();
+    assert!(nothing.contains("nothing to change"), "{nothing}");
+    // Blue without its second host.
+    let fewer = exported.replacen(r#"["to2", "to3"]"#, r#"["to3"]"#, 1);
+    assert_ne!(fewer, exported);
+    let path = host.file("fewer.toml", &fewer);
+    host.xgre(&format!("apply {}", path.display())).ok();
+    assert_eq!(host.xgre("export").ok(), fewer);
+    let [blue, red] = TENANTS.map(|(tenant, _)| mesh.stations(tenant));
+    Ping::to(&blue[2].address).unanswered(&blue[0].ns);
+    for other in [1, 4] {
+        Ping::to(&blue[other].address).all_answered(&blue[0].ns);
+    }
+    Ping::to(&red[2].address).all_answered(&red[0].ns);
+}
+
+fn deleted() {
+    let mesh = Mesh::new(2, "auto");
+    let [one, two] = &mesh.hosts[..] else { panic!("two hosts") };
+    let (here, there) = (&one.stations[0], &two.stations[0]);
+    Ping::to(&there.address).all_answered(&here.ns);
+    let known = || one.host.json("fdb list blue")["fdb"].as_array().map_or(0, Vec::len);
+    assert!(known() >= 2);
+    // One port is left, and then none; it goes on point to point.
+    one.host.xgre(&format!("port del blue {}", one.stations[1].port)).ok();
+    Ping::to(&there.address).all_answered(&here.ns);
+    one.host.xgre(&format!("port del blue {}", here.port)).ok();
+    one.host.xgre("tenant del blue").ok();
+    assert!(!one.host.json("fdb list").to_string().contains("blue"));
+    // The same place, and somebody else's.
+    one.host.xgre("tenant add green --key 10 --service l2 --tunnel to2").ok();
+    assert_eq!(one.host.json("fdb list green")["fdb"], serde_json::json!([]));
+    one.host.xgre(&format!("port add green {}", here.port)).ok();
+    Ping::to(&there.address).all_answered(&here.ns);
+    let stats = one.host.tenant_stats("green");
+    assert!(
+        count(&stats, "/rx/packets") >= 3 && stats["notices"] == serde_json::json!({}),
+        "{stats}"
+    );
 }

@@ -1,13 +1,10 @@
 //! `xgre transit add`
 
-use anyhow::ensure;
-use gre_common::tables::{Counters, IfIndex, IfName, TransitAction, TransitRule};
-
 use super::Packets;
 use crate::{
-    datapath::{self, Error},
-    netlink::{Netlink, link::Link},
-    state::{State, StateDir, name},
+    config::model::{Syntax, Transit, transit::Action},
+    manage::{self, Host},
+    state::StateDir,
 };
 
 #[derive(Debug, clap::Args)]
@@ -26,49 +23,19 @@ pub struct Args {
     redirect: Option<String>,
 }
 
-pub async fn run(dir: &StateDir, args: &Args) -> anyhow::Result<()> {
-    let mut state = State::open(dir)?;
-    let netlink = Netlink::connect()?;
-    let link = find(&netlink, &args.packets.iface).await?;
-    let key = args.packets.on(link.ifindex)?;
-    let (action, target, target_name) = action(args, &netlink, &link).await?;
-    let iface = name::parse_interface(&link.name)?;
-    let rule = TransitRule { action, target, matched: Counters::ZERO, iface, target_name };
-    state.add_transit_rule(key, rule)?;
-    match datapath::transit::attach_pinned(dir, &link) {
-        Ok(()) => Ok(()),
-        Err(Error::NotLoaded) => {
-            eprintln!("xgre: warning: the rule is asked once `xgre run` attaches the datapath");
-            Ok(())
-        }
-        Err(error) => {
-            state.delete_transit_rule(&key, &link.name)?;
-            state.forget_unused_transit(link.ifindex)?;
-            Err(error.into())
-        }
+impl From<Args> for Transit {
+    fn from(args: Args) -> Self {
+        let action = match args.redirect {
+            Some(target) => Action::Redirect(target),
+            None if args.drop => Action::Drop,
+            None => Action::Count,
+        };
+        Self { packets: args.packets.into(), action }
     }
 }
 
-async fn action(
-    args: &Args,
-    netlink: &Netlink,
-    link: &Link,
-) -> anyhow::Result<(TransitAction, IfIndex, IfName)> {
-    let Some(target) = &args.redirect else {
-        let action = if args.drop { TransitAction::DROP } else { TransitAction::COUNT };
-        return Ok((action, IfIndex::NONE, IfName::default()));
-    };
-    let target = find(netlink, target).await?;
-    ensure!(
-        target.ifindex != link.ifindex,
-        "--redirect {} is the interface that the packets come in by; they would go back to their sender: give another one",
-        target.name
-    );
-    Ok((TransitAction::REDIRECT, target.ifindex, name::parse_interface(&target.name)?))
-}
-
-async fn find(netlink: &Netlink, name: &str) -> anyhow::Result<Link> {
-    let link = netlink.link(name).await?.ok_or_else(|| Error::UnknownInterface(name.to_owned()))?;
-    ensure!(link.mac.is_some(), Error::NotEthernet(link.name));
-    Ok(link)
+pub async fn run(dir: &StateDir, args: Args) -> anyhow::Result<()> {
+    let rule = Transit::from(args);
+    rule.check(Syntax::Command)?;
+    manage::transit::add(&mut Host::open(dir)?, &rule).await
 }

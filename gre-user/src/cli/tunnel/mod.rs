@@ -1,19 +1,21 @@
 //! `xgre tunnel`
 //!
-//! - [`add`] makes one of what the user typed.
 //! - [`show`] prints them.
 
-mod add;
 mod show;
 
 use clap::Subcommand;
 
-use crate::state::{State, StateDir};
+use crate::{
+    config::model::{Syntax, Tunnel},
+    manage::{self, Host},
+    state::{State, StateDir},
+};
 
 #[derive(Debug, Subcommand)]
 pub enum Verb {
     /// Add a tunnel.
-    Add(add::Args),
+    Add(Tunnel),
     /// Delete a tunnel that no tenant uses.
     Del {
         /// Its name.
@@ -37,7 +39,10 @@ pub enum Verb {
 
 pub async fn run(dir: &StateDir, verb: Verb) -> anyhow::Result<()> {
     match verb {
-        Verb::Add(args) => add::run(dir, &args).await,
+        Verb::Add(tunnel) => {
+            tunnel.check(Syntax::Command)?;
+            manage::tunnel::add(&mut Host::open(dir)?, &tunnel).await
+        }
         Verb::Del { name } => Ok(State::open(dir)?.delete_tunnel(&name)?),
         Verb::List { json } => show::print(State::open(dir)?.tunnels(), json),
         Verb::Show { name, json } => show::print(vec![State::open(dir)?.tunnel(&name)?], json),

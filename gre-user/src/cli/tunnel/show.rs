@@ -2,12 +2,13 @@
 
 use std::net::IpAddr;
 
-use gre_common::tables::{DfPolicy, FieldPolicy, HopState, NextHop, Tunnel, TunnelOptions};
+use gre_common::tables::{DfPolicy, HopState, NextHop, Tunnel, TunnelOptions};
 use serde::Serialize;
 
 use crate::{
     cli::output::{self, JSON_VERSION},
     state::tunnel::Named,
+    value::{Mac, Tos, Ttl},
 };
 
 #[derive(Serialize)]
@@ -22,8 +23,8 @@ struct Row {
     name: String,
     local: IpAddr,
     remote: IpAddr,
-    ttl: Field,
-    tos: Field,
+    ttl: Ttl,
+    tos: Tos,
     ecn: &'static str,
     /// `None` over IPv6, which has no such field.
     df: Option<&'static str>,
@@ -38,13 +39,6 @@ struct Row {
     state: Option<&'static str>,
     tenants: u32,
     next_hop: NextHopRow,
-}
-
-#[derive(Serialize)]
-#[serde(untagged)]
-enum Field {
-    Fixed(u8),
-    Inherited(&'static str),
 }
 
 #[derive(Serialize)]
@@ -79,8 +73,8 @@ fn row(Named { name, tunnel, .. }: Named) -> Row {
         name,
         local: tunnel.local.into(),
         remote: tunnel.remote.into(),
-        ttl: field(tunnel.ttl),
-        tos: field(tunnel.tos),
+        ttl: Ttl(tunnel.ttl),
+        tos: Tos(tunnel.tos),
         ecn: if has(TunnelOptions::ECN_COMPATIBILITY) { "compatibility" } else { "normal" },
         df: tunnel.local.is_v4().then(|| df(&tunnel)),
         csum: has(TunnelOptions::CHECKSUM),
@@ -93,14 +87,6 @@ fn row(Named { name, tunnel, .. }: Named) -> Row {
         state: keepalive.map(|it| if it.down == 0 { "up" } else { "down" }),
         tenants: tunnel.tenants,
         next_hop: next_hop(&tunnel.next_hop),
-    }
-}
-
-fn field(policy: FieldPolicy) -> Field {
-    if policy == FieldPolicy::INHERIT {
-        Field::Inherited("inherit")
-    } else {
-        Field::Fixed(policy.resolve(0))
     }
 }
 
@@ -123,17 +109,13 @@ fn next_hop(hop: &NextHop) -> NextHopRow {
         },
         ifindex: known.then_some(hop.ifindex.0),
         address: known.then(|| hop.address.into()),
-        mac: resolved.then(|| output::mac(&hop.ends.dst())),
+        mac: resolved.then(|| Mac(hop.ends.dst()).to_string()),
         mtu: known.then_some(hop.mtu),
     }
 }
 
 fn cells(row: Row) -> [String; 10] {
     let options = options(&row);
-    let text = |field: Field| match field {
-        Field::Fixed(value) => value.to_string(),
-        Field::Inherited(word) => word.to_owned(),
-    };
     let hop = match (row.next_hop.address, row.next_hop.mac) {
         (Some(address), Some(mac)) => format!("{address} at {mac}"),
         (Some(address), None) => format!("{address}, unresolved"),
@@ -143,8 +125,8 @@ fn cells(row: Row) -> [String; 10] {
         row.name,
         row.local.to_string(),
         row.remote.to_string(),
-        text(row.ttl),
-        text(row.tos),
+        row.ttl.to_string(),
+        row.tos.to_string(),
         output::or_dash(row.df),
         output::or_dash(row.mtu),
         options,

@@ -1,0 +1,15 @@
+//! The configuration as a file: TOML of tunnels, tenants, ports and transit rules.
+//!
+//! - [`model`]: the items of a file, one file per kind. A new kind is a file and a variant there.
+//! - [`file`](mod@file): text to items, with line and column of what is wrong; [`check`]: whether they go together.
+//! - [`export`]: the state as such items, and as text.
+//! - [`difference`]: what has to change, in an order in which it can; [`show`]: for people and machines.
+//! - [`apply`]: does it, and undoes what was done when a step fails.
+
+pub mod apply;
+pub mod check;
+pub mod difference;
+pub mod export;
+pub mod file;
+pub mod model;
+pub mod show;

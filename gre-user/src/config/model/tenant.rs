@@ -1,0 +1,113 @@
+//! Tenants.
+
+use std::collections::BTreeSet;
+
+use anyhow::bail;
+use serde::{Deserialize, Serialize};
+
+use super::{Claim, is_false};
+use crate::{
+    state::{Error, name, tenant::describe_key},
+    value::{Key, Service},
+};
+
+/// A tenant: what `xgre tenant add` takes, and `[[tenant]]` in a file.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "Written", into = "Written")]
+pub struct Tenant {
+    /// Its name.
+    pub name: String,
+    /// The key in packets received; `None`: they carry none.
+    pub in_key: Option<Key>,
+    /// The key in packets sent.
+    pub out_key: Option<Key>,
+    /// Its tunnels.
+    pub tunnels: Vec<String>,
+    /// What its packets are.
+    pub service: Service,
+}
+
+/// As it is written.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+struct Written {
+    name: String,
+    key: Option<Key>,
+    in_key: Option<Key>,
+    out_key: Option<Key>,
+    #[serde(default, skip_serializing_if = "is_false")]
+    no_key: bool,
+    tunnels: Vec<String>,
+    #[serde(default)]
+    service: Service,
+}
+
+impl Tenant {
+    /// Whether it can be, with tunnels that there are.
+    ///
+    /// # Errors
+    /// It cannot: cause and remedy.
+    pub fn check(&self) -> anyhow::Result<()> {
+        name::parse(&self.name)?;
+        if self.tunnels.is_empty() {
+            bail!("a tenant has a tunnel at least; name one");
+        }
+        if self.tunnels.len() > 1 && self.service == Service::L3 {
+            return Err(Error::SeveralTunnels(self.name.clone()).into());
+        }
+        let is_twice = |(index, name): &(usize, &String)| self.tunnels[..*index].contains(*name);
+        if let Some((_, name)) = self.tunnels.iter().enumerate().find(is_twice) {
+            return Err(Error::TunnelTwice(name.clone()).into());
+        }
+        Ok(())
+    }
+
+    pub(super) fn claims(&self) -> Vec<Claim> {
+        let key = describe_key(self.in_key.map(|key| key.0));
+        let claim = |tunnel| Claim {
+            what: format!("receives {key} on tunnel {tunnel}"),
+            remedy: "choose another key, or another tunnel",
+        };
+        // One that is named twice is an error of its own.
+        let tunnels: BTreeSet<_> = self.tunnels.iter().collect();
+        tunnels.into_iter().map(claim).collect()
+    }
+}
+
+impl TryFrom<Written> for Tenant {
+    type Error = &'static str;
+
+    fn try_from(written: Written) -> Result<Self, Self::Error> {
+        let Written { name, key, in_key, out_key, no_key, tunnels, service } = written;
+        let (in_key, out_key) = match (key, in_key, out_key, no_key) {
+            (Some(key), None, None, false) => (Some(key), Some(key)),
+            (None, Some(in_key), Some(out_key), false) => (Some(in_key), Some(out_key)),
+            (None, None, None, true) => (None, None),
+            (None, None, None, false) => {
+                return Err(
+                    "a tenant needs a key; give it key, both in-key and out-key, or no-key = true",
+                );
+            }
+            (None, _, _, false) => return Err("in-key and out-key go together; give both"),
+            _ => {
+                return Err(
+                    "key, in-key with out-key, and no-key exclude each other; keep one of them",
+                );
+            }
+        };
+        Ok(Self { name, in_key, out_key, tunnels, service })
+    }
+}
+
+impl From<Tenant> for Written {
+    fn from(tenant: Tenant) -> Self {
+        let Tenant { name, in_key, out_key, tunnels, service } = tenant;
+        let none =
+            Self { name, key: None, in_key: None, out_key: None, no_key: false, tunnels, service };
+        match (in_key, out_key) {
+            (None, None) => Self { no_key: true, ..none },
+            (in_key, out_key) if in_key == out_key => Self { key: in_key, ..none },
+            (in_key, out_key) => Self { in_key, out_key, ..none },
+        }
+    }
+}

@@ -1,0 +1,25 @@
+//! Tenants.
+
+use super::Host;
+use crate::{config::model::Tenant, datapath::flood, state::tenant::New};
+
+/// Adds a tenant.
+///
+/// # Errors
+/// Its name or a binding is taken, a tunnel does not exist, a map is full, or the kernel refuses.
+pub async fn add(host: &mut Host, tenant: &Tenant) -> anyhow::Result<()> {
+    let Host { dir, state, netlink, .. } = host;
+    let new = New {
+        service: tenant.service.into(),
+        in_key: tenant.in_key.map(|key| key.0),
+        out_key: tenant.out_key.map(|key| key.0),
+    };
+    state.add_tenant(&tenant.name, &tenant.tunnels, new)?;
+    if tenant.tunnels.len() > 1
+        && let Err(error) = flood::ensure(dir, state, netlink).await
+    {
+        state.delete_tenant(&tenant.name)?;
+        return Err(error.into());
+    }
+    Ok(())
+}
