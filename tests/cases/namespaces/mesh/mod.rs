@@ -1,32 +1,40 @@
 //! Networks over many hosts: l2 tenants with a tunnel to every other host, and several ports.
+//!
+//! - [`neutron`]: hosts with Open vSwitch among them.
+
+mod neutron;
 
 use testbed::{Capture, Daemon, Host, Netns, Ping, suite::Case, veth};
 
 use crate::setup::{count, eventually};
 
 pub fn cases() -> Vec<Case> {
-    vec![
+    let mut cases = neutron::cases();
+    cases.extend([
         Case::new("mesh: every pair of a tenant, and nobody else's", pairs),
         Case::new("mesh: a flood arrives once everywhere", floods),
         Case::new("mesh: a station moves", moves),
         Case::new("mesh: stations that someone said", said),
         Case::new("mesh: what it is like can be said by a file", by_file),
         Case::new("mesh: ports and tenants go, and nothing of them stays", deleted),
-    ]
+        Case::new("mesh: a host's daemon dies, and nobody notices", daemon_killed),
+    ]);
+    cases
 }
 
-const TENANTS: [(&str, u32); 2] = [("blue", 10), ("red", 20)];
+/// Their names and keys.
+const TENANTS: [(&str, u32); 3] = [("blue", 10), ("red", 20), ("green", 0)];
 
 /// Hosts around a router, each with a tunnel to each other and two stations of every tenant.
 struct Mesh {
     hosts: Vec<Member>,
-    _router: Netns,
+    router: Netns,
 }
 
 struct Member {
     host: Host,
     stations: Vec<Station>,
-    _daemon: Daemon,
+    daemon: Daemon,
 }
 
 /// A virtual machine: a namespace with one device.
@@ -39,10 +47,15 @@ struct Station {
 
 impl Mesh {
     fn new(hosts: u8, mode: &str) -> Self {
+        Self::part(hosts, hosts, mode)
+    }
+
+    /// The first `own` hosts of so many.
+    fn part(own: u8, hosts: u8, mode: &str) -> Self {
         let router = Netns::new();
         router.sysctl("ipv4/ip_forward", "1");
-        let hosts = (1..=hosts).map(|number| Member::new(&router, number, hosts, mode)).collect();
-        Self { hosts, _router: router }
+        let hosts = (1..=own).map(|number| Member::new(&router, number, hosts, mode)).collect();
+        Self { hosts, router }
     }
 
     fn stations(&self, tenant: &str) -> Vec<&Station> {
@@ -54,12 +67,8 @@ impl Mesh {
 impl Member {
     fn new(router: &Netns, number: u8, hosts: u8, mode: &str) -> Self {
         let host = Host::new();
-        let uplink = format!("h{number}");
-        veth((&host.ns, "eth0"), (router, &uplink));
-        host.ns.ip(&format!("addr add 192.0.2.{number}/32 dev eth0"));
-        host.ns.ip("route add 192.0.2.254 dev eth0");
-        host.ns.ip("route add default via 192.0.2.254");
-        router.ip(&format!("addr add 192.0.2.254 peer 192.0.2.{number} dev {uplink}"));
+        wire(router, &host.ns, number);
+        address(&host.ns, "eth0", number);
         let daemon = host.start(&format!("--iface eth0 --mode {mode}"));
         let others: Vec<u8> = (1..=hosts).filter(|other| *other != number).collect();
         for other in &others {
@@ -74,49 +83,99 @@ impl Member {
             host.xgre(&format!("tenant add {tenant} --key {key} --service l2 --tunnel {tunnels}"))
                 .ok();
         }
-        let stations = TENANTS.iter().flat_map(|(tenant, _)| {
-            (1..=2)
-                .map(|place| Station::new(&host, tenant, number * 10 + place))
-                .collect::<Vec<_>>()
-        });
+        let stations = TENANTS
+            .iter()
+            .flat_map(|(tenant, _)| places(number).map(|place| Station::at(&host, tenant, place)));
         let stations = stations.collect();
-        Self { host, stations, _daemon: daemon }
+        Self { host, stations, daemon }
     }
 }
 
+/// Joins a host to the router.
+fn wire(router: &Netns, ns: &Netns, number: u8) {
+    let uplink = format!("h{number}");
+    veth((ns, "eth0"), (router, &uplink));
+    router.ip(&format!("addr add 192.0.2.254 peer 192.0.2.{number} dev {uplink}"));
+}
+
+/// Gives a host its address, and the way to all others.
+fn address(ns: &Netns, device: &str, number: u8) {
+    ns.ip(&format!("addr add 192.0.2.{number}/32 dev {device}"));
+    ns.ip(&format!("route add 192.0.2.254 dev {device}"));
+    ns.ip("route add default via 192.0.2.254");
+}
+
+/// The numbers of a host's stations.
+fn places(host: u8) -> [u8; 2] {
+    [host * 10 + 1, host * 10 + 2]
+}
+
 impl Station {
-    /// At a port of the host. Tenants have the same addresses, and stations of one number the same MAC address.
-    fn new(host: &Host, tenant: &'static str, number: u8) -> Self {
-        let this = Self {
-            tenant,
-            ns: Netns::new(),
-            address: format!("10.9.0.{number}"),
-            port: format!("{tenant}{number}"),
-        };
+    /// At a port of the host.
+    fn at(host: &Host, tenant: &'static str, number: u8) -> Self {
+        let this = Self::new(tenant, number);
         this.plug(host);
         this
     }
 
+    /// Tenants have the same addresses, and stations of one number the same MAC address.
+    fn new(tenant: &'static str, number: u8) -> Self {
+        Self {
+            tenant,
+            ns: Netns::new(),
+            address: format!("10.9.0.{number}"),
+            port: format!("{tenant}{number}"),
+        }
+    }
+
     fn plug(&self, host: &Host) {
+        self.wire(&host.ns);
+        host.xgre(&format!("port add {} {}", self.tenant, self.port)).ok();
+    }
+
+    /// Joins it to a host by a device named [`Station::port`] there.
+    fn wire(&self, host: &Netns) {
         let number = self.port.trim_start_matches(self.tenant);
-        veth((&self.ns, "eth0"), (&host.ns, &self.port));
+        veth((&self.ns, "eth0"), (host, &self.port));
         self.ns.ip(&format!("link set eth0 address 02:00:00:00:00:{number}"));
         self.ns.ip(&format!("addr add {}/24 dev eth0", self.address));
         self.ns.ip("link set eth0 mtu 1400");
-        host.xgre(&format!("port add {} {}", self.tenant, self.port)).ok();
+    }
+}
+
+/// Each reaches each.
+#[track_caller]
+fn all_pairs(stations: &[&Station]) {
+    for (from, to) in stations.iter().flat_map(|from| stations.iter().map(move |to| (from, to))) {
+        if from.address != to.address {
+            Ping::to(&to.address).times(1, 10).all_answered(&from.ns);
+        }
+    }
+}
+
+/// Somebody whom nobody has heard of.
+const UNKNOWN: [u8; 6] = [2, 0, 0, 0, 0, 0x99];
+
+/// A flood from one station of a tenant arrives once at every other one, and at nobody else's.
+#[track_caller]
+fn arrives_once(from: &Station, all: &[&Station]) {
+    const SENT: usize = 5;
+    let captures: Vec<_> = all.iter().map(|it| Capture::start(&it.ns, "eth0")).collect();
+    from.ns.ip("neigh replace 10.9.0.99 lladdr 02:00:00:00:00:99 dev eth0");
+    Ping::to("10.9.0.99").times(SENT as u16, 20).unanswered(&from.ns);
+    for (station, capture) in all.iter().zip(captures) {
+        let frames = capture.stop();
+        let copies = frames.iter().filter(|it| !it.outgoing && it.bytes[..6] == UNKNOWN).count();
+        let is_other = station.tenant == from.tenant && station.address != from.address;
+        let expected = if is_other { SENT } else { 0 };
+        assert_eq!(copies, expected, "at {} of {}", station.address, station.tenant);
     }
 }
 
 fn pairs() {
     let mesh = Mesh::new(3, "auto");
     for (tenant, _) in TENANTS {
-        let stations = mesh.stations(tenant);
-        for (from, to) in stations.iter().flat_map(|from| stations.iter().map(move |to| (from, to)))
-        {
-            if from.address != to.address {
-                Ping::to(&to.address).all_answered(&from.ns);
-            }
-        }
+        all_pairs(&mesh.stations(tenant));
     }
     for member in &mesh.hosts {
         for (tenant, _) in TENANTS {
@@ -131,22 +190,24 @@ fn pairs() {
 
 fn floods() {
     let mesh = Mesh::new(3, "tc");
-    let stations = mesh.stations("blue");
-    let strangers = mesh.stations("red");
-    let all: Vec<_> = stations.iter().chain(&strangers).collect();
-    let captures: Vec<_> = all.iter().map(|it| Capture::start(&it.ns, "eth0")).collect();
-    let unknown = "02:00:00:00:00:99";
-    let from = stations[0];
-    from.ns.ip(&format!("neigh add 10.9.0.99 lladdr {unknown} dev eth0"));
-    Ping::to("10.9.0.99").times(5, 20).unanswered(&from.ns);
-    let wanted = [2, 0, 0, 0, 0, 0x99];
-    for (station, capture) in all.iter().zip(captures) {
-        let frames = capture.stop();
-        let copies = frames.iter().filter(|it| !it.outgoing && it.bytes[..6] == wanted).count();
-        let expected =
-            if station.tenant == "red" || station.address == from.address { 0 } else { 5 };
-        assert_eq!(copies, expected, "at {} of {}", station.address, station.tenant);
+    let all: Vec<_> = TENANTS.iter().flat_map(|(tenant, _)| mesh.stations(tenant)).collect();
+    arrives_once(all[0], &all);
+}
+
+fn daemon_killed() {
+    let mut mesh = Mesh::new(3, "auto");
+    let dying = mesh.hosts.remove(0);
+    dying.daemon.kill();
+    for (tenant, _) in TENANTS {
+        let mut stations = mesh.stations(tenant);
+        stations.extend(dying.stations.iter().filter(|station| station.tenant == tenant));
+        all_pairs(&stations);
     }
+    let stations: Vec<_> = dying.stations.iter().chain(mesh.stations("blue")).collect();
+    arrives_once(stations[0], &stations);
+    // And one comes back.
+    let _daemon = dying.host.start("--iface eth0");
+    all_pairs(&[stations[0], mesh.stations("blue")[0]]);
 }
 
 fn moves() {
@@ -199,7 +260,7 @@ fn by_file() {
     let path = host.file("fewer.toml", &fewer);
     host.xgre(&format!("apply {}", path.display())).ok();
     assert_eq!(host.xgre("export").ok(), fewer);
-    let [blue, red] = TENANTS.map(|(tenant, _)| mesh.stations(tenant));
+    let [blue, red] = ["blue", "red"].map(|tenant| mesh.stations(tenant));
     Ping::to(&blue[2].address).unanswered(&blue[0].ns);
     for other in [1, 4] {
         Ping::to(&blue[other].address).all_answered(&blue[0].ns);
@@ -221,11 +282,11 @@ fn deleted() {
     one.host.xgre("tenant del blue").ok();
     assert!(!one.host.json("fdb list").to_string().contains("blue"));
     // The same place, and somebody else's.
-    one.host.xgre("tenant add green --key 10 --service l2 --tunnel to2").ok();
-    assert_eq!(one.host.json("fdb list green")["fdb"], serde_json::json!([]));
-    one.host.xgre(&format!("port add green {}", here.port)).ok();
+    one.host.xgre("tenant add white --key 10 --service l2 --tunnel to2").ok();
+    assert_eq!(one.host.json("fdb list white")["fdb"], serde_json::json!([]));
+    one.host.xgre(&format!("port add white {}", here.port)).ok();
     Ping::to(&there.address).all_answered(&here.ns);
-    let stats = one.host.tenant_stats("green");
+    let stats = one.host.tenant_stats("white");
     assert!(
         count(&stats, "/rx/packets") >= 3 && stats["notices"] == serde_json::json!({}),
         "{stats}"
