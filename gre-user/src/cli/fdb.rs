@@ -2,14 +2,15 @@
 
 use std::collections::HashMap;
 
-use anyhow::{bail, ensure};
+use anyhow::ensure;
 use clap::Subcommand;
-use gre_common::tables::{FdbEntry, FdbKey, Service, TenantId, Via};
+use gre_common::tables::{FdbEntry, FdbKey, TenantId, Via};
 use serde::Serialize;
 
 use super::output::{self, JSON_VERSION};
 use crate::{
-    state::{self, State, StateDir, tenant},
+    manage::fdb,
+    state::{State, StateDir},
     value::Mac,
 };
 
@@ -72,62 +73,22 @@ pub fn run(dir: &StateDir, verb: Verb) -> anyhow::Result<()> {
     let mut state = State::open(dir)?;
     match verb {
         Verb::Add { tenant, mac, via } => {
-            let tenant = l2_tenant(&state, &tenant)?;
-            let via = way(&state, &tenant, &via)?;
-            Ok(state.set_station(tenant.id, mac.0, via)?)
+            let fdb = fdb::place(&state, &tenant, mac, &via)?;
+            fdb::add(&mut state, &fdb)
         }
-        Verb::Del { tenant, mac } => {
-            let tenant = l2_tenant(&state, &tenant)?;
-            let known = state.forget_station(tenant.id, mac.0)?;
-            ensure!(known, unknown(&tenant, mac));
-            Ok(())
-        }
+        Verb::Del { tenant, mac } => fdb::delete(&mut state, &tenant, mac),
         Verb::List { tenant, json } => {
-            let tenant = tenant.map(|name| l2_tenant(&state, &name)).transpose()?;
+            let tenant = tenant.map(|name| fdb::l2_tenant(&state, &name)).transpose()?;
             let stations = state.stations(tenant.map(|tenant| tenant.id))?;
             print(&state, &stations, json)
         }
         Verb::Show { tenant, mac, json } => {
-            let tenant = l2_tenant(&state, &tenant)?;
+            let tenant = fdb::l2_tenant(&state, &tenant)?;
             let mut stations = state.stations(Some(tenant.id))?;
             stations.retain(|(key, _)| key.mac() == mac.0);
-            ensure!(!stations.is_empty(), unknown(&tenant, mac));
+            ensure!(!stations.is_empty(), fdb::unknown(&tenant, mac));
             print(&state, &stations, json)
         }
-    }
-}
-
-fn unknown(tenant: &tenant::Named, mac: Mac) -> String {
-    let name = &tenant.name;
-    format!("tenant {name} knows no station {mac}; `xgre fdb list {name}` shows those it knows")
-}
-
-fn l2_tenant(state: &State, name: &str) -> anyhow::Result<tenant::Named> {
-    let tenant = state.tenant(name)?;
-    ensure!(
-        tenant.tenant.service == Service::L2,
-        "tenant {name} is l3: its packets have no MAC addresses of its own; stations are for l2 tenants"
-    );
-    Ok(tenant)
-}
-
-/// The tenant's tunnel or port of this name.
-fn way(state: &State, tenant: &tenant::Named, name: &str) -> anyhow::Result<Via> {
-    let port = state.ports()?.into_iter().find(|port| port.name == name);
-    if let Some(port) = port.filter(|port| port.record.tenant == tenant.id) {
-        return Ok(Via::port(port.ifindex()));
-    }
-    match state.tunnel(name) {
-        Ok(tunnel) if state.tunnels_of(&tenant.tenant).contains(&tunnel.id) => {
-            Ok(Via::tunnel(tunnel.id))
-        }
-        Ok(_) | Err(state::Error::Unknown { .. } | state::Error::Name(_)) => {
-            let tenant = &tenant.name;
-            bail!(
-                "tenant {tenant} has no tunnel or port {name}; `xgre tenant show {tenant}` shows those it has"
-            )
-        }
-        Err(error) => Err(error.into()),
     }
 }
 

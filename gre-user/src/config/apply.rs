@@ -91,6 +91,7 @@ async fn add(host: &mut Host, item: &Item) -> anyhow::Result<()> {
         Item::Tunnel(tunnel) => manage::tunnel::add(host, tunnel).await,
         Item::Tenant(tenant) => manage::tenant::add(host, tenant).await,
         Item::Port(port) => manage::port::add(host, port).await,
+        Item::Fdb(fdb) => manage::fdb::add(&mut host.state, fdb),
         Item::Transit(rule) => manage::transit::add(host, rule).await,
     }
 }
@@ -100,6 +101,7 @@ async fn delete(host: &mut Host, item: &Item) -> anyhow::Result<()> {
         Item::Tunnel(tunnel) => Ok(host.state.delete_tunnel(&tunnel.name)?),
         Item::Tenant(tenant) => Ok(host.state.delete_tenant(&tenant.name)?),
         Item::Port(port) => manage::port::delete(host, &port.tenant, &port.name).await,
+        Item::Fdb(fdb) => manage::fdb::delete(&mut host.state, &fdb.tenant, fdb.mac),
         Item::Transit(rule) => manage::transit::delete(host, &rule.packets).await,
     }
 }

@@ -3,13 +3,13 @@
 use std::{collections::BTreeMap, fmt::Write as _};
 
 use gre_common::{
-    tables::{IfIndex, IfName, KeyField, TransitAction, TunnelId, TunnelOptions},
+    tables::{FdbEntry, FdbKey, IfIndex, IfName, KeyField, TransitAction, TunnelId, TunnelOptions},
     wire::gre::GreKey,
 };
 use toml::Table;
 
 use super::model::{
-    Item, Kind, Model, Port, Tenant, Transit, Tunnel,
+    Fdb, Item, Kind, Model, Port, Tenant, Transit, Tunnel,
     transit::{Action, Packets},
 };
 use crate::{
@@ -28,6 +28,7 @@ pub async fn model(host: &Host) -> anyhow::Result<Model> {
     let mut items: Vec<_> = host.state.tunnels().into_iter().map(tunnel).collect();
     items.extend(tenants(&host.state));
     items.extend(ports(&host.state, &host.netlink).await?);
+    items.extend(stations(&host.state)?);
     items.extend(transit_rules(&host.state, &host.netlink).await?);
     Ok(items.into_iter().map(|item| (item.id(), item)).collect())
 }
@@ -133,6 +134,26 @@ async fn ports(state: &State, netlink: &Netlink) -> anyhow::Result<Vec<Item>> {
         }));
     }
     Ok(items)
+}
+
+/// Those that someone said.
+fn stations(state: &State) -> anyhow::Result<Vec<Item>> {
+    let tenants: BTreeMap<_, _> =
+        state.tenants().into_iter().map(|tenant| (tenant.id, tenant.name)).collect();
+    let tunnels: BTreeMap<_, _> =
+        state.tunnels().into_iter().map(|tunnel| (tunnel.id, tunnel.name)).collect();
+    let ports: BTreeMap<_, _> =
+        state.ports()?.into_iter().map(|port| (port.ifindex(), port.name)).collect();
+    let station = |(key, entry): (FdbKey, FdbEntry)| {
+        Some(Item::Fdb(Fdb {
+            tenant: tenants.get(&key.tenant)?.clone(),
+            mac: Mac(key.mac()),
+            tunnel: entry.via.to_tunnel().and_then(|id| tunnels.get(&id).cloned()),
+            port: entry.via.to_port().and_then(|ifindex| ports.get(&ifindex).cloned()),
+        }))
+    };
+    let said = state.stations(None)?.into_iter().filter(|(_, entry)| entry.is_static());
+    Ok(said.filter_map(station).collect())
 }
 
 fn is_auto(mode: PortMode, link: &Link) -> bool {

@@ -243,7 +243,7 @@ tunnels = [\"t\"]
             (
                 "[[tenant]]",
                 "[[tenants]]",
-                "f:6:3: unknown field `tenants`; a file has [[tunnel]], [[tenant]], [[port]], [[transit]]",
+                "f:6:3: unknown field `tenants`; a file has [[tunnel]], [[tenant]], [[port]], [[fdb]], [[transit]]",
             ),
         ] {
             assert!(GOOD.contains(from));

@@ -1,12 +1,13 @@
 //! Adds and deletes tunnels, tenants, ports and transit rules: their entries in the state, their devices and programs
 //! together. What the verbs of the command and configuration files share.
 //!
-//! - [`tunnel`], [`tenant`], [`port`], [`transit`]: one kind each, each change all or nothing.
+//! - [`tunnel`], [`tenant`], [`port`], [`fdb`], [`transit`]: one kind each, each change all or nothing.
 //! - [`device`]: the devices of created ports.
 //!
 //! Items were [checked](crate::config::model::Item::check) before. Warnings go to stderr.
 
 pub mod device;
+pub mod fdb;
 pub mod port;
 pub mod tenant;
 pub mod transit;

@@ -1,8 +1,9 @@
 //! What a file holds. The command line's options are the same types.
 //!
-//! - [`tunnel`], [`tenant`], [`port`], [`transit`]: one kind each, with what must hold for an item alone.
+//! - [`tunnel`], [`tenant`], [`port`], [`fdb`], [`transit`]: one kind each, with what must hold for an item alone.
 //! - [`Item`]: one of any kind, by its [`Id`]. [`Model`]: all of them.
 
+pub mod fdb;
 pub mod port;
 pub mod tenant;
 pub mod transit;
@@ -16,7 +17,7 @@ use std::{
 use serde::{Deserialize as _, Deserializer};
 use toml::Table;
 
-pub use self::{port::Port, tenant::Tenant, transit::Transit, tunnel::Tunnel};
+pub use self::{fdb::Fdb, port::Port, tenant::Tenant, transit::Transit, tunnel::Tunnel};
 
 /// All items, those that others need first.
 pub type Model = BTreeMap<Id, Item>;
@@ -30,6 +31,8 @@ pub enum Kind {
     Tenant,
     /// `[[port]]`
     Port,
+    /// `[[fdb]]`
+    Fdb,
     /// `[[transit]]`
     Transit,
 }
@@ -43,6 +46,8 @@ pub enum Item {
     Tenant(Tenant),
     /// An interface of a tenant.
     Port(Port),
+    /// Where a station is.
+    Fdb(Fdb),
     /// A rule for packets that pass through.
     Transit(Transit),
 }
@@ -86,7 +91,7 @@ impl Syntax {
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 4] = [Self::Tunnel, Self::Tenant, Self::Port, Self::Transit];
+    pub const ALL: [Self; 5] = [Self::Tunnel, Self::Tenant, Self::Port, Self::Fdb, Self::Transit];
 
     /// Its table in a file.
     pub const fn name(self) -> &'static str {
@@ -94,6 +99,7 @@ impl Kind {
             Self::Tunnel => "tunnel",
             Self::Tenant => "tenant",
             Self::Port => "port",
+            Self::Fdb => "fdb",
             Self::Transit => "transit",
         }
     }
@@ -104,6 +110,7 @@ impl Kind {
             Self::Tunnel => &["name", "local", "remote"],
             Self::Tenant => &["name", "key", "in-key", "out-key", "no-key", "tunnels"],
             Self::Port => &["tenant", "name"],
+            Self::Fdb => &["tenant", "mac"],
             Self::Transit => &["iface", "key", "no-key", "count", "drop", "redirect"],
         }
     }
@@ -111,7 +118,7 @@ impl Kind {
     /// What to do about an item that is there twice.
     pub const fn remedy(self) -> &'static str {
         match self {
-            Self::Transit => "delete one of them",
+            Self::Fdb | Self::Transit => "delete one of them",
             _ => "delete one of them, or give it another name",
         }
     }
@@ -125,6 +132,7 @@ impl Kind {
             Self::Tunnel => Tunnel::deserialize(from).map(Item::Tunnel),
             Self::Tenant => Tenant::deserialize(from).map(Item::Tenant),
             Self::Port => Port::deserialize(from).map(Item::Port),
+            Self::Fdb => Fdb::deserialize(from).map(Item::Fdb),
             Self::Transit => Transit::deserialize(from).map(Item::Transit),
         }
     }
@@ -137,6 +145,7 @@ impl Item {
             Self::Tunnel(tunnel) => Kind::Tunnel.id(&tunnel.name),
             Self::Tenant(tenant) => Kind::Tenant.id(&tenant.name),
             Self::Port(port) => Kind::Port.id(&port.name),
+            Self::Fdb(fdb) => Kind::Fdb.id(&fdb.name()),
             Self::Transit(rule) => Kind::Transit.id(&rule.packets.to_string()),
         }
     }
@@ -148,6 +157,11 @@ impl Item {
                 tenant.tunnels.iter().map(|tunnel| Kind::Tunnel.id(tunnel)).collect()
             }
             Self::Port(port) => vec![Kind::Tenant.id(&port.tenant)],
+            Self::Fdb(fdb) => {
+                let port = fdb.port.iter().map(|port| Kind::Port.id(port));
+                let tunnel = fdb.tunnel.iter().map(|tunnel| Kind::Tunnel.id(tunnel));
+                [Kind::Tenant.id(&fdb.tenant)].into_iter().chain(tunnel).chain(port).collect()
+            }
             Self::Tunnel(_) | Self::Transit(_) => Vec::new(),
         }
     }
@@ -157,7 +171,7 @@ impl Item {
         match self {
             Self::Port(port) if !port.create => vec![&port.name],
             Self::Transit(rule) => rule.interfaces(),
-            Self::Tunnel(_) | Self::Tenant(_) | Self::Port(_) => Vec::new(),
+            Self::Tunnel(_) | Self::Tenant(_) | Self::Port(_) | Self::Fdb(_) => Vec::new(),
         }
     }
 
@@ -166,7 +180,7 @@ impl Item {
         match self {
             Self::Tunnel(tunnel) => vec![tunnel.claim()],
             Self::Tenant(tenant) => tenant.claims(),
-            Self::Port(_) | Self::Transit(_) => Vec::new(),
+            Self::Port(_) | Self::Fdb(_) | Self::Transit(_) => Vec::new(),
         }
     }
 
@@ -179,6 +193,7 @@ impl Item {
             Self::Tunnel(tunnel) => tunnel.check(syntax),
             Self::Tenant(tenant) => tenant.check(),
             Self::Port(port) => port.check(syntax),
+            Self::Fdb(fdb) => fdb.check(),
             Self::Transit(rule) => rule.check(syntax),
         }
     }
@@ -200,6 +215,7 @@ impl Item {
             Self::Tunnel(tunnel) => Table::try_from(tunnel),
             Self::Tenant(tenant) => Table::try_from(tenant),
             Self::Port(port) => Table::try_from(port),
+            Self::Fdb(fdb) => Table::try_from(fdb),
             Self::Transit(rule) => Table::try_from(rule),
         }
     }
@@ -230,6 +246,7 @@ impl Display for Id {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let kind = match self.kind {
             Kind::Transit => "transit rule for",
+            Kind::Fdb => "station",
             kind => kind.name(),
         };
         write!(f, "{kind} {}", self.name)
@@ -269,6 +286,7 @@ mod tests {
                 Kind::Port,
                 "tenant = \"a\"\nname = \"a0\"\nmac = \"02:00:00:00:00:01\"\nmode = \"native\"\n",
             ),
+            (Kind::Fdb, "tenant = \"a\"\nmac = \"02:00:00:00:00:01\"\ntunnel = \"t\"\n"),
             (Kind::Transit, "iface = \"eth0\"\nkey = 10\nredirect = \"eth1\"\n"),
             (
                 Kind::Transit,

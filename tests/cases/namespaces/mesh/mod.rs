@@ -250,7 +250,13 @@ fn said() {
 fn by_file() {
     let mesh = Mesh::new(3, "auto");
     let host = &mesh.hosts[0].host;
+    let port = &mesh.hosts[0].stations[1].port;
+    host.xgre("fdb add blue 02:00:00:00:00:99 --via to3").ok();
+    host.xgre(&format!("fdb add blue 02:00:00:00:00:98 --via {port}")).ok();
     let exported = host.xgre("export").ok();
+    let said =
+        format!("[[fdb]]\ntenant = \"blue\"\nmac = \"02:00:00:00:00:98\"\nport = \"{port}\"\n");
+    assert!(exported.contains(&said) && exported.contains("tunnel = \"to3\""), "{exported}");
     let path = host.file("mesh.toml", &exported);
     let nothing = host.xgre(&format!("apply {}", path.display())).ok();
     assert!(nothing.contains("nothing to change"), "{nothing}");
