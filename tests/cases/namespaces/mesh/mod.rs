@@ -18,6 +18,7 @@ pub fn cases() -> Vec<Case> {
         Case::new("mesh: what it is like can be said by a file", by_file),
         Case::new("mesh: ports and tenants go, and nothing of them stays", deleted),
         Case::new("mesh: a host's daemon dies, and nobody notices", daemon_killed),
+        Case::new("mesh: the device for what goes to several is deleted", flood_device_deleted),
     ]);
     cases
 }
@@ -297,4 +298,23 @@ fn deleted() {
         count(&stats, "/rx/packets") >= 3 && stats["notices"] == serde_json::json!({}),
         "{stats}"
     );
+}
+
+fn flood_device_deleted() {
+    let mut mesh = Mesh::new(2, "auto");
+    let first = mesh.hosts.remove(0);
+    let here = &first.stations[0];
+    let all: Vec<_> = first.stations.iter().chain(mesh.stations("blue")).collect();
+    arrives_once(here, &all);
+    first.host.ns.ip("link del xgre-flood");
+    let failed = || count(&first.host.tenant_stats("blue"), "/drops/redirect_failed");
+    eventually("another one", || {
+        let before = failed();
+        Ping::to("10.9.0.99").times(1, 10).run(&here.ns);
+        failed() == before
+    });
+    arrives_once(here, &all);
+    first.daemon.kill();
+    first.host.xgre("detach").ok();
+    assert!(!first.host.ns.ip("link").contains("xgre"));
 }
