@@ -32,6 +32,10 @@ pub struct Transport {
 #[inline(always)]
 pub fn pending_sum<P: Packet + ?Sized>(packet: &P, transport: Transport) -> Option<u16> {
     let field = checksum_offset(transport.protocol)?;
+    // What is behind the packet is none of it.
+    if field + size_of::<u16>() > transport.len {
+        return None;
+    }
     let addresses = match transport.version {
         Version::V4 => {
             let header = ipv4::parse(packet.words(transport.ip_offset)?);

@@ -12,7 +12,7 @@ use crate::{
     netlink::{
         Netlink,
         ipsec::{Direction, Policies, Policy},
-        monitor::Change,
+        monitor::{Change, News},
     },
     slowpath::ipsec,
     state::{State, port},
@@ -70,20 +70,26 @@ async fn by_ipsec(netlink: &Netlink, policy: &Policy, next_hop: NextHop) -> Resu
     })
 }
 
-/// Confirms a neighbour that a tunnel uses and that is going stale. The kernel does not see our traffic
-/// and would forget it.
+/// Takes news of a neighbour over. One that a tunnel uses and that is going stale is confirmed: the kernel does not see our
+/// traffic and would forget it. Of one that did not answer nothing is believed any more.
 ///
 /// # Errors
 /// The kernel refuses.
-pub async fn confirm(state: &State, netlink: &Netlink, change: &Change) -> Result<()> {
-    let Change::Neighbour { ifindex, address, stale_or_failed: true } = *change else {
+pub async fn heed(state: &mut State, netlink: &Netlink, change: &Change) -> Result<()> {
+    let Change::Neighbour { ifindex, address, news } = *change else { return Ok(()) };
+    if news == News::Other {
         return Ok(());
-    };
-    let uses = |hop: &NextHop| hop.ifindex == ifindex && IpAddr::from(hop.address) == address;
+    }
     for tunnel in state.tunnels() {
-        if uses(&tunnel.tunnel.next_hop) {
-            netlink.confirm(&tunnel.tunnel.next_hop).await?;
-            break;
+        let hop = tunnel.tunnel.next_hop;
+        if hop.ifindex != ifindex || IpAddr::from(hop.address) != address {
+            continue;
+        }
+        if news == News::Stale {
+            return Ok(netlink.confirm(&hop).await?);
+        }
+        if hop.state == HopState::RESOLVED {
+            state.set_next_hop(tunnel.id, NextHop { state: HopState::UNRESOLVED, ..hop });
         }
     }
     Ok(())

@@ -236,7 +236,7 @@ impl<'a> Daemon<'a> {
                     self.refresh_port(&mut state, ifindex).await?;
                     self.refresh_uplink(&mut state, ifindex).await?;
                 }
-                _ => resolver::confirm(&state, &self.netlink, change).await?,
+                _ => resolver::heed(&mut state, &self.netlink, change).await?,
             }
         }
         self.attach_returned_uplinks(&mut state).await?;

@@ -34,13 +34,24 @@ pub enum Change {
         ifindex: IfIndex,
         /// Its address.
         address: IpAddr,
-        /// Whether the kernel will not confirm its MAC address unless someone asks.
-        stale_or_failed: bool,
+        /// What the kernel says of it.
+        news: News,
     },
     /// An IPsec policy.
     IpsecPolicy,
     /// Changes came faster than they were read and some are lost: resolve everything anew.
     Lost,
+}
+
+/// What the kernel says of a neighbour.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum News {
+    /// It will not confirm the MAC address unless someone asks.
+    Stale,
+    /// Nobody has answered.
+    Failed,
+    /// Anything else.
+    Other,
 }
 
 /// Ends with `None` where a socket failed.
@@ -121,21 +132,25 @@ fn change(payload: NetlinkPayload<RouteNetlinkMessage>) -> Option<Change> {
         | Message::NewAddress(_)
         | Message::DelAddress(_) => Some(Change::Route),
         Message::NewNeighbour(entry) => {
-            let state = entry.header.state;
-            neighbour(&entry, matches!(state, NeighbourState::Stale | NeighbourState::Failed))
+            let news = match entry.header.state {
+                NeighbourState::Stale => News::Stale,
+                NeighbourState::Failed => News::Failed,
+                _ => News::Other,
+            };
+            neighbour(&entry, news)
         }
-        Message::DelNeighbour(entry) => neighbour(&entry, true),
+        Message::DelNeighbour(entry) => neighbour(&entry, News::Other),
         _ => None,
     }
 }
 
 /// `None` for an entry of a bridge's forwarding table.
-fn neighbour(entry: &NeighbourMessage, stale_or_failed: bool) -> Option<Change> {
+fn neighbour(entry: &NeighbourMessage, news: News) -> Option<Change> {
     let ifindex = IfIndex(entry.header.ifindex);
     let address = entry.attributes.iter().find_map(|attribute| match *attribute {
         NeighbourAttribute::Destination(NeighbourAddress::Inet(address)) => Some(address.into()),
         NeighbourAttribute::Destination(NeighbourAddress::Inet6(address)) => Some(address.into()),
         _ => None,
     });
-    address.map(|address| Change::Neighbour { ifindex, address, stale_or_failed })
+    address.map(|address| Change::Neighbour { ifindex, address, news })
 }
