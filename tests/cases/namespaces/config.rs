@@ -253,7 +253,7 @@ fn export() {
     let blue = json!({"tenant": "blue", "name": "blue0", "create": true});
     assert_eq!(found["port"][0], blue);
     let keys: Vec<_> = found.as_object().expect("an object").keys().collect();
-    assert_eq!(keys, ["port", "tenant", "transit", "tunnel", "version"]);
+    assert_eq!(keys, ["fdb", "port", "tenant", "transit", "tunnel", "version"]);
 }
 
 fn applied_again() {
