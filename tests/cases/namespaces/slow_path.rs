@@ -332,7 +332,7 @@ fn flood() {
         pieces.into_iter().take(keep)
     });
     let flood = Flood::start(&two.ns, "eth0", frames.collect());
-    let pinging = Ping::to("10.9.0.2").times(50, 20);
+    let pinging = Ping::to("10.9.0.2").times(100, 20);
     pinging.all_answered(&one.ns);
     let sent = flood.stop();
     assert!(sent > 10_000, "no flood: {sent} frames");
