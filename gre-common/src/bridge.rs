@@ -1,12 +1,14 @@
 //! The decision where a tenant's frame goes: through a tunnel, to a port of this host, or to all members of its network.
 //!
-//! A tenant with one tunnel and one port goes point to point, and nothing is looked up. Otherwise a station is where its frames
-//! came from last, and a frame to nobody known goes everywhere but back: what came by a tunnel leaves by
+//! A tenant with one tunnel and one port goes point to point, and nothing is looked up. Otherwise [`route`] says where an l3 tenant's
+//! packets go, and of an l2 tenant a station is where its frames came from last, and a frame to nobody known goes everywhere but back: what came by a tunnel leaves by
 //! no tunnel (split horizon), for every host of a mesh has heard it.
 
 use crate::{
+    guard::Start,
     packet::Packet,
-    tables::{FdbKey, IfIndex, MemberId, Tables, Tenant, TenantId, Via},
+    route,
+    tables::{FdbKey, IfIndex, MemberId, Service, Tables, Tenant, TenantId, TenantOptions, Via},
     verdict::{DropReason, End, PassReason, Verdict},
     wire::ethernet::{self, MacAddr},
 };
@@ -42,15 +44,25 @@ pub(crate) fn way<'t, P: Packet + ?Sized, T: Tables>(
         .port_tenant(ifindex)
         .and_then(|id| Some((id, tables.tenant(id)?)))
         .ok_or(PassReason::NoTenant)?;
-    let mut via = Via::tunnel(tenant.tunnel);
-    if tenant.members != MemberId::NONE {
-        via = known(packet, tables, id, 0).map_err(|reason| reason.of(id))?;
-        if via == Via::port(ifindex) {
-            return Err(DropReason::SplitHorizon.of(id).into());
+    let options = tenant.options.settled(packet);
+    let start = Start { offset: 0, is_frame: true };
+    if options.has_sources() && !packet.is_allowed(tables, id, options, start) {
+        return Err(DropReason::Source.of(id).into());
+    }
+    let via = if options.has(TenantOptions::ANSWERS) && packet.is_answered(tables, id) {
+        Via::TO_ANSWER
+    } else if tenant.members == MemberId::NONE {
+        Via::tunnel(tenant.tunnel)
+    } else if tenant.service == Service::L2 {
+        match known(packet, tables, id, 0).map_err(|reason| reason.of(id))? {
+            Via::NONE => Via::flood(tenant.members),
+            via => via,
         }
-        if via == Via::NONE {
-            via = Via::flood(tenant.members);
-        }
+    } else {
+        route::from_port(packet, tables, id)?
+    };
+    if via == Via::port(ifindex) {
+        return Err(DropReason::SplitHorizon.of(id).into());
     }
     Ok(Way { id, tenant, via: via.settled(packet) })
 }

@@ -5,11 +5,13 @@
 //! tunnel of ours.
 
 use crate::{
+    guard::Start,
     mss::Syn,
     outer,
     packet::Packet,
     tables::{
-        Binding, BindingKey, Ends6, IfIndex, KeyField, LocalKey, Tables, TenantId, TunnelOptions,
+        Binding, BindingKey, Ends6, IfIndex, KeyField, LocalKey, Tables, TenantId, TenantOptions,
+        TunnelOptions,
     },
     verdict::{DropReason, End, Notice, PassReason, Verdict},
     wire::{
@@ -216,6 +218,13 @@ fn plan<'t, P: Packet + ?Sized, T: Tables>(packet: &P, tables: &'t T) -> Result<
         DropReason::Loop => inner.unless_question(packet, reason, id),
         _ => reason.of(id).into(),
     })?;
+    if binding.asks(packet, TunnelOptions::SOURCES) {
+        let options = tables.tenant(id).map_or(TenantOptions::NONE, |tenant| tenant.options);
+        let start = Start { offset: strip, is_frame: is_l2 };
+        if !packet.is_allowed(tables, id, options, start) {
+            return Err(DropReason::Source.of(id).into());
+        }
+    }
     let (ecn, notice) =
         congestion(inner_ip, arrival.tos).map_err(|reason| End::from(reason.of(id)))?;
 

@@ -8,6 +8,9 @@
 //! - [`tables`]: map keys and values, and the trait [`Tables`](tables::Tables) over them.
 //! - [`outer`]: finds the IP header that carries GRE.
 //! - [`decap`], [`encap`]: the decisions, from a packet and the tables to a verdict.
+//! - [`bridge`], [`route`]: where a tenant's packet goes that has several tunnels or ports.
+//! - [`guard`]: from whom a tenant's packets may come.
+//! - [`neighbour`]: what is answered to who asks for a neighbour.
 //! - [`transit`]: the decision about packets whose tunnels end elsewhere.
 //! - [`flow`]: which flow an inner packet belongs to.
 //! - [`partial`]: transport checksums that are not there yet.
@@ -23,12 +26,15 @@ pub mod decap;
 pub mod encap;
 pub mod flow;
 pub mod fragment;
+pub mod guard;
 pub mod mss;
+pub mod neighbour;
 pub mod outer;
 pub mod packet;
 pub mod partial;
 #[cfg(feature = "user")]
 mod pod;
+pub mod route;
 pub mod tables;
 pub mod too_big;
 pub mod transit;

@@ -4,8 +4,11 @@ use core::ops::Range;
 
 use crate::{
     flow,
+    guard::{self, Start},
+    neighbour,
     partial::Transport,
-    tables::TunnelOptions,
+    route,
+    tables::{Tables, TenantId, TenantOptions, TunnelOptions, Via},
     wire::{address::Version, be32::Be32, checksum},
 };
 
@@ -66,6 +69,27 @@ pub trait Packet {
     /// [`flow::hash`].
     fn flow_hash(&self, version: Version, ip: usize, inner: Range<usize>) -> u32 {
         flow::hash(self, version, ip, inner)
+    }
+
+    /// [`route::find`].
+    fn route<T: Tables>(&self, tables: &T, tenant: TenantId, ip: usize) -> Via {
+        route::find(self, tables, tenant, ip)
+    }
+
+    /// [`guard::is_allowed`].
+    fn is_allowed<T: Tables>(
+        &self,
+        tables: &T,
+        tenant: TenantId,
+        options: TenantOptions,
+        start: Start,
+    ) -> bool {
+        guard::is_allowed(self, tables, tenant, options, start)
+    }
+
+    /// [`neighbour::is_answered`].
+    fn is_answered<T: Tables>(&self, tables: &T, tenant: TenantId) -> bool {
+        neighbour::is_answered(self, tables, tenant)
     }
 
     /// The VLAN tag that the device took out of the frame's bytes.

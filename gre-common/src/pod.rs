@@ -6,10 +6,11 @@
 
 use crate::tables::{
     Binding, Counters, Ends6Use, FdbEntry, FdbKey, Fragmented, HookCounters, HookKey, IfIndex,
-    LocalKeyUse, LocalUse, Member, MemberId, Meta, Named, Port, PortRecord, PortUse, Sequence,
-    Tenant, TenantEvent, TenantId, TransitKey, TransitRule, Tunnel, TunnelOptions, Uplink,
+    Limit, LocalKeyUse, LocalUse, Member, MemberId, Meta, Named, Neighbour, Port, PortRecord,
+    PortUse, Route, Sequence, Tenant, TenantAddress, TenantEvent, TenantId, TenantOptions,
+    TransitKey, TransitRule, Tunnel, TunnelOptions, Uplink,
 };
-use crate::wire::{address::Address, be32::Be32};
+use crate::wire::{address::Address, be32::Be32, ethernet::Ends};
 
 macro_rules! pod {
     ($($name:ty),+ $(,)?) => {
@@ -26,6 +27,7 @@ pod!(
     Be32,
     Binding,
     Counters,
+    Ends,
     Ends6Use,
     FdbEntry,
     FdbKey,
@@ -33,19 +35,24 @@ pod!(
     HookCounters,
     HookKey,
     IfIndex,
+    Limit,
     LocalKeyUse,
     LocalUse,
     Member,
     MemberId,
     Meta,
     Named,
+    Neighbour,
     Port,
     PortRecord,
     PortUse,
+    Route,
     Sequence,
     Tenant,
+    TenantAddress,
     TenantEvent,
     TenantId,
+    TenantOptions,
     TransitKey,
     TransitRule,
     Tunnel,

@@ -5,10 +5,9 @@
 //! packet stood, which it quotes.
 
 use crate::{
-    bridge,
     encap::inner_mtu,
     packet::Packet,
-    tables::{IfIndex, Service, Tables, TenantId},
+    tables::{Service, Tables, TenantId, TunnelId},
     wire::{
         address::Version,
         be32::Be32,
@@ -52,16 +51,16 @@ pub struct TooBig {
 }
 
 impl TooBig {
-    /// What to answer to a frame received on the port `ifindex` that does not fit the tunnel. `None`: nothing, for it may be
-    /// fragmented or is one that nobody may be told about (RFC 1122 section 3.2.2, RFC 4443 section 2.4 (e)).
+    /// What to answer to a tenant's frame that does not fit a tunnel. `None`: nothing, for it may be fragmented or is one that nobody may
+    /// be told about (RFC 1122 section 3.2.2, RFC 4443 section 2.4 (e)).
     #[inline(always)]
     pub fn about<P: Packet + ?Sized, T: Tables>(
         packet: &P,
         tables: &T,
-        ifindex: IfIndex,
+        id: TenantId,
+        tunnel: TunnelId,
     ) -> Option<Self> {
-        let bridge::Way { id, tenant, via } = bridge::way(packet, tables, ifindex).ok()?;
-        let tunnel = tables.tunnel(via.to_tunnel()?)?;
+        let (tenant, tunnel) = (tables.tenant(id)?, tables.tunnel(tunnel)?);
         let frame = ethernet::payload(packet, 0);
         let version = match frame.ether_type {
             EtherType::IPV4 => Version::V4,

@@ -187,6 +187,12 @@ reasons! {
         Loop = "loop",
         /// The outer header says congestion, the inner cannot (RFC 6040 section 4.2).
         Ecn = "ecn",
+        /// The inner source is none of those that the tenant's packets may come from.
+        Source = "source",
+        /// More than the tenant's rate.
+        RateLimit = "rate_limit",
+        /// None of the tenant's routes leads to the inner destination.
+        Unreachable = "unreachable",
         /// The destination is where the packet came from; or the packet came by a tunnel, and would leave by one.
         SplitHorizon = "split_horizon",
         /// The tenant has no port.
@@ -217,6 +223,8 @@ reasons! {
         Switched = "switched",
         /// The destination is many, or unknown: a copy went to every tunnel and port, but back.
         Flooded = "flooded",
+        /// It asked for a neighbour who is known, and was answered where it came from: it was neither received nor sent.
+        Answered = "answered",
         /// Where the frame came from was not learned: the tenant has as many stations as it may, or the table is full.
         NotLearned = "not_learned",
     }

@@ -14,7 +14,7 @@ use support::{
         VLAN, ethernet, ipv6, tagged,
     },
     outcome::{Told, dropped, merged, send},
-    world::{BLUE, GREEN, World, port_of},
+    world::{BLUE, GREEN, World, tunnel_of},
 };
 
 use gre_common::verdict::DropReason;
@@ -27,7 +27,8 @@ fn v4(protocol: u8, payload: &[u8]) -> Vec<u8> {
 
 /// What is told to the sender of a frame.
 fn told(world: &World, tenant: TenantId, frame: &[u8]) -> Option<Vec<u8>> {
-    TooBig::about(frame, world, port_of(tenant)).map(|too_big| answer(&too_big, frame))
+    TooBig::about(frame, world, tenant, tunnel_of(world, tenant))
+        .map(|too_big| answer(&too_big, frame))
 }
 
 /// How the tunnels differ from the default, tenant, VLAN tags, the MTU told over IPv4 and IPv6.
@@ -100,7 +101,8 @@ fn a_merged_packet_is_quoted_by_its_bytes() {
     checksum::fill_ipv4(&mut packet, 0);
     let frame = ethernet(IPV4, &packet);
     let world = World::with_cast();
-    let too_big = TooBig::about(&merged(&frame, 2000), &world, port_of(BLUE)).expect("an answer");
+    let too_big = TooBig::about(&merged(&frame, 2000), &world, BLUE, tunnel_of(&world, BLUE))
+        .expect("an answer");
     assert_eq!((too_big.quoted, too_big.mtu), (548, 1472));
 }
 
@@ -109,7 +111,7 @@ fn a_stripped_tag_takes_room() {
     let frame = ethernet(IPV4, &v4(UDP, &[7; 1500]));
     let told = Told { frame: &frame, segment: 0, stripped_vlan: true };
     let world = World::with_cast();
-    let too_big = TooBig::about(&told, &world, port_of(GREEN)).expect("an answer");
+    let too_big = TooBig::about(&told, &world, GREEN, tunnel_of(&world, GREEN)).expect("an answer");
     assert_eq!((too_big.link_len, too_big.mtu), (14, 1454));
 }
 

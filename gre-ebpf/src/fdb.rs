@@ -8,6 +8,7 @@ use aya_ebpf::{
 use gre_common::{
     bridge,
     packet::Packet,
+    route,
     tables::{Binding, FDB_LEARNED_MAX, FdbEntry, FdbKey, TenantId, TunnelId, TunnelOptions, Via},
     verdict::{DropReason, Notice},
 };
@@ -21,8 +22,10 @@ use crate::{
 
 /// What [`frame_via`] says of a frame that is to go to several, where there is no device for that.
 const NO_DEVICE: i64 = -1;
-/// What it says of one that goes nowhere.
-const NOWHERE: i64 = -2;
+/// What it says of one whose destination no route leads to.
+const UNREACHABLE: i64 = -2;
+/// What it says of one that would go back.
+const NOWHERE: i64 = -3;
 
 /// Nanoseconds for which a station that is heard again is not written down again: the entry is one for all CPUs.
 const HEARD_LATELY: u64 = 1_000_000_000;
@@ -42,13 +45,14 @@ pub fn learn_tc(ctx: &TcContext, offset: usize, TenantId(tenant): TenantId, via:
 }
 
 /// Learns where the station is that sent what a tunnel has brought, and finds where the frame goes; why it is to be
-/// dropped otherwise. Only for a binding with [`TunnelOptions::LEARN`].
+/// dropped otherwise. Only for a binding with some of [`TunnelOptions::NETWORK`].
 #[inline(always)]
 pub fn receive_tc(ctx: &TcContext, offset: usize, binding: &Binding) -> Result<Via, DropReason> {
     let (tenant, tunnel) = (binding.tenant.0, binding.tunnel.0);
     let options = binding.options.bits();
     match frame_via(ctx.skb.skb, offset as u32, tenant, tunnel, options) {
         NO_DEVICE => Err(DropReason::RedirectFailed),
+        UNREACHABLE => Err(DropReason::Unreachable),
         ..0 => Err(DropReason::SplitHorizon),
         via => Ok(Via::from_bits(via.cast_unsigned())),
     }
@@ -83,16 +87,24 @@ extern "C" fn frame_via(
     tunnel: u32,
     options: u32,
 ) -> i64 {
-    let via = Via::tunnel(TunnelId(tunnel));
-    learn_from_buffer(ctx, offset, tenant, via.bits());
-    if !TunnelOptions::from_bits(options).has(TunnelOptions::SWITCHED) {
+    let options = TunnelOptions::from_bits(options);
+    if options.has(TunnelOptions::LEARN) {
+        learn_from_buffer(ctx, offset, tenant, Via::tunnel(TunnelId(tunnel)).bits());
+    }
+    if !options.has(TunnelOptions::SWITCHED) {
         return 0;
     }
     let ctx = TcContext::new(ctx);
     let (packet, tenant) = (TcPacket::new(&ctx), TenantId(tenant));
-    match bridge::from_tunnel(&packet, &Maps, tenant, offset as usize) {
+    let via = if options.has(TunnelOptions::ETHERNET) {
+        bridge::from_tunnel(&packet, &Maps, tenant, offset as usize)
+    } else {
+        route::from_tunnel(&packet, &Maps, tenant, offset as usize)
+    };
+    match via {
         Ok(via) if via.to_members().is_some() && !is_device(&ctx, flood_device()) => NO_DEVICE,
         Ok(via) => via.bits().cast_signed(),
+        Err(DropReason::Unreachable) => UNREACHABLE,
         Err(_) => NOWHERE,
     }
 }

@@ -7,7 +7,7 @@ use aya_ebpf::{
 };
 use gre_common::{
     packet::Packet as _,
-    tables::{IfIndex, Rate},
+    tables::{Rate, TenantId, TunnelId},
     too_big::TooBig,
     wire::{address::Version, be32::Be32, checksum},
 };
@@ -18,30 +18,28 @@ use crate::{
     packet::TcPacket,
 };
 
-/// Makes the answer to its sender of a packet that does not fit. False: there is none, and what is left of the packet must be
+/// Makes the answer to its sender of a tenant's packet that does not fit a tunnel. False: there is none, and what is left of the packet must be
 /// dropped.
 #[inline(always)]
-pub fn answer(ctx: &TcContext) -> bool {
-    answer_too_big(ctx.skb.skb) == 0
+pub fn answer(ctx: &TcContext, TenantId(tenant): TenantId, TunnelId(tunnel): TunnelId) -> bool {
+    answer_too_big(ctx.skb.skb, tenant, tunnel) == 0
 }
 
 /// [`answer`], of global linkage: the verifier goes through it once.
 #[inline(never)]
 #[unsafe(no_mangle)]
-pub extern "C" fn answer_too_big(ctx: *mut __sk_buff) -> i64 {
+pub extern "C" fn answer_too_big(ctx: *mut __sk_buff, tenant: u32, tunnel: u32) -> i64 {
     let ctx = TcContext::new(ctx);
-    match make(&ctx) {
+    match make(&ctx, TenantId(tenant), TunnelId(tunnel)) {
         Some(()) => 0,
         None => -1,
     }
 }
 
 #[inline(always)]
-fn make(ctx: &TcContext) -> Option<()> {
-    // SAFETY: the kernel rewrites this access to the socket buffer's own field.
-    let ifindex = IfIndex(unsafe { (*ctx.skb.skb).ifindex });
+fn make(ctx: &TcContext, tenant: TenantId, tunnel: TunnelId) -> Option<()> {
     let packet = TcPacket::all_headers(ctx);
-    let too_big = TooBig::about(&packet, &Maps, ifindex)?;
+    let too_big = TooBig::about(&packet, &Maps, tenant, tunnel)?;
     let pace = ICMP_PACE.get_ptr_mut(too_big.tenant.0)?;
     // SAFETY: a value of the map, aligned.
     if !unsafe { pace::allows(pace, Rate::TELL) } {

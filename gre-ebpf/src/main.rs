@@ -10,6 +10,8 @@
 //! - [`count`] has the counters, [`sequence`] the sequence numbers, [`pace`] how often things may be done.
 //! - [`checksum`] adds up the bytes of a packet.
 //! - [`fdb`] learns where stations are, [`flood`] takes a frame to all of them.
+//! - [`route`] finds ways, [`guard`] knows from whom packets may come, [`limit`] how many.
+//! - [`neighbour`] answers who asks for a neighbour.
 //! - [`flow`] tells inner flows apart, [`steer`] spreads them over CPUs.
 //! - [`search`] looks keys up.
 //! - `object` has what every object for the kernel needs.
@@ -31,15 +33,19 @@ mod fdb;
 mod flood;
 mod flow;
 mod fragment;
+mod guard;
 mod icmp;
 mod ipsec;
+mod limit;
 mod maps;
 mod mss;
+mod neighbour;
 #[cfg(target_arch = "bpf")]
 mod object;
 mod pace;
 mod packet;
 mod rewrite;
+mod route;
 mod search;
 mod sequence;
 mod steer;
@@ -63,8 +69,8 @@ use gre_common::{
     encap::{Encap, encap},
     packet::Packet,
     tables::{
-        Binding, Delivery, Hook, HookKey, HopState, IfIndex, MemberId, NextHop, Tables as _,
-        TenantId, TransitAction, TunnelOptions, Via,
+        Binding, Delivery, Hook, HookKey, HopState, IfIndex, NextHop, Service, Tables as _, Tenant,
+        TenantId, TenantOptions, TransitAction, TunnelOptions, Via,
     },
     transit::transit,
     verdict::{Discard, DropReason, Notice, PassReason, Verdict},
@@ -79,6 +85,7 @@ use crate::{
     flood::{Round, is_device},
     maps::{Maps, PORT_DEVICES, UPLINK_DEVICES, cookie, flood_device, is_generic, member},
     packet::{TcPacket, XdpPacket, read_handover, restore_link_header},
+    route::address_to_port,
 };
 
 /// Decapsulates in the driver.
@@ -130,16 +137,22 @@ pub fn uplink_tc(ctx: TcContext) -> i32 {
         }
         Verdict::Forward(plan) => {
             let mut via = Via::NONE;
-            if plan.binding.asks(&packet, TunnelOptions::LEARN) {
+            if plan.binding.asks(&packet, TunnelOptions::NETWORK) {
                 match fdb::receive_tc(&ctx, plan.strip, plan.binding) {
                     Ok(found) => via = found.settled(&packet),
                     Err(reason) => return drop_tc(&ctx, hook, reason.of(plan.binding.tenant)),
                 }
             }
+            if plan.binding.asks(&packet, TunnelOptions::LIMITED)
+                && !limit::may_receive(plan.binding.tenant, plan.inner_len)
+            {
+                return drop_tc(&ctx, hook, DropReason::RateLimit.of(plan.binding.tenant));
+            }
             if plan.is_syn {
                 mss::clamp(&ctx, &plan.syn());
             }
-            match rewrite::decap_tc(&ctx, &plan) {
+            let is_l2 = plan.payload == Payload::Ethernet;
+            match rewrite::decap_tc(&ctx, &plan).and_then(|()| readdress(&ctx, is_l2, via)) {
                 Ok(()) => {
                     count::received(plan.binding, plan.inner_len, plan.notice);
                     let (tenant, bytes) = told(plan.binding.tenant, plan.inner_len);
@@ -176,7 +189,7 @@ pub fn port_tc(ctx: TcContext) -> i32 {
         Verdict::Drop(discard) => return drop_tc(&ctx, hook, discard),
         Verdict::Forward(way) => way,
     };
-    if way.tenant.members != MemberId::NONE {
+    if way.tenant.learns() {
         fdb::learn_tc(&ctx, 0, way.id, Via::port(hook.ifindex));
     }
     let Some(tunnel) = way.via.to_tunnel() else { return spread(&ctx, hook, &way) };
@@ -191,10 +204,10 @@ pub fn port_tc(ctx: TcContext) -> i32 {
             }
             let dropped = drop_tc(&ctx, hook, discard);
             // The answer goes back in place of the packet.
-            let is_answered = is_too_big && icmp::answer(&ctx);
+            let is_answered = is_too_big && icmp::answer(&ctx, way.id, tunnel);
             if is_answered { redirect(hook.ifindex) } else { dropped }
         }
-        Verdict::Forward(plan) => send_tc(&ctx, hook, &plan),
+        Verdict::Forward(plan) => send_tc(&ctx, hook, way.tenant, &plan),
     }
 }
 
@@ -219,7 +232,7 @@ pub fn flood_tc(ctx: TcContext) -> i32 {
     match encap(&TcPacket::new(&ctx), &Maps, &way, tunnel) {
         Verdict::Pass(reason) => pass_tc(&ctx, hook, reason),
         Verdict::Drop(discard) => drop_tc(&ctx, hook, discard),
-        Verdict::Forward(plan) => send_tc(&ctx, hook, &plan),
+        Verdict::Forward(plan) => send_tc(&ctx, hook, tenant, &plan),
     }
 }
 
@@ -244,15 +257,36 @@ pub fn transit_tc(ctx: TcContext) -> i32 {
     }
 }
 
-/// Puts a frame that came by a port, and leaves by no tunnel or by many, on its way.
+/// Puts a frame that came by a port, and leaves by no tunnel or by many, on its way; or answers it.
 #[inline(always)]
 fn spread(ctx: &TcContext, hook: HookKey, way: &Way<'_>) -> i32 {
-    let Some(first) = way.via.to_members() else { return switch(way.id, way.via) };
+    if way.via == Via::TO_ANSWER {
+        if !neighbour::answer(ctx, way.id) {
+            return drop_tc(ctx, hook, DropReason::RewriteFailed.of(way.id));
+        }
+        count::noticed(way.id, Notice::Answered);
+        return redirect(hook.ifindex);
+    }
+    let Some(first) = way.via.to_members() else {
+        return match readdress(ctx, way.tenant.service == Service::L2, way.via) {
+            Ok(()) => switch(way.id, way.via),
+            Err(rewrite::Refused) => drop_tc(ctx, hook, DropReason::RewriteFailed.of(way.id)),
+        };
+    };
     if !is_device(ctx, flood_device()) {
         return drop_tc(ctx, hook, DropReason::RedirectFailed.of(way.id));
     }
     count::noticed(way.id, Notice::Flooded);
     Round::of_port(first, hook.ifindex).begin(ctx)
+}
+
+/// Gives a frame the addresses of its way, where a tenant's frames have none of their own.
+#[inline(always)]
+fn readdress(ctx: &TcContext, is_l2: bool, via: Via) -> Result<(), rewrite::Refused> {
+    match via.to_port() {
+        Some(port) if !is_l2 && address_to_port(ctx.skb.skb, port.0) != 0 => Err(rewrite::Refused),
+        _ => Ok(()),
+    }
 }
 
 /// Hands a frame to a port of the host where it came from.
@@ -274,7 +308,10 @@ fn deliver(ctx: &TcContext, binding: &Binding, via: Via) -> i32 {
 
 /// Encapsulates as planned, and sends.
 #[inline(always)]
-fn send_tc(ctx: &TcContext, hook: HookKey, plan: &Encap<'_>) -> i32 {
+fn send_tc(ctx: &TcContext, hook: HookKey, tenant: &Tenant, plan: &Encap<'_>) -> i32 {
+    if tenant.options.has(TenantOptions::LIMITED) && !limit::may_send(plan.tenant, plan.inner_len) {
+        return drop_tc(ctx, hook, DropReason::RateLimit.of(plan.tenant));
+    }
     match rewrite::encap_tc(ctx, plan, sequence_number(plan)) {
         Ok(()) => {
             count::sent(plan.tenant, plan.inner_len);
@@ -309,6 +346,11 @@ fn uplink_xdp_verdict(ctx: &XdpContext, hook: Hook, packet: &XdpPacket<'_>) -> u
             };
             if !plan.is_in_order(packet, sequence::advance) {
                 return drop_xdp(ctx, hook, DropReason::OutOfSequence.of(plan.binding.tenant));
+            }
+            if plan.binding.asks(packet, TunnelOptions::LIMITED)
+                && !limit::may_receive(plan.binding.tenant, plan.inner_len)
+            {
+                return drop_xdp(ctx, hook, DropReason::RateLimit.of(plan.binding.tenant));
             }
             if plan.binding.asks(packet, TunnelOptions::LEARN) {
                 let via = Via::tunnel(plan.binding.tunnel);
@@ -351,7 +393,12 @@ fn port_xdp_verdict(ctx: &XdpContext, packet: &XdpPacket<'_>) -> u32 {
             let Some(action) = way_to_uplink(ctx, packet, &plan) else {
                 return pass_xdp(ctx, hook, PassReason::LeftToTc);
             };
-            if way.tenant.members != MemberId::NONE {
+            if way.tenant.options.has(TenantOptions::LIMITED)
+                && !limit::may_send(way.id, plan.inner_len)
+            {
+                return drop_xdp(ctx, hook, DropReason::RateLimit.of(way.id));
+            }
+            if way.tenant.learns() {
                 fdb::learn_xdp(
                     ctx,
                     plan.headers.bytes() + ethernet::HEADER_LEN,

@@ -5,17 +5,17 @@
 use aya_ebpf::{
     Global,
     bindings::{BPF_F_MMAPABLE, BPF_F_NO_PREALLOC},
-    btf_maps::{Array, DevMapHash, HashMap, PerCpuArray, PerCpuHashMap},
+    btf_maps::{Array, DevMapHash, HashMap, LpmTrie, PerCpuArray, PerCpuHashMap, lpm_trie},
     helpers::bpf_get_prandom_u32,
     macros::btf_map,
 };
 use gre_common::{
     tables::{
         Binding, BindingKey, Counters, DEFAULT_TENANTS, Ends6, Ends6Use, FdbEntry, FdbKey,
-        Fragmented, HookCounters, HookKey, IfIndex, IfName, LocalId, LocalKey, LocalKeyUse,
-        LocalUse, Member, MemberId, Meta, Named, Pace, PortRecord, PortUse, Sequence, Slot, Tables,
-        Tenant, TenantEvent, TenantId, TransitKey, TransitRule, Tunnel, TunnelId, Uplink, Via,
-        table,
+        Fragmented, HookCounters, HookKey, IfIndex, IfName, Limit, LocalId, LocalKey, LocalKeyUse,
+        LocalUse, Member, MemberId, Meta, Named, Neighbour, Pace, PortRecord, PortUse, Route,
+        Sequence, Slot, Tables, Tenant, TenantAddress, TenantEvent, TenantId, TransitKey,
+        TransitRule, Tunnel, TunnelId, Uplink, Via, table,
     },
     transit::Rules,
     wire::address::Address,
@@ -27,6 +27,7 @@ const TENANTS_MAX: usize = DEFAULT_TENANTS as usize;
 const TUNNELS_MAX: usize = TENANTS_MAX;
 pub const TABLE_PLACES: usize = table::places_for(DEFAULT_TENANTS) as usize;
 const STATIONS_MAX: usize = 16 * TENANTS_MAX;
+const ROUTES_MAX: usize = 4 * TENANTS_MAX;
 const MEMBERS_MAX: usize = 4 * TENANTS_MAX;
 const UPLINKS_MAX: usize = 256;
 /// Every port has one or two hooks, every uplink two.
@@ -74,6 +75,19 @@ pub static FDB_LEARNED: Array<u64, TENANTS_MAX, SHARED> = Array::new();
 /// Among whom frames are flooded, by [`MemberId::index`].
 #[btf_map]
 pub static MEMBERS: Array<Member, MEMBERS_MAX, SHARED> = Array::new();
+
+/// The routes of l3 tenants: by prefix.
+#[btf_map]
+pub static ROUTES: LpmTrie<TenantAddress, Route, ROUTES_MAX> = LpmTrie::new();
+/// Where tenants' packets may come from: by prefix. The values say nothing.
+#[btf_map]
+pub static SOURCES: LpmTrie<TenantAddress, u32, ROUTES_MAX> = LpmTrie::new();
+/// Neighbours whose MAC addresses are known.
+#[btf_map]
+pub static NEIGHBOURS: HashMap<TenantAddress, Neighbour, STATIONS_MAX, ON_DEMAND> = HashMap::new();
+/// How much tenants may send and receive.
+#[btf_map]
+pub static LIMITS: HashMap<TenantId, Limit, TENANTS_MAX, ON_DEMAND> = HashMap::new();
 
 /// Rules for packets in transit.
 #[btf_map]
@@ -216,6 +230,22 @@ impl Tables for Maps {
     #[inline(always)]
     fn station(&self, key: &FdbKey) -> Via {
         fdb::find(key)
+    }
+
+    #[inline(always)]
+    fn route(&self, key: &TenantAddress) -> Option<&Route> {
+        ROUTES.get(&lpm_trie::Key::new(TenantAddress::BITS, *key))
+    }
+
+    #[inline(always)]
+    fn is_source(&self, key: &TenantAddress) -> bool {
+        SOURCES.get(&lpm_trie::Key::new(TenantAddress::BITS, *key)).is_some()
+    }
+
+    #[inline(always)]
+    fn neighbour(&self, key: &TenantAddress) -> Option<Neighbour> {
+        // SAFETY: as above.
+        unsafe { NEIGHBOURS.get(key) }.copied()
     }
 
     #[inline(always)]

@@ -15,9 +15,10 @@ use aya_ebpf::{
 };
 use gre_common::{
     encap::Encap,
+    guard::Start,
     packet::Packet,
     partial::Transport,
-    tables::{Handover, IfIndex, TunnelOptions},
+    tables::{Handover, IfIndex, Tables, TenantId, TenantOptions, TunnelOptions, Via},
     wire::{
         address::Version,
         be32::Be32,
@@ -30,7 +31,10 @@ use gre_common::{
 use crate::{
     checksum::{pending_sum_of_buffer, sum_of_buffer, sum_of_frame},
     flow::{flow_of_buffer, flow_of_frame},
+    guard::{buffer_is_allowed, frame_is_allowed},
     ipsec::excused,
+    neighbour::{is_answered_tc, is_answered_xdp},
+    route::{route_of_buffer, route_of_frame},
     verifier::{self, bounded, forgotten, settled},
 };
 
@@ -299,6 +303,28 @@ impl Packet for XdpPacket<'_> {
         )
     }
 
+    #[inline(always)]
+    fn route<T: Tables>(&self, _: &T, tenant: TenantId, ip: usize) -> Via {
+        Via::from_bits(route_of_frame(self.ctx.ctx, tenant.0, ip as u32))
+    }
+
+    #[inline(always)]
+    fn is_allowed<T: Tables>(
+        &self,
+        _: &T,
+        tenant: TenantId,
+        options: TenantOptions,
+        start: Start,
+    ) -> bool {
+        let (offset, is_frame) = (start.offset as u32, u32::from(start.is_frame));
+        frame_is_allowed(self.ctx.ctx, tenant.0, options.bits(), offset, is_frame) != 0
+    }
+
+    #[inline(always)]
+    fn is_answered<T: Tables>(&self, _: &T, tenant: TenantId) -> bool {
+        is_answered_xdp(self.ctx, tenant)
+    }
+
     /// A packet that ends with the first buffer is taken to be all of the frame: nobody pads frames that
     /// need a second one. It spares most packets a call into the kernel.
     #[inline(always)]
@@ -493,6 +519,28 @@ impl Packet for TcPacket<'_> {
         let kind = version.number() << 8 | u32::from(protocol);
         let (ip_offset, offset, len) = (ip_offset as u32, offset as u32, len as u32);
         folded(pending_sum_of_buffer(self.ctx.skb.skb, kind, ip_offset, offset, len))
+    }
+
+    #[inline(always)]
+    fn route<T: Tables>(&self, _: &T, tenant: TenantId, ip: usize) -> Via {
+        Via::from_bits(route_of_buffer(self.ctx.skb.skb, tenant.0, ip as u32))
+    }
+
+    #[inline(always)]
+    fn is_allowed<T: Tables>(
+        &self,
+        _: &T,
+        tenant: TenantId,
+        options: TenantOptions,
+        start: Start,
+    ) -> bool {
+        let (offset, is_frame) = (start.offset as u32, u32::from(start.is_frame));
+        buffer_is_allowed(self.ctx.skb.skb, tenant.0, options.bits(), offset, is_frame) != 0
+    }
+
+    #[inline(always)]
+    fn is_answered<T: Tables>(&self, _: &T, tenant: TenantId) -> bool {
+        is_answered_tc(self.ctx, tenant)
     }
 
     #[inline(always)]

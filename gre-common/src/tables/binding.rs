@@ -124,10 +124,10 @@ impl Binding {
         Self { key, tenant, tunnel, received: Counters::ZERO, port, options }
     }
 
-    /// Whether tunnel and tenant ask this of them. What was asked before is forgotten; see [`Packet::forget`].
+    /// Whether tunnel and tenant ask this of them, or some of this. What was asked before is forgotten; see [`Packet::forget`].
     #[inline(always)]
     pub fn asks<P: Packet + ?Sized>(&self, packet: &P, option: TunnelOptions) -> bool {
-        TunnelOptions::from_bits(packet.forget(self.options.bits())).has(option)
+        TunnelOptions::from_bits(packet.forget(self.options.bits())).has_some(option)
     }
 }
 

@@ -3,7 +3,10 @@
 use super::{IfIndex, TenantId, TunnelId};
 use crate::{
     packet::Packet,
-    wire::{be32::Be32, ethernet::MacAddr},
+    wire::{
+        be32::Be32,
+        ethernet::{self, MacAddr},
+    },
 };
 
 /// Nanoseconds after which a learned station is no longer believed to be where it was last heard (IEEE 802.1Q table 8-8).
@@ -24,6 +27,10 @@ impl Via {
     const TUNNEL: u32 = 1;
     const PORT: u32 = 2;
     const FLOOD: u32 = 3;
+    const ANSWER: u32 = 4;
+
+    /// Nowhere: it asks for a neighbour who is known, and is answered where it came from.
+    pub const TO_ANSWER: Self = Self::of(Self::ANSWER, 0);
 
     /// Behind a tunnel.
     #[inline(always)]
@@ -109,17 +116,13 @@ pub struct FdbKey {
 impl FdbKey {
     /// Of a tenant's station.
     #[inline(always)]
-    pub fn new(tenant: TenantId, [first, second, third, fourth, rest @ ..]: MacAddr) -> Self {
-        let [fifth, sixth] = rest;
-        let mac = [[first, second, third, fourth], [fifth, sixth, 0, 0]];
-        Self { tenant, mac: mac.map(Be32::from) }
+    pub fn new(tenant: TenantId, mac: MacAddr) -> Self {
+        Self { tenant, mac: ethernet::words(mac) }
     }
 
     /// The station.
     pub const fn mac(&self) -> MacAddr {
-        let [first, second] = self.mac;
-        let ([m0, m1, m2, m3], [m4, m5, ..]) = (first.bytes(), second.bytes());
-        [m0, m1, m2, m3, m4, m5]
+        ethernet::from_words(self.mac)
     }
 }
 

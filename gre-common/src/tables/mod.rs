@@ -11,7 +11,10 @@ mod counters;
 mod ends;
 mod fragmented;
 mod id;
+mod limit;
+mod neighbour;
 mod pace;
+mod route;
 mod sequence;
 pub mod table;
 mod tenant;
@@ -26,9 +29,12 @@ pub use self::{
     ends::{Ends6, Ends6Use, LocalId, LocalUse},
     fragmented::{Fragmented, HandedUp},
     id::{IfIndex, IfName, Name, Named, TenantId, TunnelId},
+    limit::Limit,
+    neighbour::Neighbour,
     pace::{Pace, Rate},
+    route::{ROUTE_WAYS, Route, TenantAddress},
     sequence::Sequence,
-    tenant::{Delivery, Port, PortMode, PortRecord, PortUse, Service, Slot, Tenant},
+    tenant::{Delivery, Port, PortMode, PortRecord, PortUse, Service, Slot, Tenant, TenantOptions},
     transit::{TransitAction, TransitKey, TransitRule},
     tunnel::{
         DEFAULT_TTL, DfPolicy, FieldPolicy, HopState, Keepalive, NextHop, Tunnel, TunnelOptions,
@@ -39,7 +45,7 @@ pub use self::{
 use crate::wire::address::Address;
 
 /// Version of everything in this room. A pinned state of another version is refused.
-pub const SCHEMA_VERSION: u32 = 6;
+pub const SCHEMA_VERSION: u32 = 7;
 
 /// Tenants, and tunnels, that a state has room for unless its maker asks for another number.
 pub const DEFAULT_TENANTS: u32 = 16_384;
@@ -76,6 +82,12 @@ pub trait Tables {
     fn port_tenant(&self, ifindex: IfIndex) -> Option<TenantId>;
     /// Where a tenant's station is, as far as is believed now.
     fn station(&self, key: &FdbKey) -> Via;
+    /// The ways to a tenant's destination, by the longest prefix.
+    fn route(&self, key: &TenantAddress) -> Option<&Route>;
+    /// Whether an address is among those that a tenant's packets may come from.
+    fn is_source(&self, key: &TenantAddress) -> bool;
+    /// Who has an address.
+    fn neighbour(&self, key: &TenantAddress) -> Option<Neighbour>;
     /// Whether GRE packets to a local address that match no binding are dropped instead of passed.
     fn strict(&self) -> bool;
     /// A value for the IPv4 identification field that does not repeat soon.

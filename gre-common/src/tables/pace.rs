@@ -1,7 +1,8 @@
 //! How often something may be done for a tenant.
 
-/// When it has been done as often as was allowed. Value of the map `ICMP_PACE`, by [`TenantId`](super::TenantId): how often a tenant is
-/// told what fits. What it says is over a moment later, so nobody clears it for the next tenant of a slot.
+/// When it has been done as often as was allowed: part of a [`Limit`](super::Limit), and value of the map `ICMP_PACE`, by
+/// [`TenantId`](super::TenantId): how often a tenant is told what fits. What it says is over a moment later, so nobody clears it for the
+/// next tenant of a slot.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Pace {
@@ -29,9 +30,15 @@ impl Pace {
     /// What [`paid`](Self::paid) becomes with one more time at `now`; `None`: it would be one too many.
     #[inline(always)]
     pub const fn with_one_more(paid: u64, now: u64, rate: Rate) -> Option<u64> {
+        Self::with_time(paid, now, rate.interval, rate.burst * rate.interval)
+    }
+
+    /// The same with what takes `time` nanoseconds, where at most `burst` may be ahead of the clock.
+    #[inline(always)]
+    pub const fn with_time(paid: u64, now: u64, time: u64, burst: u64) -> Option<u64> {
         let start = if paid > now { paid } else { now };
-        let after = start.wrapping_add(rate.interval);
-        if after.wrapping_sub(now) > rate.burst * rate.interval { None } else { Some(after) }
+        let after = start.wrapping_add(time);
+        if after.wrapping_sub(now) > burst { None } else { Some(after) }
     }
 }
 

@@ -3,7 +3,7 @@
 use core::mem::offset_of;
 
 use super::{IfIndex, KeyField, MemberId, TenantId, TunnelId, table::Entry};
-use crate::wire::ethernet::Ends;
+use crate::{packet::Packet, wire::ethernet::Ends};
 
 /// What a tenant's packets are.
 #[repr(transparent)]
@@ -53,6 +53,8 @@ pub struct PortUse {
     pub tenant: TenantId,
     /// Which of the tenant's ports it is, from 1 on, below 65,536: what it sends does not come back to it.
     pub position: u32,
+    /// [`Port::ends`].
+    pub ends: Ends,
 }
 
 impl Entry for PortUse {
@@ -83,6 +85,61 @@ impl Port {
         Self { ifindex: IfIndex::NONE, delivery: Delivery::PASS, ends: Ends::NONE };
 }
 
+/// What is done to a tenant's packets besides.
+#[repr(transparent)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TenantOptions(u32);
+
+impl TenantOptions {
+    /// Nothing.
+    pub const NONE: Self = Self(0);
+    /// Who asks for a neighbour that is known is answered.
+    pub const ANSWERS: Self = Self(1);
+    /// Frames come from certain MAC addresses only.
+    pub const MACS: Self = Self(2);
+    /// IP packets come from certain addresses only.
+    pub const PREFIXES: Self = Self(4);
+    /// They are as many as its rate allows.
+    pub const LIMITED: Self = Self(8);
+
+    /// With `other` where `wanted`, else without.
+    #[must_use]
+    pub const fn with(self, other: Self, wanted: bool) -> Self {
+        if wanted { Self(self.0 | other.0) } else { Self(self.0 & !other.0) }
+    }
+
+    /// As a number.
+    #[inline(always)]
+    pub const fn bits(self) -> u32 {
+        self.0
+    }
+
+    /// What [`bits`](Self::bits) said.
+    #[inline(always)]
+    pub const fn from_bits(bits: u32) -> Self {
+        Self(bits)
+    }
+
+    /// Whether some of `other` is part of it.
+    #[inline(always)]
+    pub const fn has(self, other: Self) -> bool {
+        self.0 & other.0 != 0
+    }
+
+    /// Whether packets come from certain addresses only.
+    #[inline(always)]
+    pub const fn has_sources(self) -> bool {
+        self.has(Self(Self::MACS.0 | Self::PREFIXES.0))
+    }
+
+    /// The same, forgotten; see [`Packet::forget`].
+    #[inline(always)]
+    #[must_use]
+    pub fn settled<P: Packet + ?Sized>(self, packet: &P) -> Self {
+        Self(packet.forget(self.0))
+    }
+}
+
 /// Value of the map `TENANTS`.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -99,10 +156,14 @@ pub struct Tenant {
     pub out_key: KeyField,
     /// Its port, or the first of several.
     pub port: Port,
-    /// Where there are several of either: all of them, one behind the other.
+    /// Where there are several of either, or routes: all of them, one behind the other.
     pub members: MemberId,
     /// The first port among those.
     pub ports: MemberId,
+    /// What is done to its packets besides.
+    pub options: TenantOptions,
+    /// l3: how many routes it has. Only userspace asks.
+    pub routes: u32,
 }
 
 impl Tenant {
@@ -116,7 +177,15 @@ impl Tenant {
         port: Port::NONE,
         members: MemberId::NONE,
         ports: MemberId::NONE,
+        options: TenantOptions::NONE,
+        routes: 0,
     };
+
+    /// Whether it is learned where its stations are.
+    #[inline(always)]
+    pub fn learns(&self) -> bool {
+        self.members != MemberId::NONE && self.service == Service::L2
+    }
 }
 
 /// Value of the map `PORTS`, by the name users gave or know the port by.
@@ -127,7 +196,7 @@ pub struct PortRecord {
     pub port: Port,
     /// Whose it is.
     pub tenant: TenantId,
-    /// 1 where xgre made the device, else 0.
+    /// Whether xgre made the device: 0, [`PAIR`](Self::PAIR), [`VLAN`](Self::VLAN).
     pub created: u32,
     /// 1 where the station is the device's peer and follows it, 0 where the user named it.
     pub follows_peer: u32,
@@ -135,6 +204,13 @@ pub struct PortRecord {
     pub mode: PortMode,
     /// [`PortUse::position`].
     pub position: u32,
+}
+
+impl PortRecord {
+    /// xgre made a pair of devices, of which this is one end.
+    pub const PAIR: u32 = 1;
+    /// xgre made a VLAN device.
+    pub const VLAN: u32 = 2;
 }
 
 /// How packets are taken off a port.
@@ -152,7 +228,7 @@ impl PortMode {
 }
 
 const _: () = {
-    assert!(size_of::<Tenant>() == 56);
+    assert!(size_of::<Tenant>() == 64);
     assert!(size_of::<PortRecord>() == 40);
-    assert!(size_of::<PortUse>() == 12);
+    assert!(size_of::<PortUse>() == 24);
 };

@@ -78,8 +78,14 @@ impl TunnelOptions {
     pub const LEARN: Self = Self(128);
     /// Of a binding: its tenant has several ports, and a frame goes to the one where its destination is.
     pub const SWITCHED: Self = Self(256);
+    /// Of a binding: its tenant's packets come from certain addresses only.
+    pub const SOURCES: Self = Self(512);
+    /// Of a binding: its tenant's packets are as many as its rate allows.
+    pub const LIMITED: Self = Self(1024);
     /// What a binding has beside its tunnel's.
-    pub const OF_BINDING: Self = Self(64 | 128 | 256);
+    pub const OF_BINDING: Self = Self(64 | 128 | 256 | 512 | 1024);
+    /// What is looked for behind a binding before a packet is delivered.
+    pub const NETWORK: Self = Self(128 | 256);
 
     /// With `other` where `wanted`, else without.
     #[must_use]
@@ -110,6 +116,12 @@ impl TunnelOptions {
     #[inline(always)]
     pub const fn from_bits(bits: u32) -> Self {
         Self(bits)
+    }
+
+    /// Whether some of `other` is part of it.
+    #[inline(always)]
+    pub const fn has_some(self, other: Self) -> bool {
+        self.0 & other.0 != 0
     }
 
     /// Whether all of `other` is part of it.

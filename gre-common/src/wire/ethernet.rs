@@ -25,6 +25,8 @@ impl EtherType {
     pub const NONE: Self = Self(0);
     /// IPv4.
     pub const IPV4: Self = Self(0x0800);
+    /// ARP (RFC 826).
+    pub const ARP: Self = Self(0x0806);
     /// VLAN tag (IEEE 802.1Q).
     pub const VLAN: Self = Self(0x8100);
     /// Service VLAN tag (IEEE 802.1ad).
@@ -56,6 +58,19 @@ impl EtherType {
 /// A MAC address, in the order it is written.
 pub type MacAddr = [u8; 6];
 
+/// A MAC address, and two bytes that are zero.
+#[inline(always)]
+pub fn words([first, second, third, fourth, fifth, sixth]: MacAddr) -> [Be32; 2] {
+    [[first, second, third, fourth], [fifth, sixth, 0, 0]].map(Be32::from)
+}
+
+/// The MAC address that [`words`] has made words of.
+#[inline(always)]
+pub const fn from_words([first, second]: [Be32; 2]) -> MacAddr {
+    let ([m0, m1, m2, m3], [m4, m5, ..]) = (first.bytes(), second.bytes());
+    [m0, m1, m2, m3, m4, m5]
+}
+
 /// The addresses that a frame begins with: destination, source.
 #[repr(transparent)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,6 +91,13 @@ impl Ends {
     pub const fn dst(self) -> MacAddr {
         let [[d0, d1, d2, d3], [d4, d5, ..], _] = self.bytes();
         [d0, d1, d2, d3, d4, d5]
+    }
+
+    /// Source.
+    #[inline(always)]
+    pub const fn src(self) -> MacAddr {
+        let [_, [.., s0, s1], [s2, s3, s4, s5]] = self.bytes();
+        [s0, s1, s2, s3, s4, s5]
     }
 
     /// As they stand in a frame.

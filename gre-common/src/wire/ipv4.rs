@@ -16,8 +16,10 @@ pub const TOTAL_LEN_OFFSET: usize = 2;
 pub const TTL_OFFSET: usize = 8;
 /// Where the header checksum stands.
 pub const CHECKSUM_OFFSET: usize = 10;
-/// Where the source address stands, and behind it the destination.
+/// Where the source address stands.
 pub const SOURCE_OFFSET: usize = 12;
+/// Where the destination address stands.
+pub const DESTINATION_OFFSET: usize = 16;
 /// Protocol number of GRE.
 pub const PROTO_GRE: u8 = 47;
 /// Protocol number of TCP.

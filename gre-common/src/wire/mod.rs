@@ -4,6 +4,7 @@
 //! host byte order, all arrays in network byte order.
 
 pub mod address;
+pub mod arp;
 pub mod be32;
 pub mod checksum;
 pub mod ecn;
@@ -12,4 +13,5 @@ pub mod gre;
 pub mod icmp;
 pub mod ipv4;
 pub mod ipv6;
+pub mod neighbour_discovery;
 pub mod tcp;

@@ -16,14 +16,19 @@ pub const ENCAP_DROPS: &[DropReason] = &[
     DropReason::Unresolved,
 ];
 /// Reasons of where frames go.
-pub const BRIDGE_DROPS: &[DropReason] = &[DropReason::SplitHorizon];
+pub const BRIDGE_DROPS: &[DropReason] =
+    &[DropReason::Source, DropReason::Unreachable, DropReason::SplitHorizon];
 /// Reasons that only `transit` gives.
 pub const TRANSIT_PASSES: &[PassReason] = &[PassReason::NoRule, PassReason::Malformed];
 /// Reasons of the kernel side.
 pub const KERNEL_PASSES: &[PassReason] = &[PassReason::LeftToTc];
 /// Reasons of the kernel side.
-pub const KERNEL_DROPS: &[DropReason] =
-    &[DropReason::RewriteFailed, DropReason::RedirectFailed, DropReason::Ipsec];
+pub const KERNEL_DROPS: &[DropReason] = &[
+    DropReason::RateLimit,
+    DropReason::RewriteFailed,
+    DropReason::RedirectFailed,
+    DropReason::Ipsec,
+];
 
 /// The reasons that a table has rows for.
 pub fn in_rows(

@@ -5,11 +5,13 @@ use std::{collections::HashMap, net::IpAddr};
 use gre_common::{
     tables::{
         Binding, BindingKey, Delivery, DfPolicy, Ends6, FdbKey, FieldPolicy, HopState, IfIndex,
-        KeyField, LocalId, LocalKey, MemberId, NextHop, Port, Service, Slot, Tables, Tenant,
-        TenantId, Tunnel, TunnelId, TunnelOptions, Via,
+        KeyField, LocalId, LocalKey, MemberId, Neighbour, NextHop, Port, Route, Service, Slot,
+        Tables, Tenant, TenantAddress, TenantId, TenantOptions, Tunnel, TunnelId, TunnelOptions,
+        Via,
     },
     wire::{
         address::Address,
+        be32::Be32,
         ethernet::{Ends, MacAddr},
         gre::GreKey,
     },
@@ -54,6 +56,9 @@ pub const OWN: MacAddr = [2, 0, 0, 0, 2, 1];
 /// What [`Tables::ip_id`] gives.
 pub const IP_ID: u16 = 0xbeef;
 
+/// An address, and how many of its bits count.
+type Prefix = (TenantAddress, u32);
+
 /// The tables.
 #[derive(Debug, Default)]
 pub struct World {
@@ -62,6 +67,9 @@ pub struct World {
     tenants: Vec<Tenant>,
     tunnels: Vec<Tunnel>,
     fdb: HashMap<FdbKey, Via>,
+    routes: Vec<(Prefix, Route)>,
+    sources: Vec<Prefix>,
+    neighbours: HashMap<TenantAddress, Neighbour>,
     strict: bool,
 }
 
@@ -191,6 +199,38 @@ impl World {
         self.fdb.insert(FdbKey::new(id, mac), via);
     }
 
+    /// Gives an l3 tenant a route.
+    pub fn route(&mut self, id: TenantId, prefix: &str, ways: &[Via]) {
+        let route = Route::new(ways).expect("as many ways as a route can have");
+        self.routes.push((prefix_of(id, prefix), route));
+    }
+
+    /// Has a tenant's packets come from a prefix, or one more.
+    pub fn allow(&mut self, id: TenantId, prefix: &str) {
+        self.sources.push(prefix_of(id, prefix));
+        self.ask(id, TenantOptions::PREFIXES, TunnelOptions::SOURCES);
+    }
+
+    /// Has a tenant's frames come from a MAC address, or one more.
+    pub fn allow_mac(&mut self, id: TenantId, mac: MacAddr) {
+        self.sources.push((TenantAddress::mac(id, mac), TenantAddress::BITS));
+        self.ask(id, TenantOptions::MACS, TunnelOptions::SOURCES);
+    }
+
+    /// Says who has an address.
+    pub fn neighbour(&mut self, id: TenantId, address: &str, neighbour: Neighbour) {
+        self.neighbours.insert(address_of(id, address.parse().unwrap()), neighbour);
+        self.ask(id, TenantOptions::ANSWERS, TunnelOptions::NONE);
+    }
+
+    fn ask(&mut self, id: TenantId, option: TenantOptions, received: TunnelOptions) {
+        let tenant = &mut self.tenants[id.0 as usize];
+        tenant.options = tenant.options.with(option, true);
+        for binding in self.bindings.values_mut().filter(|binding| binding.tenant == id) {
+            binding.options = binding.options.with(received, true);
+        }
+    }
+
     /// Changes what the tunnels ask of packets received.
     pub fn options(mut self, options: TunnelOptions) -> Self {
         let add = |binding: &mut Binding| binding.options = binding.options.with(options, true);
@@ -221,6 +261,11 @@ impl World {
     pub fn has_key(&self, id: TenantId, key: Option<u32>) -> bool {
         self.tenants[id.0 as usize].in_key == key_field(key)
     }
+}
+
+/// The first tunnel of a tenant.
+pub fn tunnel_of(world: &World, id: TenantId) -> TunnelId {
+    world.tenants.get(id.0 as usize).map_or(TunnelId(u32::MAX), |tenant| tenant.tunnel)
 }
 
 /// The port of a tenant.
@@ -254,6 +299,31 @@ pub fn tunnel(local: [u8; 4], remote: [u8; 4]) -> Tunnel {
     }
 }
 
+fn prefix_of(id: TenantId, prefix: &str) -> Prefix {
+    let (address, len) = prefix.split_once('/').expect("a prefix");
+    let len: u32 = len.parse().unwrap();
+    (address_of(id, address.parse().unwrap()), TenantAddress::START_BITS + len)
+}
+
+fn address_of(id: TenantId, address: IpAddr) -> TenantAddress {
+    match address {
+        IpAddr::V4(address) => TenantAddress::v4(id, address.octets().into()),
+        IpAddr::V6(address) => TenantAddress::v6(id, Be32::words(address.octets())),
+    }
+}
+
+/// Whether an address has this prefix.
+fn has_prefix(address: &TenantAddress, (prefix, len): &Prefix) -> bool {
+    let bits = |address: &TenantAddress| {
+        let (version, words) = address.parts();
+        let words = words.into_iter().flat_map(Be32::bytes);
+        let start = [address.tenant().0, version].map(u32::to_be_bytes);
+        let bytes: Vec<u8> = start.into_iter().flatten().chain(words).collect();
+        (0..*len).map(move |bit| bytes[bit as usize / 8] >> (7 - bit % 8) & 1).collect::<Vec<_>>()
+    };
+    bits(address) == bits(prefix)
+}
+
 fn key_field(key: Option<u32>) -> KeyField {
     key.map(GreKey).into()
 }
@@ -261,6 +331,19 @@ fn key_field(key: Option<u32>) -> KeyField {
 impl Tables for World {
     fn binding(&self, key: &BindingKey) -> Option<&Binding> {
         self.bindings.get(key)
+    }
+
+    fn route(&self, key: &TenantAddress) -> Option<&Route> {
+        let matching = self.routes.iter().filter(|(prefix, _)| has_prefix(key, prefix));
+        matching.max_by_key(|((_, len), _)| *len).map(|(_, route)| route)
+    }
+
+    fn is_source(&self, key: &TenantAddress) -> bool {
+        self.sources.iter().any(|prefix| has_prefix(key, prefix))
+    }
+
+    fn neighbour(&self, key: &TenantAddress) -> Option<Neighbour> {
+        self.neighbours.get(key).copied()
     }
 
     fn local_key(&self, key: &LocalKey) -> Option<TenantId> {

@@ -4,12 +4,12 @@ use std::collections::HashMap;
 
 use anyhow::ensure;
 use clap::Subcommand;
-use gre_common::tables::{FdbEntry, FdbKey, TenantId, Via};
+use gre_common::tables::{FdbEntry, FdbKey, TenantId};
 use serde::Serialize;
 
 use super::output::{self, JSON_VERSION};
 use crate::{
-    manage::fdb,
+    manage::{fdb, way},
     state::{State, StateDir},
     value::Mac,
 };
@@ -95,9 +95,7 @@ pub fn run(dir: &StateDir, verb: Verb) -> anyhow::Result<()> {
 fn print(state: &State, stations: &[(FdbKey, FdbEntry)], json: bool) -> anyhow::Result<()> {
     let tenants: HashMap<TenantId, String> =
         state.tenants().into_iter().map(|tenant| (tenant.id, tenant.name)).collect();
-    let mut ways: HashMap<Via, String> =
-        state.tunnels().into_iter().map(|it| (Via::tunnel(it.id), it.name)).collect();
-    ways.extend(state.ports()?.into_iter().map(|it| (Via::port(it.ifindex()), it.name)));
+    let ways = way::names(state)?;
     let row = |(key, entry): &(FdbKey, FdbEntry)| Row {
         tenant: tenants.get(&key.tenant).cloned().unwrap_or_default(),
         mac: Mac(key.mac()).to_string(),

@@ -1,7 +1,7 @@
 //! The command `xgre`: one file per verb.
 //!
 //! - [`run`] is the daemon.
-//! - [`tunnel`], [`tenant`], [`port`], [`fdb`] and [`transit`] read and change the state.
+//! - [`tunnel`], [`tenant`], [`port`], [`route`], [`fdb`], [`neigh`] and [`transit`] read and change the state.
 //! - [`stats`] shows the counters.
 //! - [`detach`] takes everything down.
 //! - [`check`], [`apply`] and [`export`] are about files.
@@ -12,8 +12,10 @@ mod check;
 mod detach;
 mod export;
 mod fdb;
+mod neigh;
 mod output;
 mod port;
+mod route;
 mod run;
 mod stats;
 mod tenant;
@@ -56,6 +58,12 @@ enum Verb {
     /// Ports: interfaces through which a tenant's packets enter and leave.
     #[command(subcommand)]
     Port(port::Verb),
+    /// Where the destinations of l3 tenants with several tunnels or ports are.
+    #[command(subcommand)]
+    Route(route::Verb),
+    /// Neighbours for whom tenants' ports answer.
+    #[command(subcommand)]
+    Neigh(neigh::Verb),
     /// Where the stations of l2 tenants with several tunnels or ports are.
     #[command(subcommand)]
     Fdb(fdb::Verb),
@@ -86,6 +94,8 @@ impl Cli {
             Verb::Tunnel(verb) => tunnel::run(&dir, verb).await,
             Verb::Tenant(verb) => tenant::run(&dir, verb).await,
             Verb::Port(verb) => port::run(&dir, verb).await,
+            Verb::Route(verb) => route::run(&dir, verb),
+            Verb::Neigh(verb) => neigh::run(&dir, verb),
             Verb::Fdb(verb) => fdb::run(&dir, verb),
             Verb::Transit(verb) => transit::run(&dir, verb).await,
             Verb::Check(args) => check::run(&args),

@@ -14,12 +14,12 @@ use crate::{
     config::model::Tenant,
     manage::{self, Host},
     state::{State, StateDir, tenant::Named},
-    value::{Key, Service},
+    value::{Key, Rate, Service, Source},
 };
 
 #[derive(Debug, Subcommand)]
 pub enum Verb {
-    /// Add a tenant on one tunnel, or l2 on several.
+    /// Add a tenant on one tunnel, or on several.
     Add(Add),
     /// Delete a tenant that has no port.
     Del {
@@ -59,12 +59,18 @@ pub struct Add {
     /// Packets carry no key, which is not the same as key 0.
     #[arg(long, group = "keys")]
     no_key: bool,
-    /// Its tunnel; several for l2, whose frames go to where their destination was heard.
+    /// Its tunnel. With several, frames of l2 go to where their destination was heard, packets of l3 by routes.
     #[arg(long, required = true, num_args = 1.., value_name = "NAME")]
     tunnel: Vec<String>,
     /// l2: Ethernet frames; l3: IPv4 and IPv6 packets.
     #[arg(long, value_enum, default_value_t)]
     service: Service,
+    /// From whom its packets may come, those it sends and those it receives: prefixes, for l2 MAC addresses too. By default from anyone.
+    #[arg(long, num_args = 1.., value_name = "PREFIX|MAC")]
+    allow_source: Vec<Source>,
+    /// How much it may send, and how much it may receive, as in 100mbit. By default as much as there is.
+    #[arg(long)]
+    rate: Option<Rate>,
 }
 
 impl From<Add> for Tenant {
@@ -75,6 +81,8 @@ impl From<Add> for Tenant {
             out_key: add.key.or(add.out_key),
             tunnels: add.tunnel,
             service: add.service,
+            sources: add.allow_source,
+            rate: add.rate,
         }
     }
 }

@@ -91,7 +91,9 @@ async fn add(host: &mut Host, item: &Item) -> anyhow::Result<()> {
         Item::Tunnel(tunnel) => manage::tunnel::add(host, tunnel).await,
         Item::Tenant(tenant) => manage::tenant::add(host, tenant).await,
         Item::Port(port) => manage::port::add(host, port).await,
+        Item::Route(route) => manage::route::add(&mut host.state, route),
         Item::Fdb(fdb) => manage::fdb::add(&mut host.state, fdb),
+        Item::Neigh(neigh) => manage::neighbour::add(&mut host.state, neigh),
         Item::Transit(rule) => manage::transit::add(host, rule).await,
     }
 }
@@ -100,8 +102,10 @@ async fn delete(host: &mut Host, item: &Item) -> anyhow::Result<()> {
     match item {
         Item::Tunnel(tunnel) => Ok(host.state.delete_tunnel(&tunnel.name)?),
         Item::Tenant(tenant) => Ok(host.state.delete_tenant(&tenant.name)?),
-        Item::Port(port) => manage::port::delete(host, &port.tenant, &port.name).await,
+        Item::Port(port) => manage::port::delete(host, &port.tenant, &port.device()).await,
+        Item::Route(route) => manage::route::delete(&mut host.state, &route.tenant, route.prefix),
         Item::Fdb(fdb) => manage::fdb::delete(&mut host.state, &fdb.tenant, fdb.mac),
+        Item::Neigh(neigh) => manage::neighbour::delete(&mut host.state, &neigh.tenant, neigh.ip),
         Item::Transit(rule) => manage::transit::delete(host, &rule.packets).await,
     }
 }

@@ -4,9 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
     file::{Contents, Placed, Problem},
-    model::{Claim, Id, Item, Syntax},
+    model::{Claim, Id, Syntax},
 };
-use crate::value::Service;
 
 /// All that is wrong with items. `line` tells the number of the line in which a byte is.
 pub fn all(contents: &Contents, line: impl Fn(usize) -> usize) -> Vec<Problem> {
@@ -14,7 +13,6 @@ pub fn all(contents: &Contents, line: impl Fn(usize) -> usize) -> Vec<Problem> {
     let mut ids: BTreeMap<Id, usize> = BTreeMap::new();
     let mut claims: BTreeMap<Claim, &Placed> = BTreeMap::new();
     let mut problems = Vec::new();
-    let l3: BTreeSet<_> = items.iter().filter_map(|placed| l3_tenant(&placed.item)).collect();
     for placed in items {
         let (id, at) = (placed.item.id(), placed.at);
         let mut problem = |message: String| problems.push(Problem { at, message });
@@ -27,11 +25,7 @@ pub fn all(contents: &Contents, line: impl Fn(usize) -> usize) -> Vec<Problem> {
             // Its twin claims the same.
             continue;
         }
-        let only_port = match &placed.item {
-            Item::Port(port) if l3.contains(port.tenant.as_str()) => Some(port.claim()),
-            _ => None,
-        };
-        for claim in placed.item.claims().into_iter().chain(only_port) {
+        for claim in placed.item.claims() {
             if let Some(first) = claims.get(&claim) {
                 let (other, line) = (first.item.id(), line(first.at));
                 let Claim { what, remedy } = &claim;
@@ -53,12 +47,4 @@ pub fn all(contents: &Contents, line: impl Fn(usize) -> usize) -> Vec<Problem> {
         }
     }
     problems
-}
-
-/// The name of an l3 tenant.
-fn l3_tenant(item: &Item) -> Option<&str> {
-    match item {
-        Item::Tenant(tenant) if tenant.service == Service::L3 => Some(&tenant.name),
-        _ => None,
-    }
 }

@@ -3,21 +3,24 @@
 use std::{collections::BTreeMap, fmt::Write as _};
 
 use gre_common::{
-    tables::{FdbEntry, FdbKey, IfIndex, IfName, KeyField, TransitAction, TunnelId, TunnelOptions},
+    tables::{
+        FdbEntry, FdbKey, IfIndex, IfName, KeyField, PortRecord, TenantId, TransitAction, TunnelId,
+        TunnelOptions, Via,
+    },
     wire::gre::GreKey,
 };
 use toml::Table;
 
 use super::model::{
-    Fdb, Item, Kind, Model, Port, Tenant, Transit, Tunnel,
+    Fdb, Item, Kind, Model, Neigh, Port, Route, Tenant, Transit, Tunnel,
     transit::{Action, Packets},
 };
 use crate::{
     datapath,
-    manage::Host,
+    manage::{Host, device, way},
     netlink::{Netlink, link::Link},
     state::{self, State, name, transit},
-    value::{Ecn, Keepalive, Key, Mac, Mtu, PortMode, Tos, Ttl},
+    value::{Ecn, Keepalive, Key, Mac, Mtu, PortMode, Prefix, Rate, Source, Tos, Ttl},
 };
 
 /// Everything that is configured.
@@ -26,9 +29,11 @@ use crate::{
 /// The kernel refuses.
 pub async fn model(host: &Host) -> anyhow::Result<Model> {
     let mut items: Vec<_> = host.state.tunnels().into_iter().map(tunnel).collect();
-    items.extend(tenants(&host.state));
+    items.extend(tenants(&host.state)?);
     items.extend(ports(&host.state, &host.netlink).await?);
+    items.extend(routes(&host.state)?);
     items.extend(stations(&host.state)?);
+    items.extend(neighbours(&host.state)?);
     items.extend(transit_rules(&host.state, &host.netlink).await?);
     Ok(items.into_iter().map(|item| (item.id(), item)).collect())
 }
@@ -96,11 +101,13 @@ fn tunnel(state::tunnel::Named { name, tunnel, .. }: state::tunnel::Named) -> It
     })
 }
 
-fn tenants(state: &State) -> Vec<Item> {
+fn tenants(state: &State) -> anyhow::Result<Vec<Item>> {
+    let sources = state.sources()?;
     let tunnels: BTreeMap<TunnelId, String> =
         state.tunnels().into_iter().map(|tunnel| (tunnel.id, tunnel.name)).collect();
-    let tenant = |state::tenant::Named { name, tenant, .. }: state::tenant::Named| {
-        Item::Tenant(Tenant {
+    let tenant = |state::tenant::Named { name, id, tenant }: state::tenant::Named| {
+        let sources = sources.get(&id).map(Vec::as_slice).unwrap_or_default();
+        Ok(Item::Tenant(Tenant {
             name,
             in_key: key(tenant.in_key),
             out_key: key(tenant.out_key),
@@ -110,7 +117,9 @@ fn tenants(state: &State) -> Vec<Item> {
                 .filter_map(|id| tunnels.get(id).cloned())
                 .collect(),
             service: tenant.service.into(),
-        })
+            sources: sources.iter().copied().map(Source).collect(),
+            rate: state.rate(id)?.map(Rate),
+        }))
     };
     state.tenants().into_iter().map(tenant).collect()
 }
@@ -122,13 +131,19 @@ async fn ports(state: &State, netlink: &Netlink) -> anyhow::Result<Vec<Item>> {
     for state::port::Named { name, record } in state.ports()? {
         let Some(tenant) = tenants.get(&record.tenant) else { continue };
         let station = Mac(record.port.ends.dst());
-        let (create, mode) = (record.created != 0, record.mode.into());
+        let (create, mode) = (record.created == PortRecord::PAIR, record.mode.into());
+        let vlan = if record.created == PortRecord::VLAN { device::vlan_of(&name) } else { None };
+        let (name, vlan) = match vlan {
+            Some((below, vid)) => (below.to_owned(), Some(vid)),
+            None => (name, None),
+        };
         let link = if create { None } else { netlink.link_by_index(record.port.ifindex).await? };
         let is_auto = create || link.is_some_and(|link| is_auto(mode, &link));
         items.push(Item::Port(Port {
             tenant: tenant.name.clone(),
             name,
             create,
+            vlan,
             mac: (record.follows_peer == 0).then_some(station),
             mode: if is_auto { PortMode::Auto } else { mode },
         }));
@@ -136,20 +151,48 @@ async fn ports(state: &State, netlink: &Netlink) -> anyhow::Result<Vec<Item>> {
     Ok(items)
 }
 
+fn routes(state: &State) -> anyhow::Result<Vec<Item>> {
+    let tenants = tenant_names(state);
+    let ways = way::names(state)?;
+    let route = |route: state::route::Entry| {
+        let (ports, tunnels): (Vec<Via>, Vec<_>) =
+            route.ways.iter().partition(|way| way.to_port().is_some());
+        let named = |all: Vec<Via>| all.iter().filter_map(|way| ways.get(way).cloned()).collect();
+        Some(Item::Route(Route {
+            tenant: tenants.get(&route.tenant)?.clone(),
+            prefix: Prefix(route.prefix),
+            tunnels: named(tunnels),
+            ports: named(ports),
+        }))
+    };
+    Ok(state.routes(None)?.into_iter().filter_map(route).collect())
+}
+
+fn neighbours(state: &State) -> anyhow::Result<Vec<Item>> {
+    let tenants = tenant_names(state);
+    let neigh = |entry: state::neighbour::Entry| {
+        let tenant = tenants.get(&entry.tenant)?.clone();
+        Some(Item::Neigh(Neigh { tenant, ip: entry.address, mac: entry.neighbour.mac().map(Mac) }))
+    };
+    Ok(state.neighbours(None)?.into_iter().filter_map(neigh).collect())
+}
+
+fn tenant_names(state: &State) -> BTreeMap<TenantId, String> {
+    state.tenants().into_iter().map(|tenant| (tenant.id, tenant.name)).collect()
+}
+
 /// Those that someone said.
 fn stations(state: &State) -> anyhow::Result<Vec<Item>> {
-    let tenants: BTreeMap<_, _> =
-        state.tenants().into_iter().map(|tenant| (tenant.id, tenant.name)).collect();
-    let tunnels: BTreeMap<_, _> =
-        state.tunnels().into_iter().map(|tunnel| (tunnel.id, tunnel.name)).collect();
-    let ports: BTreeMap<_, _> =
-        state.ports()?.into_iter().map(|port| (port.ifindex(), port.name)).collect();
+    let tenants = tenant_names(state);
+    let ways = way::names(state)?;
     let station = |(key, entry): (FdbKey, FdbEntry)| {
+        let name = ways.get(&entry.via).cloned();
+        let is_port = entry.via.to_port().is_some();
         Some(Item::Fdb(Fdb {
             tenant: tenants.get(&key.tenant)?.clone(),
             mac: Mac(key.mac()),
-            tunnel: entry.via.to_tunnel().and_then(|id| tunnels.get(&id).cloned()),
-            port: entry.via.to_port().and_then(|ifindex| ports.get(&ifindex).cloned()),
+            tunnel: name.clone().filter(|_| !is_port),
+            port: name.filter(|_| is_port),
         }))
     };
     let said = state.stations(None)?.into_iter().filter(|(_, entry)| entry.is_static());

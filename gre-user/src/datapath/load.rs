@@ -31,7 +31,7 @@ enum Size {
 }
 
 /// The maps that are pinned, which is all but the rings and what steers.
-const MAPS: [(&str, Size); 24] = [
+const MAPS: [(&str, Size); 28] = [
     ("BINDINGS", Size::Table),
     ("LOCAL_KEYS", Size::Table),
     ("LOCALS", Size::PerTenant(1, 0)),
@@ -44,6 +44,10 @@ const MAPS: [(&str, Size); 24] = [
     ("FDB", Size::PerTenant(16, 0)),
     ("FDB_LEARNED", Size::PerTenant(1, 0)),
     ("MEMBERS", Size::PerTenant(4, 1)),
+    ("ROUTES", Size::PerTenant(4, 0)),
+    ("SOURCES", Size::PerTenant(4, 0)),
+    ("NEIGHBOURS", Size::PerTenant(16, 0)),
+    ("LIMITS", Size::PerTenant(1, 0)),
     ("TRANSIT_RULES", Size::PerTenant(1, 0)),
     ("ICMP_PACE", Size::PerTenant(1, 0)),
     ("SENT", Size::PerTenant(1, 0)),

@@ -1,8 +1,8 @@
-//! The devices of created ports: a pair, one end for the host's stack and one that carries the program.
+//! The devices of created ports: a pair, one end for the host's stack and one that carries the program; or a VLAN's.
 
 use std::fs;
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, bail, ensure};
 use gre_common::{
     encap,
     tables::{IfIndex, Service, Tenant, TenantId, Tunnel, TunnelOptions},
@@ -111,6 +111,35 @@ async fn take_over(
     }
     parked.remove(index);
     Ok(Some((device, stack.and_then(|stack| stack.mac))))
+}
+
+/// The device of a VLAN: the parked one of this name, else a new one.
+pub(super) async fn obtain_vlan(
+    host: &mut Host,
+    trunk: &Link,
+    vid: u16,
+    name: &str,
+) -> anyhow::Result<Link> {
+    if let Some(index) = host.parked.iter().position(|parked| parked.name == name) {
+        let Parked { ifindex, .. } = host.parked.remove(index);
+        if let Some(device) = host.netlink.link_by_index(ifindex).await? {
+            return Ok(device);
+        }
+    }
+    ensure!(
+        host.netlink.link(name).await?.is_none(),
+        "interface {name} exists already; make it the port itself (`xgre port add TENANT {name}`), or delete it"
+    );
+    let device = host.netlink.create_vlan(trunk, vid, name).await?;
+    // The device carries a tenant's packets only, none of the host's own. Without IPv6 there is nothing to turn off.
+    let _ = fs::write(format!("/proc/sys/net/ipv6/conf/{name}/disable_ipv6"), "1");
+    Ok(device)
+}
+
+/// Interface and number of the VLAN whose device is called so.
+pub fn vlan_of(device: &str) -> Option<(&str, u16)> {
+    let (below, vid) = device.rsplit_once('.')?;
+    Some((below, vid.parse().ok()?))
 }
 
 async fn create(

@@ -1,8 +1,9 @@
 //! Where stations are.
 
 use anyhow::{bail, ensure};
-use gre_common::tables::{Service, Via};
+use gre_common::tables::Service;
 
+use super::way;
 use crate::{
     config::model::Fdb,
     state::{State, tenant},
@@ -15,14 +16,10 @@ use crate::{
 /// The tenant is none, or l3, or has no such tunnel or port; or the map is full.
 pub fn add(state: &mut State, fdb: &Fdb) -> anyhow::Result<()> {
     let tenant = l2_tenant(state, &fdb.tenant)?;
-    let tunnel = fdb.tunnel.as_ref().and_then(|name| to_tunnel(state, &tenant, name));
-    let port = match &fdb.port {
-        Some(name) => to_port(state, &tenant, name)?,
-        None => None,
-    };
-    let Some(via) = tunnel.or(port) else {
-        let name = fdb.tunnel.as_ref().or(fdb.port.as_ref()).map_or("", String::as_str);
-        bail!(no_way(&tenant, name));
+    let via = match (&fdb.tunnel, &fdb.port) {
+        (Some(tunnel), _) => way::tunnel(state, &tenant, tunnel)?,
+        (_, Some(port)) => way::port(state, &tenant, port)?,
+        _ => bail!("a station is in one place; give tunnel or port"),
     };
     Ok(state.set_station(tenant.id, fdb.mac.0, via)?)
 }
@@ -59,34 +56,15 @@ pub fn place(state: &State, tenant: &str, mac: Mac, name: &str) -> anyhow::Resul
     let named = l2_tenant(state, tenant)?;
     let fdb = Fdb { tenant: tenant.to_owned(), mac, tunnel: None, port: None };
     let name = name.to_owned();
-    if to_port(state, &named, &name)?.is_some() {
-        return Ok(Fdb { port: Some(name), ..fdb });
-    }
-    ensure!(to_tunnel(state, &named, &name).is_some(), no_way(&named, &name));
-    Ok(Fdb { tunnel: Some(name), ..fdb })
+    let via = way::find(state, &named, &name)?;
+    Ok(match via.to_port() {
+        Some(_) => Fdb { port: Some(name), ..fdb },
+        None => Fdb { tunnel: Some(name), ..fdb },
+    })
 }
 
 /// What to say of a station that nobody knows.
 pub fn unknown(tenant: &tenant::Named, mac: Mac) -> String {
     let name = &tenant.name;
     format!("tenant {name} knows no station {mac}; `xgre fdb list {name}` shows those it knows")
-}
-
-fn no_way(tenant: &tenant::Named, name: &str) -> String {
-    let tenant = &tenant.name;
-    format!(
-        "tenant {tenant} has no tunnel or port {name}; `xgre tenant show {tenant}` shows those it has"
-    )
-}
-
-fn to_tunnel(state: &State, tenant: &tenant::Named, name: &str) -> Option<Via> {
-    let ids = state.tunnels_of(&tenant.tenant);
-    let found = state.tunnels().into_iter().find(|tunnel| tunnel.name == name);
-    found.filter(|tunnel| ids.contains(&tunnel.id)).map(|tunnel| Via::tunnel(tunnel.id))
-}
-
-fn to_port(state: &State, tenant: &tenant::Named, name: &str) -> anyhow::Result<Option<Via>> {
-    let found = state.ports()?.into_iter().find(|port| port.name == name);
-    let own = found.filter(|port| port.record.tenant == tenant.id);
-    Ok(own.map(|port| Via::port(port.ifindex())))
 }

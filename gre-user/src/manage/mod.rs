@@ -1,17 +1,20 @@
 //! Adds and deletes tunnels, tenants, ports and transit rules: their entries in the state, their devices and programs
 //! together. What the verbs of the command and configuration files share.
 //!
-//! - [`tunnel`], [`tenant`], [`port`], [`fdb`], [`transit`]: one kind each, each change all or nothing.
-//! - [`device`]: the devices of created ports.
+//! - [`tunnel`], [`tenant`], [`port`], [`route`], [`fdb`], [`neighbour`], [`transit`]: one kind each, each change all or nothing.
+//! - [`device`]: the devices of created ports. [`way`]: what destinations are behind.
 //!
 //! Items were [checked](crate::config::model::Item::check) before. Warnings go to stderr.
 
 pub mod device;
 pub mod fdb;
+pub mod neighbour;
 pub mod port;
+pub mod route;
 pub mod tenant;
 pub mod transit;
 pub mod tunnel;
+pub mod way;
 
 use std::collections::BTreeMap;
 

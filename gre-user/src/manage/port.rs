@@ -23,8 +23,9 @@ use crate::{
 /// The tenant or interface does not exist or has a port, or the kernel refuses.
 pub async fn add(host: &mut Host, port: &Port) -> anyhow::Result<()> {
     let tenant = host.state.tenant(&port.tenant)?;
-    host.state.check_port_free(&tenant, &port.name)?;
-    if tenant.tenant.port != tables::Port::NONE {
+    let name = port.device();
+    host.state.check_port_free(&name)?;
+    if tenant.tenant.port != tables::Port::NONE && tenant.tenant.service == Service::L2 {
         datapath::flood::ensure(&host.dir, &mut host.state, &host.netlink).await?;
     }
     if port.create {
@@ -33,13 +34,31 @@ pub async fn add(host: &mut Host, port: &Port) -> anyhow::Result<()> {
     let link = host.netlink.link(&port.name).await?;
     let link = link.ok_or_else(|| datapath::Error::UnknownInterface(port.name.clone()))?;
     let uplink = host.state.uplinks()?.into_iter().any(|uplink| uplink.ifindex == link.ifindex);
-    ensure!(!uplink, "{} is an uplink; a port is another interface", port.name);
+    if let Some(vid) = port.vlan {
+        let device = device::obtain_vlan(host, &link, vid, &name).await?;
+        let entered = make(host, &tenant, port, &device, Origin::Vlan).await;
+        if entered.is_err() {
+            device::park(host, &tenant.tenant, &name, device.ifindex);
+        }
+        return entered;
+    }
+    ensure!(!uplink, "{name} is an uplink; a port is another interface");
+    make(host, &tenant, port, &link, Origin::Existing).await
+}
+
+/// Makes a device the port of a tenant.
+async fn make(
+    host: &mut Host,
+    tenant: &tenant::Named,
+    port: &Port,
+    link: &Link,
+    origin: Origin,
+) -> anyhow::Result<()> {
     let station = port.mac.map(|mac| mac.0);
-    let service = tenant.tenant.service;
-    let described = describe(host, &link, service, station).await?;
-    let origin = if station.is_some() { Origin::StationNamed } else { Origin::Existing };
-    let mode = datapath::port::mode(port.mode.into(), &link);
-    enter(host, &tenant, &port.name, &link, New { port: described, origin, mode })
+    let described = describe(host, link, tenant.tenant.service, station).await?;
+    let mode = datapath::port::mode(port.mode.into(), link);
+    let new = New { port: described, origin, station_named: station.is_some(), mode };
+    enter(host, tenant, &port.device(), link, new)
 }
 
 /// Takes a port from its tenant. A device that xgre made is there until [`Host::finish`].
@@ -67,7 +86,8 @@ async fn create(host: &mut Host, tenant: &tenant::Named, name: &str) -> anyhow::
     let service = tenant.tenant.service;
     let entered = match describe(host, &device, service, station).await {
         Ok(port) => {
-            let new = New { port, origin: Origin::Created, mode: PortMode::TC };
+            let new =
+                New { port, origin: Origin::Created, station_named: false, mode: PortMode::TC };
             enter(host, tenant, name, &device, new)
         }
         Err(error) => Err(error.into()),

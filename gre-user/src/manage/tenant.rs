@@ -1,7 +1,7 @@
 //! Tenants.
 
 use super::Host;
-use crate::{config::model::Tenant, datapath::flood, state::tenant::New};
+use crate::{config::model::Tenant, datapath::flood, state::tenant::New, value::Service};
 
 /// Adds a tenant.
 ///
@@ -13,9 +13,12 @@ pub async fn add(host: &mut Host, tenant: &Tenant) -> anyhow::Result<()> {
         service: tenant.service.into(),
         in_key: tenant.in_key.map(|key| key.0),
         out_key: tenant.out_key.map(|key| key.0),
+        sources: tenant.sources.iter().map(|source| source.0).collect(),
+        rate: tenant.rate.map(|rate| rate.0),
     };
     state.add_tenant(&tenant.name, &tenant.tunnels, new)?;
     if tenant.tunnels.len() > 1
+        && tenant.service == Service::L2
         && let Err(error) = flood::ensure(dir, state, netlink).await
     {
         state.delete_tenant(&tenant.name)?;

@@ -6,7 +6,7 @@ use futures_util::TryStreamExt;
 use gre_common::{tables::IfIndex, wire::ethernet::MacAddr};
 use nix::errno::Errno;
 use rtnetlink::{
-    LinkGetRequest, LinkMessageBuilder, LinkUnspec, LinkVeth,
+    LinkGetRequest, LinkMessageBuilder, LinkUnspec, LinkVeth, LinkVlan,
     packet_route::link::{
         AfSpecInet6, AfSpecUnspec, InfoData, InfoVeth, LinkAttribute, LinkFlags, LinkInfo,
         LinkLayerType, LinkMessage, LinkXdp,
@@ -153,6 +153,23 @@ impl Netlink {
             self.delete_link(link.ifindex).await?;
         }
         pair
+    }
+
+    /// Makes the device of a VLAN, and sets it up.
+    ///
+    /// # Errors
+    /// There is one, or a privilege is missing.
+    pub async fn create_vlan(&self, below: &Link, vid: u16, name: &str) -> Result<Link, Error> {
+        let message = LinkVlan::new(name, below.ifindex.0, vid).build();
+        let created = answer(self.handle.link().add(message).execute()).await;
+        created.map_err(|error| Error::new(format!("make the interface {name}"), &error))?;
+        let device = self.settle(name).await;
+        if device.is_err()
+            && let Some(link) = self.link(name).await?
+        {
+            self.delete_link(link.ifindex).await?;
+        }
+        device
     }
 
     /// Sets the largest packet behind the link-layer header, in bytes.

@@ -4,6 +4,7 @@ use std::{io, net::IpAddr, path::PathBuf};
 
 use aya::maps::MapError;
 use gre_common::tables::SCHEMA_VERSION;
+use ipnet::IpNet;
 use nix::errno::Errno;
 
 /// Why the state could not be read or changed. Nothing is half done.
@@ -108,22 +109,25 @@ pub enum Error {
         /// Its port.
         port: String,
     },
-    /// An l3 tenant has its port already.
+    /// There is a route for the same prefix.
     #[error(
-        "tenant {name} already has the port {port}; an l3 tenant has one port, for it has no routes: delete it first, or \
-         make the tenant l2"
+        "tenant {tenant} has a route to {prefix} already; delete it first (`xgre route del {tenant} {prefix}`), or give all of its \
+         ways at once"
     )]
-    SecondPort {
-        /// The tenant.
-        name: String,
-        /// Its port.
-        port: String,
+    RouteExists {
+        /// Whose.
+        tenant: String,
+        /// The prefix.
+        prefix: IpNet,
     },
-    /// An l3 tenant cannot have several tunnels.
-    #[error(
-        "tenant {0} is l3 and has no routes to choose among tunnels by; give one --tunnel, or --service l2"
-    )]
-    SeveralTunnels(String),
+    /// A route has too many ways.
+    #[error("the route to {prefix} has too many ways; give it up to {max}")]
+    Ways {
+        /// The prefix.
+        prefix: IpNet,
+        /// How many there can be.
+        max: usize,
+    },
     /// A tunnel was named twice.
     #[error("tunnel {0} is named twice; name each tunnel of a tenant once")]
     TunnelTwice(String),

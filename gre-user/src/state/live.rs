@@ -14,14 +14,16 @@ use aya::{
 use gre_common::{
     tables::{
         Binding, BindingKey, Counters, Ends6, FdbKey, Fragmented, Hook, HookKey, IfIndex,
-        Keepalive, LocalId, LocalKey, Sequence, Slot, Tables, Tenant, TenantEvent, TenantId,
-        Tunnel, TunnelId, TunnelOptions, Via,
+        Keepalive, LocalId, LocalKey, Neighbour, Route, Sequence, Slot, Tables, Tenant,
+        TenantAddress, TenantEvent, TenantId, Tunnel, TunnelId, TunnelOptions, Via,
     },
     verdict::{Discard, Notice},
     wire::address::Address,
 };
 
-use super::{Result, StateDir, check_schema, fdb, maps::Maps, name, optional, port::per_cpu};
+use super::{
+    Result, StateDir, check_schema, fdb, maps::Maps, name, optional, port::per_cpu, prefix::whole,
+};
 
 /// Reads of an entry until two in a row agree, before it is taken for absent.
 const TRIES: usize = 8;
@@ -49,6 +51,7 @@ impl Live {
             binding: OnceCell::new(),
             tenant: OnceCell::new(),
             tunnel: OnceCell::new(),
+            route: OnceCell::new(),
         }
     }
 
@@ -201,12 +204,13 @@ fn changed<T: Pod>(
     PerCpuValues::try_from(values).map_err(|error| MapError::IoError(error).into())
 }
 
-/// What one decision has looked up: it asks for one binding, one tenant and one tunnel at most.
+/// What one decision has looked up: it asks for one of each kind at most.
 pub struct Snapshot<'l> {
     live: &'l Live,
     binding: OnceCell<(BindingKey, Option<Binding>)>,
     tenant: OnceCell<(TenantId, Tenant)>,
     tunnel: OnceCell<(TunnelId, Tunnel)>,
+    route: OnceCell<(TenantAddress, Option<Route>)>,
 }
 
 /// What was found for `key`, the first one asked for.
@@ -258,6 +262,20 @@ impl Tables for Snapshot<'_> {
     fn station(&self, key: &FdbKey) -> Via {
         let entry = self.live.maps.fdb.get(key, 0);
         entry.map_or(Via::NONE, |entry| entry.via_at(fdb::now()))
+    }
+
+    fn route(&self, key: &TenantAddress) -> Option<&Route> {
+        let entry =
+            self.route.get_or_init(|| (*key, self.live.maps.routes.get(&whole(*key), 0).ok()));
+        first(entry, *key).as_ref()
+    }
+
+    fn is_source(&self, key: &TenantAddress) -> bool {
+        self.live.maps.sources.get(&whole(*key), 0).is_ok()
+    }
+
+    fn neighbour(&self, key: &TenantAddress) -> Option<Neighbour> {
+        self.live.maps.neighbours.get(key, 0).ok()
     }
 
     fn strict(&self) -> bool {

@@ -2,13 +2,17 @@
 
 use aya::{
     Pod,
-    maps::{Array, HashMap, Map, MapData, MapError, PerCpuArray, PerCpuHashMap, xdp::DevMapHash},
+    maps::{
+        Array, HashMap, LpmTrie, Map, MapData, MapError, PerCpuArray, PerCpuHashMap,
+        xdp::DevMapHash,
+    },
 };
 use gre_common::{
     tables::{
         Binding, Counters, Ends6Use, FdbEntry, FdbKey, Fragmented, HookCounters, HookKey, IfIndex,
-        IfName, LocalKeyUse, LocalUse, Member, Meta, Named, PortRecord, PortUse, Sequence, Tenant,
-        TenantEvent, TransitKey, TransitRule, Tunnel, Uplink, table::Entry,
+        IfName, Limit, LocalKeyUse, LocalUse, Member, Meta, Named, Neighbour, PortRecord, PortUse,
+        Route, Sequence, Tenant, TenantAddress, TenantEvent, TenantId, TransitKey, TransitRule,
+        Tunnel, Uplink, table::Entry,
     },
     wire::address::Address,
 };
@@ -17,6 +21,7 @@ use nix::errno::Errno;
 use super::{Error, Result, StateDir, error::errno, memory::Memory, table::Table};
 
 type Hash<K, V> = HashMap<MapData, K, V>;
+type Prefixes<V> = LpmTrie<MapData, TenantAddress, V>;
 
 /// Every map that is pinned and that userspace reads or writes.
 pub(super) struct Maps {
@@ -31,6 +36,10 @@ pub(super) struct Maps {
     pub fdb: Hash<FdbKey, FdbEntry>,
     pub fdb_learned: Memory<u64>,
     pub members: Memory<Member>,
+    pub routes: Prefixes<Route>,
+    pub sources: Prefixes<u32>,
+    pub neighbours: Hash<TenantAddress, Neighbour>,
+    pub limits: Hash<TenantId, Limit>,
     pub sequences: Memory<Sequence>,
     pub transit_rules: Hash<TransitKey, TransitRule>,
     pub sent: PerCpuArray<MapData, Counters>,
@@ -59,6 +68,10 @@ impl Maps {
             fdb: map(dir, "FDB")?,
             fdb_learned: memory(dir, "FDB_LEARNED")?,
             members: memory(dir, "MEMBERS")?,
+            routes: map(dir, "ROUTES")?,
+            sources: map(dir, "SOURCES")?,
+            neighbours: map(dir, "NEIGHBOURS")?,
+            limits: map(dir, "LIMITS")?,
             sequences: memory(dir, "SEQUENCES")?,
             transit_rules: map(dir, "TRANSIT_RULES")?,
             sent: map(dir, "SENT")?,

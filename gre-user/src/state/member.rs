@@ -5,7 +5,7 @@
 use std::mem::offset_of;
 
 use gre_common::tables::{
-    IfIndex, Member, MemberId, Tenant, TenantId, TunnelId, TunnelOptions, Via,
+    IfIndex, Member, MemberId, Service, Tenant, TenantId, TunnelId, TunnelOptions, Via,
 };
 
 use super::{Error, Result, State, maps::Maps};
@@ -88,7 +88,7 @@ impl State {
     ) -> Result<Vec<Member>> {
         let tenant = self.tenant_at(id);
         let old = self.maps.members_from(tenant.members);
-        let is_point_to_point = tunnels.len() <= 1 && ports.len() <= 1;
+        let is_point_to_point = tunnels.len() <= 1 && ports.len() <= 1 && tenant.routes == 0;
         let (members, first_port) = if is_point_to_point {
             (MemberId::NONE, MemberId::NONE)
         } else {
@@ -97,7 +97,8 @@ impl State {
         // Programs learn and look up once the list is there.
         self.maps.tenants.set_part(id.0, offset_of!(Tenant, ports), &first_port);
         self.maps.tenants.set_part(id.0, offset_of!(Tenant, members), &members);
-        self.set_bridging(id, !is_point_to_point, ports.len() > 1);
+        let learn = !is_point_to_point && tenant.service == Service::L2;
+        self.set_bridging(id, learn, ports.len() > 1);
         Ok(old)
     }
 

@@ -5,7 +5,10 @@
 //!   programs; [`table`]: hash tables there; [`grace`]: when a place may be used again.
 //! - [`name`]: names as users type them.
 //! - [`tunnel`], [`tenant`], [`port`], [`uplink`], [`transit`]: read and write, all or nothing.
-//! - [`member`]: the tunnels and ports of a tenant that has several; [`fdb`]: where its stations are.
+//! - [`member`]: the tunnels and ports of a tenant that has several; [`fdb`]: where its stations are; [`route`]: where its
+//!   destinations are.
+//! - [`neighbour`]: who is answered for; [`source`]: from whom a tenant's packets may come; [`limit`]: how many.
+//! - [`prefix`]: prefixes among a tenant's addresses.
 //! - [`change`]: replaces what is there.
 //! - [`counters`]: read and sum.
 //! - [`live`]: the tables as programs see them, without the lock.
@@ -18,12 +21,17 @@ pub mod dir;
 mod error;
 pub mod fdb;
 mod grace;
+pub mod limit;
 pub mod live;
 mod maps;
 pub mod member;
 mod memory;
 pub mod name;
+pub mod neighbour;
 pub mod port;
+mod prefix;
+pub mod route;
+pub mod source;
 mod table;
 pub mod tenant;
 pub mod transit;

@@ -1,6 +1,6 @@
 //! Ports: where tenants' packets enter and leave.
 
-use std::{thread, time::Duration};
+use std::{mem::offset_of, thread, time::Duration};
 
 use aya::{
     Pod,
@@ -40,12 +40,12 @@ impl Named {
 /// Where a port comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Origin {
-    /// xgre made its device.
+    /// xgre made its device, and the other end.
     Created,
+    /// xgre made its device, a VLAN of another.
+    Vlan,
     /// The device was there.
     Existing,
-    /// The device was there, and the user named the station behind it.
-    StationNamed,
 }
 
 /// What a new port is to be.
@@ -55,6 +55,8 @@ pub struct New {
     pub port: Port,
     /// Where it comes from.
     pub origin: Origin,
+    /// Whether the user named the station behind it.
+    pub station_named: bool,
     /// How packets are to be taken off it.
     pub mode: PortMode,
 }
@@ -64,15 +66,19 @@ impl State {
     /// that is the name of its other end.
     ///
     /// # Errors
-    /// The tenant is l3 and has a port, the device is one, or a map is full.
+    /// The device is one, or a map is full.
     pub fn add_port(&mut self, tenant: &tenant::Named, name: &str, new: New) -> Result<()> {
-        self.check_port_free(tenant, name)?;
+        self.check_port_free(name)?;
         let ports = self.maps.ports_of(&self.tenant_at(tenant.id));
         let record = PortRecord {
             port: new.port,
             tenant: tenant.id,
-            created: (new.origin == Origin::Created).into(),
-            follows_peer: (new.origin != Origin::StationNamed).into(),
+            created: match new.origin {
+                Origin::Created => PortRecord::PAIR,
+                Origin::Vlan => PortRecord::VLAN,
+                Origin::Existing => 0,
+            },
+            follows_peer: (!new.station_named).into(),
             mode: new.mode,
             position: free_position(&ports),
         };
@@ -83,19 +89,16 @@ impl State {
         added
     }
 
-    /// Whether a tenant may have this port.
+    /// Whether an interface may become a port.
     ///
     /// # Errors
-    /// The tenant is l3 and has a port, or the interface is one.
-    pub fn check_port_free(&self, tenant: &tenant::Named, name: &str) -> Result<()> {
+    /// It is one.
+    pub fn check_port_free(&self, name: &str) -> Result<()> {
         if let Some(record) = optional(self.maps.ports.get(&name::parse_interface(name)?, 0))? {
             let tenant = self.tenant_name(record.tenant);
             return Err(Error::Exists { kind: "port", name: format!("{name} (tenant {tenant})") });
         }
-        if tenant.tenant.port == Port::NONE || tenant.tenant.service == Service::L2 {
-            return Ok(());
-        }
-        Err(Error::SecondPort { name: tenant.name.clone(), port: self.port_name(tenant.id)? })
+        Ok(())
     }
 
     /// Takes a port from its tenant.
@@ -150,6 +153,8 @@ impl State {
     /// The kernel refuses.
     pub fn update_port(&mut self, name: &str, record: PortRecord) -> Result<()> {
         self.maps.ports.insert(name::parse_interface(name)?, record, 0)?;
+        let ends = record.port.ends;
+        self.maps.port_tenants.set_part(&record.port.ifindex, offset_of!(PortUse, ends), &ends);
         if self.tenant_at(record.tenant).port.ifindex == record.port.ifindex {
             self.set_port(record.tenant, record.port);
         }
@@ -162,8 +167,10 @@ impl State {
         let ifindex = record.port.ifindex;
         let full = || Error::inserting("ports", max);
         self.maps.ports.insert(name::parse_interface(name)?, record, 0).map_err(full())?;
-        let used = PortUse { ifindex, tenant: record.tenant, position: record.position };
-        self.maps.port_tenants.insert(&used).map_err(|_| Error::Full { what: "ports", max })?;
+        self.maps
+            .port_tenants
+            .insert(&port_use(&record))
+            .map_err(|_| Error::Full { what: "ports", max })?;
         let entered = self.maps.port_devices.insert(ifindex.0, ifindex.0, None, 0);
         entered.map_err(map_error).map_err(full())?;
         self.register_hook(Hook::PORT_TC, ifindex)?;
@@ -204,6 +211,8 @@ impl State {
         grace::wait();
         if tenant.service == Service::L2 {
             self.forget_stations(id, Some(Via::port(ifindex)))?;
+        } else {
+            self.forget_way(id, Via::port(ifindex))?;
         }
         optional(self.maps.ports.remove(&name::parse_interface(name)?))?;
         self.forget_hook(Hook::PORT_XDP, ifindex)?;
@@ -241,6 +250,12 @@ impl State {
     pub(super) fn forget_hook(&mut self, hook: Hook, ifindex: IfIndex) -> Result<()> {
         optional(self.maps.hook_counters.remove(&HookKey { ifindex, hook })).map(drop)
     }
+}
+
+/// What programs know of a port by its device.
+const fn port_use(record: &PortRecord) -> PortUse {
+    let PortRecord { port, tenant, position, .. } = *record;
+    PortUse { ifindex: port.ifindex, tenant, position, ends: port.ends }
 }
 
 /// The first position that none of the ports has.

@@ -4,13 +4,17 @@ use std::mem::offset_of;
 
 use gre_common::{
     tables::{
-        self, Binding, BindingKey, LocalKey, LocalKeyUse, MemberId, Port, Sequence, Service, Slot,
-        Tenant, TenantId, Tunnel, TunnelId, TunnelOptions,
+        self, Binding, BindingKey, LocalKey, LocalKeyUse, Port, Sequence, Service, Slot, Tenant,
+        TenantId, TenantOptions, Tunnel, TunnelId, TunnelOptions,
     },
     wire::gre::GreKey,
 };
 
-use super::{Error, Result, State, free_slot, grace, name, optional, tunnel};
+use super::{
+    Error, Result, State, free_slot, grace, name, optional,
+    source::{self, Source},
+    tunnel,
+};
 
 /// A tenant with its names.
 #[derive(Clone, Debug)]
@@ -24,7 +28,7 @@ pub struct Named {
 }
 
 /// What a new tenant is to be.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct New {
     /// What its packets are.
     pub service: Service,
@@ -32,6 +36,10 @@ pub struct New {
     pub in_key: Option<GreKey>,
     /// The key in packets sent.
     pub out_key: Option<GreKey>,
+    /// From whom its packets may come; none: from anyone.
+    pub sources: Vec<Source>,
+    /// Bits per second, in each direction; `None`: as many as there are.
+    pub rate: Option<u64>,
 }
 
 impl State {
@@ -54,7 +62,7 @@ impl State {
         if self.maps.tenant_names.get(&key).is_some() {
             return Err(Error::Exists { kind: "tenant", name: name.to_owned() });
         }
-        let tunnels = self.tunnels_for(name, tunnels, new)?;
+        let tunnels = self.tunnels_for(tunnels, &new)?;
         let id = self.take_tenant_slot()?;
         let tenant = Tenant {
             slot: Slot::IN_USE,
@@ -62,10 +70,15 @@ impl State {
             tunnel: tunnels[0].id,
             in_key: new.in_key.into(),
             out_key: new.out_key.into(),
+            options: source::options(&new.sources).with(TenantOptions::LIMITED, new.rate.is_some()),
             ..Tenant::EMPTY
         };
         self.maps.tenants.set(id.0, &tenant);
-        if let Err(error) = self.enter(&tables::Named { name: key, index: id.0 }, &tunnels) {
+        let guarded = self.enter_sources(id, &new.sources);
+        let limited = guarded.and_then(|()| self.enter_rate(id, new.rate));
+        let named = tables::Named { name: key, index: id.0 };
+        if let Err(error) = limited.and_then(|()| self.enter(&named, &tunnels)) {
+            self.forget_guards(id)?;
             self.maps.tenants.set(id.0, &Tenant::EMPTY);
             return Err(error);
         }
@@ -77,12 +90,7 @@ impl State {
     }
 
     /// The tunnels of these names, if such a tenant can be on them.
-    fn tunnels_for<N: AsRef<str>>(
-        &self,
-        tenant: &str,
-        names: &[N],
-        new: New,
-    ) -> Result<Vec<tunnel::Named>> {
+    fn tunnels_for<N: AsRef<str>>(&self, names: &[N], new: &New) -> Result<Vec<tunnel::Named>> {
         let mut tunnels: Vec<tunnel::Named> = Vec::with_capacity(names.len());
         for name in names {
             let tunnel = self.tunnel(name.as_ref())?;
@@ -100,9 +108,6 @@ impl State {
             tunnels.push(tunnel);
         }
         if tunnels.len() > 1 {
-            if new.service == Service::L3 {
-                return Err(Error::SeveralTunnels(tenant.to_owned()));
-            }
             let ordered = |it: &&tunnel::Named| it.tunnel.options.has(TunnelOptions::SEQUENCE);
             if let Some(tunnel) = tunnels.iter().find(ordered) {
                 return Err(Error::SequenceShared(tunnel.name.clone()));
@@ -132,13 +137,27 @@ impl State {
             let tenants = tunnel.tenants.saturating_sub(1);
             self.set_tunnel(id, Tunnel { tenants, ..tunnel });
         }
-        self.maps.tenants.set(id.0, &Tenant { slot: Slot::RETIRED, ..Tenant::EMPTY });
+        self.maps.tenants.set(id.0, &Tenant { slot: Slot::RETIRED, ..tenant });
         grace::wait();
         self.release_members(&members);
         if tenant.service == Service::L2 {
             self.forget_stations(id, None)?;
         }
         self.clean_slot(id)
+    }
+
+    /// Forgets from whom a tenant's packets may come, and how many.
+    fn forget_guards(&mut self, id: TenantId) -> Result<()> {
+        if self.tenant_at(id).options.has_sources() {
+            self.forget_sources(id)?;
+        }
+        self.forget_rate(id)
+    }
+
+    /// Says what is done to a tenant's packets besides.
+    pub(super) fn set_options(&mut self, id: TenantId, options: TenantOptions, wanted: bool) {
+        let options = self.tenant_at(id).options.with(options, wanted);
+        self.maps.tenants.set_part(id.0, offset_of!(Tenant, options), &options);
     }
 
     /// The tenant of this name.
@@ -255,7 +274,9 @@ impl State {
         let local_key = LocalKey { local, key: tenant.in_key };
         let options = (tunnel.tunnel.options)
             .with(TunnelOptions::ETHERNET, tenant.service == Service::L2)
-            .with(TunnelOptions::LEARN, tenant.members != MemberId::NONE);
+            .with(TunnelOptions::LEARN, tenant.learns())
+            .with(TunnelOptions::SOURCES, tenant.options.has_sources())
+            .with(TunnelOptions::LIMITED, tenant.options.has(TenantOptions::LIMITED));
         let binding = Binding { options, ..Binding::new(key, id, tunnel.id, tenant.port) };
         self.claim_local_key(local_key, id)?;
         let max = self.max_tenants();
@@ -323,6 +344,9 @@ impl State {
     /// Makes the slot of a deleted tenant as new.
     fn clean_slot(&mut self, id: TenantId) -> Result<()> {
         self.forget_counters(id)?;
+        self.forget_routes(id)?;
+        self.forget_neighbours(id)?;
+        self.forget_guards(id)?;
         self.maps.sequences.set(id.0, &Sequence::default());
         self.maps.tenants.set(id.0, &Tenant::EMPTY);
         Ok(())

@@ -1,6 +1,6 @@
 //! What users type, on the command line and in a configuration file: one parser and one default for both.
 //!
-//! - [`key`], [`mac`], [`field`], [`mtu`], [`keepalive`]: written as a number or as text.
+//! - [`key`], [`mac`], [`field`], [`mtu`], [`keepalive`], [`prefix`], [`rate`]: written as a number or as text.
 //! - [`choice`]: one word of a few.
 //! - [`written`]: reads and writes the former in files.
 
@@ -10,6 +10,8 @@ pub mod keepalive;
 pub mod key;
 pub mod mac;
 pub mod mtu;
+pub mod prefix;
+pub mod rate;
 mod written;
 
 pub use self::{
@@ -19,4 +21,6 @@ pub use self::{
     key::Key,
     mac::Mac,
     mtu::Mtu,
+    prefix::{Prefix, Source},
+    rate::Rate,
 };

@@ -15,7 +15,7 @@ use crate::support::{
     checksum::{self, assert_well_formed},
     plain,
     sending::encap,
-    world::{World, port_of},
+    world::{World, port_of, tunnel_of},
 };
 
 /// "Don't fragment", and "more fragments".
@@ -26,7 +26,9 @@ const OFFSET: u16 = 0x1fff;
 
 /// The answer to a frame goes back to its sender, is sound, and quotes it.
 pub fn is_told_rightly(world: &World, tenant: TenantId, frame: &[u8]) {
-    let Some(too_big) = TooBig::about(frame, world, port_of(tenant)) else { return };
+    let Some(too_big) = TooBig::about(frame, world, tenant, tunnel_of(world, tenant)) else {
+        return;
+    };
     assert!(!is_allowed(frame), "told, though it may be cut");
     assert_eq!(too_big.tenant, tenant, "another tenant is told");
     let (network, _) = plain::network(frame).expect("an IP packet");

@@ -1,10 +1,12 @@
 //! What a file holds. The command line's options are the same types.
 //!
-//! - [`tunnel`], [`tenant`], [`port`], [`fdb`], [`transit`]: one kind each, with what must hold for an item alone.
+//! - [`tunnel`], [`tenant`], [`port`], [`route`], [`fdb`], [`neigh`], [`transit`]: one kind each, with what must hold for an item alone.
 //! - [`Item`]: one of any kind, by its [`Id`]. [`Model`]: all of them.
 
 pub mod fdb;
+pub mod neigh;
 pub mod port;
+pub mod route;
 pub mod tenant;
 pub mod transit;
 pub mod tunnel;
@@ -17,7 +19,10 @@ use std::{
 use serde::{Deserialize as _, Deserializer};
 use toml::Table;
 
-pub use self::{fdb::Fdb, port::Port, tenant::Tenant, transit::Transit, tunnel::Tunnel};
+pub use self::{
+    fdb::Fdb, neigh::Neigh, port::Port, route::Route, tenant::Tenant, transit::Transit,
+    tunnel::Tunnel,
+};
 
 /// All items, those that others need first.
 pub type Model = BTreeMap<Id, Item>;
@@ -31,8 +36,12 @@ pub enum Kind {
     Tenant,
     /// `[[port]]`
     Port,
+    /// `[[route]]`
+    Route,
     /// `[[fdb]]`
     Fdb,
+    /// `[[neigh]]`
+    Neigh,
     /// `[[transit]]`
     Transit,
 }
@@ -46,8 +55,12 @@ pub enum Item {
     Tenant(Tenant),
     /// An interface of a tenant.
     Port(Port),
+    /// Where destinations are.
+    Route(Route),
     /// Where a station is.
     Fdb(Fdb),
+    /// Who has an address.
+    Neigh(Neigh),
     /// A rule for packets that pass through.
     Transit(Transit),
 }
@@ -91,7 +104,15 @@ impl Syntax {
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 5] = [Self::Tunnel, Self::Tenant, Self::Port, Self::Fdb, Self::Transit];
+    pub const ALL: [Self; 7] = [
+        Self::Tunnel,
+        Self::Tenant,
+        Self::Port,
+        Self::Route,
+        Self::Fdb,
+        Self::Neigh,
+        Self::Transit,
+    ];
 
     /// Its table in a file.
     pub const fn name(self) -> &'static str {
@@ -99,7 +120,9 @@ impl Kind {
             Self::Tunnel => "tunnel",
             Self::Tenant => "tenant",
             Self::Port => "port",
+            Self::Route => "route",
             Self::Fdb => "fdb",
+            Self::Neigh => "neigh",
             Self::Transit => "transit",
         }
     }
@@ -110,7 +133,9 @@ impl Kind {
             Self::Tunnel => &["name", "local", "remote"],
             Self::Tenant => &["name", "key", "in-key", "out-key", "no-key", "tunnels"],
             Self::Port => &["tenant", "name"],
+            Self::Route => &["tenant", "prefix"],
             Self::Fdb => &["tenant", "mac"],
+            Self::Neigh => &["tenant", "ip"],
             Self::Transit => &["iface", "key", "no-key", "count", "drop", "redirect"],
         }
     }
@@ -118,7 +143,7 @@ impl Kind {
     /// What to do about an item that is there twice.
     pub const fn remedy(self) -> &'static str {
         match self {
-            Self::Fdb | Self::Transit => "delete one of them",
+            Self::Route | Self::Fdb | Self::Neigh | Self::Transit => "delete one of them",
             _ => "delete one of them, or give it another name",
         }
     }
@@ -132,7 +157,9 @@ impl Kind {
             Self::Tunnel => Tunnel::deserialize(from).map(Item::Tunnel),
             Self::Tenant => Tenant::deserialize(from).map(Item::Tenant),
             Self::Port => Port::deserialize(from).map(Item::Port),
+            Self::Route => Route::deserialize(from).map(Item::Route),
             Self::Fdb => Fdb::deserialize(from).map(Item::Fdb),
+            Self::Neigh => Neigh::deserialize(from).map(Item::Neigh),
             Self::Transit => Transit::deserialize(from).map(Item::Transit),
         }
     }
@@ -144,8 +171,10 @@ impl Item {
         match self {
             Self::Tunnel(tunnel) => Kind::Tunnel.id(&tunnel.name),
             Self::Tenant(tenant) => Kind::Tenant.id(&tenant.name),
-            Self::Port(port) => Kind::Port.id(&port.name),
+            Self::Port(port) => Kind::Port.id(&port.device()),
+            Self::Route(route) => Kind::Route.id(&route.name()),
             Self::Fdb(fdb) => Kind::Fdb.id(&fdb.name()),
+            Self::Neigh(neigh) => Kind::Neigh.id(&neigh.name()),
             Self::Transit(rule) => Kind::Transit.id(&rule.packets.to_string()),
         }
     }
@@ -162,6 +191,12 @@ impl Item {
                 let tunnel = fdb.tunnel.iter().map(|tunnel| Kind::Tunnel.id(tunnel));
                 [Kind::Tenant.id(&fdb.tenant)].into_iter().chain(tunnel).chain(port).collect()
             }
+            Self::Route(route) => {
+                let ports = route.ports.iter().map(|port| Kind::Port.id(port));
+                let tunnels = route.tunnels.iter().map(|tunnel| Kind::Tunnel.id(tunnel));
+                [Kind::Tenant.id(&route.tenant)].into_iter().chain(tunnels).chain(ports).collect()
+            }
+            Self::Neigh(neigh) => vec![Kind::Tenant.id(&neigh.tenant)],
             Self::Tunnel(_) | Self::Transit(_) => Vec::new(),
         }
     }
@@ -171,7 +206,7 @@ impl Item {
         match self {
             Self::Port(port) if !port.create => vec![&port.name],
             Self::Transit(rule) => rule.interfaces(),
-            Self::Tunnel(_) | Self::Tenant(_) | Self::Port(_) | Self::Fdb(_) => Vec::new(),
+            _ => Vec::new(),
         }
     }
 
@@ -180,7 +215,7 @@ impl Item {
         match self {
             Self::Tunnel(tunnel) => vec![tunnel.claim()],
             Self::Tenant(tenant) => tenant.claims(),
-            Self::Port(_) | Self::Fdb(_) | Self::Transit(_) => Vec::new(),
+            _ => Vec::new(),
         }
     }
 
@@ -193,7 +228,9 @@ impl Item {
             Self::Tunnel(tunnel) => tunnel.check(syntax),
             Self::Tenant(tenant) => tenant.check(),
             Self::Port(port) => port.check(syntax),
+            Self::Route(route) => route.check(),
             Self::Fdb(fdb) => fdb.check(),
+            Self::Neigh(neigh) => neigh.check(),
             Self::Transit(rule) => rule.check(syntax),
         }
     }
@@ -215,7 +252,9 @@ impl Item {
             Self::Tunnel(tunnel) => Table::try_from(tunnel),
             Self::Tenant(tenant) => Table::try_from(tenant),
             Self::Port(port) => Table::try_from(port),
+            Self::Route(route) => Table::try_from(route),
             Self::Fdb(fdb) => Table::try_from(fdb),
+            Self::Neigh(neigh) => Table::try_from(neigh),
             Self::Transit(rule) => Table::try_from(rule),
         }
     }
@@ -246,7 +285,9 @@ impl Display for Id {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let kind = match self.kind {
             Kind::Transit => "transit rule for",
+            Kind::Route => "route to",
             Kind::Fdb => "station",
+            Kind::Neigh => "neighbour",
             kind => kind.name(),
         };
         write!(f, "{kind} {}", self.name)
@@ -286,6 +327,13 @@ mod tests {
                 Kind::Port,
                 "tenant = \"a\"\nname = \"a0\"\nmac = \"02:00:00:00:00:01\"\nmode = \"native\"\n",
             ),
+            (
+                Kind::Tenant,
+                "name = \"a\"\nkey = 10\ntunnels = [\"t\"]\nallow-source = [\"10.0.0.0/8\"]\nrate = \"5mbit\"\n",
+            ),
+            (Kind::Port, "tenant = \"a\"\nname = \"eth1\"\nvlan = 10\n"),
+            (Kind::Route, "tenant = \"a\"\nprefix = \"10.0.0.0/8\"\ntunnels = [\"t\"]\n"),
+            (Kind::Neigh, "tenant = \"a\"\nip = \"10.0.0.1\"\nmac = \"02:00:00:00:00:01\"\n"),
             (Kind::Fdb, "tenant = \"a\"\nmac = \"02:00:00:00:00:01\"\ntunnel = \"t\"\n"),
             (Kind::Transit, "iface = \"eth0\"\nkey = 10\nredirect = \"eth1\"\n"),
             (

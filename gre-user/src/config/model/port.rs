@@ -3,7 +3,7 @@
 use anyhow::ensure;
 use serde::{Deserialize, Serialize};
 
-use super::{Claim, Syntax};
+use super::Syntax;
 use crate::{
     state::name,
     value::{Mac, PortMode},
@@ -22,6 +22,9 @@ pub struct Port {
     #[arg(long)]
     #[serde(default)]
     pub create: bool,
+    /// Take the VLAN of this number (IEEE 802.1Q) on the interface; the port is the device IFACE.VID, which xgre makes.
+    #[arg(long, value_name = "VID", value_parser = clap::value_parser!(u16).range(1..=4094))]
+    pub vlan: Option<u16>,
     /// l3: MAC address of the station behind the interface.
     #[arg(long)]
     pub mac: Option<Mac>,
@@ -40,7 +43,20 @@ impl Port {
     /// They do not: cause and remedy.
     pub fn check(&self, syntax: Syntax) -> anyhow::Result<()> {
         name::parse_interface(&self.name)?;
-        let [create, mac, mode] = ["create", "mac", "mode"].map(|name| syntax.option(name));
+        let [create, mac, mode, vlan] =
+            ["create", "mac", "mode", "vlan"].map(|name| syntax.option(name));
+        if let Some(vid) = self.vlan {
+            ensure!(
+                (1..=4094).contains(&vid),
+                "{vlan} {vid} is not the number of a VLAN; give 1 to 4094"
+            );
+            ensure!(!self.create, "{create} makes a device that has no VLANs; leave out {vlan}");
+            name::parse_interface(&self.device())?;
+            ensure!(
+                self.mode != PortMode::Native,
+                "{vlan} makes a device without XDP of its own; leave out {mode}"
+            );
+        }
         ensure!(
             !self.create || self.mac.is_none(),
             "{create} chooses the MAC address itself; leave out {mac}"
@@ -52,9 +68,11 @@ impl Port {
         Ok(())
     }
 
-    /// What no other port may be where the tenant is l3.
-    pub fn claim(&self) -> Claim {
-        let what = format!("is the port of tenant {}", self.tenant);
-        Claim { what, remedy: "an l3 tenant has one port, for it has no routes: keep one of them" }
+    /// The device that carries the program, or its end for the host's own stack.
+    pub fn device(&self) -> String {
+        match self.vlan {
+            Some(vid) => format!("{}.{vid}", self.name),
+            None => self.name.clone(),
+        }
     }
 }

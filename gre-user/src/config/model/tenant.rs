@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{Claim, is_false};
 use crate::{
-    state::{Error, name, tenant::describe_key},
-    value::{Key, Service},
+    state::{Error, name, source, tenant::describe_key},
+    value::{Key, Rate, Service, Source},
 };
 
 /// A tenant: what `xgre tenant add` takes, and `[[tenant]]` in a file.
@@ -25,6 +25,10 @@ pub struct Tenant {
     pub tunnels: Vec<String>,
     /// What its packets are.
     pub service: Service,
+    /// From whom its packets may come; none: from anyone.
+    pub sources: Vec<Source>,
+    /// How much it may send, and how much it may receive.
+    pub rate: Option<Rate>,
 }
 
 /// As it is written.
@@ -40,6 +44,9 @@ struct Written {
     tunnels: Vec<String>,
     #[serde(default)]
     service: Service,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    allow_source: Vec<Source>,
+    rate: Option<Rate>,
 }
 
 impl Tenant {
@@ -52,8 +59,13 @@ impl Tenant {
         if self.tunnels.is_empty() {
             bail!("a tenant has a tunnel at least; name one");
         }
-        if self.tunnels.len() > 1 && self.service == Service::L3 {
-            return Err(Error::SeveralTunnels(self.name.clone()).into());
+        let of_station = |Source(source): &&Source| matches!(source, source::Source::Mac(_));
+        if let Some(mac) =
+            self.sources.iter().find(of_station).filter(|_| self.service == Service::L3)
+        {
+            bail!(
+                "an l3 tenant's packets have no MAC address of their own; give prefixes in place of {mac}, or make it l2"
+            );
         }
         let is_twice = |(index, name): &(usize, &String)| self.tunnels[..*index].contains(*name);
         if let Some((_, name)) = self.tunnels.iter().enumerate().find(is_twice) {
@@ -78,7 +90,19 @@ impl TryFrom<Written> for Tenant {
     type Error = &'static str;
 
     fn try_from(written: Written) -> Result<Self, Self::Error> {
-        let Written { name, key, in_key, out_key, no_key, tunnels, service } = written;
+        let Written {
+            name,
+            key,
+            in_key,
+            out_key,
+            no_key,
+            tunnels,
+            service,
+            mut allow_source,
+            rate,
+        } = written;
+        allow_source.sort();
+        allow_source.dedup();
         let (in_key, out_key) = match (key, in_key, out_key, no_key) {
             (Some(key), None, None, false) => (Some(key), Some(key)),
             (None, Some(in_key), Some(out_key), false) => (Some(in_key), Some(out_key)),
@@ -95,15 +119,24 @@ impl TryFrom<Written> for Tenant {
                 );
             }
         };
-        Ok(Self { name, in_key, out_key, tunnels, service })
+        Ok(Self { name, in_key, out_key, tunnels, service, sources: allow_source, rate })
     }
 }
 
 impl From<Tenant> for Written {
     fn from(tenant: Tenant) -> Self {
-        let Tenant { name, in_key, out_key, tunnels, service } = tenant;
-        let none =
-            Self { name, key: None, in_key: None, out_key: None, no_key: false, tunnels, service };
+        let Tenant { name, in_key, out_key, tunnels, service, sources, rate } = tenant;
+        let none = Self {
+            name,
+            key: None,
+            in_key: None,
+            out_key: None,
+            no_key: false,
+            tunnels,
+            service,
+            allow_source: sources,
+            rate,
+        };
         match (in_key, out_key) {
             (None, None) => Self { no_key: true, ..none },
             (in_key, out_key) if in_key == out_key => Self { key: in_key, ..none },

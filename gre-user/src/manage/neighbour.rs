@@ -1,0 +1,41 @@
+//! Neighbours that are answered for.
+
+use std::net::IpAddr;
+
+use anyhow::ensure;
+use gre_common::tables::{Neighbour, Service};
+
+use crate::{config::model::Neigh, state::State};
+
+/// Says who has an address.
+///
+/// # Errors
+/// The tenant is none, or l2 and no MAC address is given; the address is said to be another's already, or the map is full.
+pub fn add(state: &mut State, neigh: &Neigh) -> anyhow::Result<()> {
+    let tenant = state.tenant(&neigh.tenant)?;
+    let Neigh { tenant: name, ip, mac } = neigh;
+    ensure!(
+        mac.is_some() || tenant.tenant.service == Service::L3,
+        "tenant {name} is l2: its ports have no address of their own to answer with; give the neighbour's MAC address"
+    );
+    let known = state.neighbours(Some(tenant.id))?.into_iter().any(|entry| entry.address == *ip);
+    ensure!(
+        !known,
+        "tenant {name} has the neighbour {ip} already; delete it first (`xgre neigh del {name} {ip}`)"
+    );
+    let neighbour = mac.map_or(Neighbour::PORT, |mac| Neighbour::new(mac.0));
+    Ok(state.set_neighbour(tenant.id, *ip, neighbour)?)
+}
+
+/// Forgets who has an address.
+///
+/// # Errors
+/// That is not known.
+pub fn delete(state: &mut State, tenant: &str, ip: IpAddr) -> anyhow::Result<()> {
+    let id = state.tenant(tenant)?.id;
+    ensure!(
+        state.forget_neighbour(id, ip)?,
+        "tenant {tenant} has no neighbour {ip}; `xgre neigh list {tenant}` shows those it has"
+    );
+    Ok(())
+}

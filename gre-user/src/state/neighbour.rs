@@ -1,0 +1,77 @@
+//! Neighbours that are answered for.
+
+use std::net::IpAddr;
+
+use gre_common::tables::{Neighbour, TenantId, TenantOptions};
+
+use super::{Error, Result, State, optional, prefix};
+
+/// Who has an address.
+#[derive(Clone, Copy, Debug)]
+pub struct Entry {
+    /// Whose neighbour.
+    pub tenant: TenantId,
+    /// The address.
+    pub address: IpAddr,
+    /// Who has it.
+    pub neighbour: Neighbour,
+}
+
+impl State {
+    /// Says who has an address.
+    ///
+    /// # Errors
+    /// The map is full.
+    pub fn set_neighbour(
+        &mut self,
+        tenant: TenantId,
+        address: IpAddr,
+        neighbour: Neighbour,
+    ) -> Result<()> {
+        let (key, max) = (prefix::address(tenant, address), self.max_tenants());
+        let entered = self.maps.neighbours.insert(key, neighbour, 0);
+        entered.map_err(Error::inserting("neighbours", max))?;
+        self.set_options(tenant, TenantOptions::ANSWERS, true);
+        Ok(())
+    }
+
+    /// Forgets who has an address. False: that was not known.
+    ///
+    /// # Errors
+    /// The kernel refuses.
+    pub fn forget_neighbour(&mut self, tenant: TenantId, address: IpAddr) -> Result<bool> {
+        let known = optional(self.maps.neighbours.remove(&prefix::address(tenant, address)))?;
+        if self.neighbours(Some(tenant))?.is_empty() {
+            self.set_options(tenant, TenantOptions::ANSWERS, false);
+        }
+        Ok(known.is_some())
+    }
+
+    /// Neighbours of one tenant, or of all, by tenant and address.
+    ///
+    /// # Errors
+    /// The kernel refuses.
+    pub fn neighbours(&self, tenant: Option<TenantId>) -> Result<Vec<Entry>> {
+        let mut neighbours = Vec::new();
+        if tenant.is_some_and(|id| !self.tenant_at(id).options.has(TenantOptions::ANSWERS)) {
+            return Ok(neighbours);
+        }
+        for entry in &self.maps.neighbours {
+            let (key, neighbour) = entry?;
+            let asked = tenant.is_none_or(|tenant| tenant == key.tenant());
+            if let Some(address) = prefix::ip(&key).filter(|_| asked) {
+                neighbours.push(Entry { tenant: key.tenant(), address, neighbour });
+            }
+        }
+        neighbours.sort_by_key(|entry| (entry.tenant, entry.address));
+        Ok(neighbours)
+    }
+
+    /// Forgets all of a tenant's.
+    pub(super) fn forget_neighbours(&mut self, tenant: TenantId) -> Result<()> {
+        for Entry { address, .. } in self.neighbours(Some(tenant))? {
+            optional(self.maps.neighbours.remove(&prefix::address(tenant, address)))?;
+        }
+        Ok(())
+    }
+}
