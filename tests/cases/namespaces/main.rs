@@ -7,6 +7,7 @@ mod containers;
 mod crossing;
 mod documents;
 mod fragments;
+mod guards;
 mod ipsec;
 mod isolation;
 mod keepalive;
@@ -21,6 +22,7 @@ mod origins;
 mod path_mtu;
 mod peers;
 mod port_xdp;
+mod routes;
 mod setup;
 mod slow_path;
 mod statistics;
@@ -56,6 +58,8 @@ fn main() -> ExitCode {
         port_xdp::cases(),
         slow_path::cases(),
         fragments::cases(),
+        guards::cases(),
+        routes::cases(),
         keepalive::cases(),
         path_mtu::cases(),
         steering::cases(),
