@@ -12,6 +12,7 @@ mod ends;
 mod fragmented;
 mod id;
 mod pace;
+mod run;
 mod sequence;
 pub mod table;
 mod tenant;
@@ -27,6 +28,7 @@ pub use self::{
     fragmented::{Fragmented, HandedUp},
     id::{IfIndex, IfName, Name, Named, TenantId, TunnelId},
     pace::{Pace, Rate},
+    run::RunOptions,
     sequence::Sequence,
     tenant::{Delivery, Port, PortMode, PortRecord, PortUse, Service, Slot, Tenant},
     transit::{TransitAction, TransitKey, TransitRule},
@@ -39,7 +41,7 @@ pub use self::{
 use crate::wire::address::Address;
 
 /// Version of everything in this room. A pinned state of another version is refused.
-pub const SCHEMA_VERSION: u32 = 6;
+pub const SCHEMA_VERSION: u32 = 7;
 
 /// Tenants, and tunnels, that a state has room for unless its maker asks for another number.
 pub const DEFAULT_TENANTS: u32 = 16_384;
@@ -54,9 +56,11 @@ pub struct Meta {
     pub cookie: u32,
     /// The device where `flood_tc` is; none while no tenant needs it.
     pub flood: IfIndex,
+    /// How the programs were loaded. They have their own copy, for constants cost them nothing.
+    pub run: RunOptions,
 }
 
-const _: () = assert!(size_of::<Meta>() == 12);
+const _: () = assert!(size_of::<Meta>() == 16);
 
 /// What the decisions look up.
 pub trait Tables {
