@@ -14,8 +14,8 @@ use aya::{
 use gre_common::{
     tables::{
         Binding, BindingKey, Counters, Ends6, FdbKey, Fragmented, Hook, HookKey, IfIndex,
-        Keepalive, LocalId, LocalKey, Sequence, Slot, Tables, Tenant, TenantEvent, TenantId,
-        Tunnel, TunnelId, TunnelOptions, Via,
+        Keepalive, LocalId, LocalKey, RunOptions, Sequence, Slot, Tables, Tenant, TenantEvent,
+        TenantId, Tunnel, TunnelId, TunnelOptions, Via,
     },
     verdict::{Discard, Notice},
     wire::address::Address,
@@ -28,8 +28,10 @@ const TRIES: usize = 8;
 
 /// The pinned maps, without the lock. The daemon alone counts here, and says which tunnels are down.
 pub struct Live {
-    maps: Maps,
+    pub(super) maps: Maps,
     strict: bool,
+    /// What tunnels ask of packets, and those that are decided about have.
+    excused: TunnelOptions,
 }
 
 impl Live {
@@ -39,7 +41,17 @@ impl Live {
     /// There are none, they are of another schema version, or the caller lacks the privilege.
     pub fn open(dir: &StateDir, strict: bool) -> Result<Self> {
         check_schema(dir)?;
-        Ok(Self { maps: Maps::open(dir)?, strict })
+        // What comes to the slow path the kernel has let in.
+        Ok(Self { maps: Maps::open(dir)?, strict, excused: TunnelOptions::IPSEC })
+    }
+
+    /// Opens the maps, for decisions as the programs make them now about packets off a wire.
+    ///
+    /// # Errors
+    /// As [`Live::open`].
+    pub fn open_as_programs(dir: &StateDir) -> Result<Self> {
+        let strict = check_schema(dir)?.run.has(RunOptions::STRICT);
+        Ok(Self { maps: Maps::open(dir)?, strict, excused: TunnelOptions::NONE })
     }
 
     /// The tables for one decision.
@@ -175,8 +187,7 @@ impl Live {
         let read = || {
             let found = self.maps.bindings.get(key).filter(|binding| binding.key == *key)?;
             fence(Acquire);
-            // What comes here the kernel has let in.
-            let options = found.options.without(TunnelOptions::IPSEC);
+            let options = found.options.without(self.excused);
             Some(Binding { received: Counters::ZERO, options, ..found })
         };
         let mut before = read()?;

@@ -8,7 +8,7 @@
 //! - [`member`]: the tunnels and ports of a tenant that has several; [`fdb`]: where its stations are.
 //! - [`change`]: replaces what is there.
 //! - [`counters`]: read and sum.
-//! - [`live`]: the tables as programs see them, without the lock.
+//! - [`live`]: the tables as programs see them, without the lock; [`look`]: what else they have there, only to be looked at.
 //!
 //! A [`State`] holds the lock of its folder: whoever has one is the only writer.
 
@@ -19,6 +19,7 @@ mod error;
 pub mod fdb;
 mod grace;
 pub mod live;
+mod look;
 mod maps;
 pub mod member;
 mod memory;
