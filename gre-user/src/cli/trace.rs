@@ -52,6 +52,11 @@ pub async fn run(dir: &StateDir, args: &Args) -> anyhow::Result<()> {
         };
     let tracer = Tracer::open(dir, &Netlink::connect()?).await?;
     let interface = tracer.interface(&args.iface)?;
+    if !tracer.is_attached() {
+        eprintln!(
+            "xgre: warning: nothing is attached; this is what happens once `xgre run` attaches the datapath"
+        );
+    }
     let mut packets = Vec::new();
     for (number, frame) in (1..).zip(frames) {
         let frame = frame?;

@@ -36,7 +36,12 @@ use std::collections::HashMap;
 use gre_common::tables::{Hook, IfIndex, Meta};
 
 pub use self::error::Error;
-use self::{fate::Passage, frame::Frame, interface::Interface, names::Names};
+use self::{
+    fate::Passage,
+    frame::Frame,
+    interface::{Interface, Role},
+    names::Names,
+};
 use crate::{
     netlink::{Netlink, link::Link},
     state::{State, StateDir, live::Live},
@@ -77,6 +82,11 @@ impl Tracer {
     pub fn interface(&self, name: &str) -> Result<&Interface> {
         let found = self.interfaces.iter().find(|interface| interface.is_called(name));
         found.ok_or_else(|| Error::no_program(name, &self.interfaces))
+    }
+
+    /// Whether programs are attached: where they are, there is an uplink.
+    pub fn is_attached(&self) -> bool {
+        self.interfaces.iter().any(|interface| interface.role == Role::Uplink)
     }
 
     /// What becomes of a frame that comes in by an interface.

@@ -25,6 +25,7 @@ mod setup;
 mod slow_path;
 mod statistics;
 mod steering;
+mod trace;
 mod transit;
 mod uplink;
 mod uplinks;
@@ -59,6 +60,7 @@ fn main() -> ExitCode {
         keepalive::cases(),
         path_mtu::cases(),
         steering::cases(),
+        trace::cases(),
         transit::cases(),
         documents::cases(),
     ];

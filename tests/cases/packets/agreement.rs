@@ -4,8 +4,8 @@ use std::{collections::BTreeMap, fmt::Debug, path::Path, sync::OnceLock};
 
 use aya::maps::{Map, MapData, PerCpuHashMap};
 use gre_common::{
-    tables::{Hook, HookCounters, HookKey, IfIndex, TenantEvent, Via},
-    verdict::{Discard, DropReason, PassReason},
+    tables::{Hook, HookCounters, HookKey, IfIndex, TenantEvent, TenantId, Via},
+    verdict::{Discard, DropReason, Notice, PassReason},
 };
 use gre_user::{
     netlink::Netlink,
@@ -100,9 +100,12 @@ impl Opened {
         }
         for entry in &self.drops {
             let (key, counts) = entry.expect("an entry");
+            let count = counts.iter().sum();
+            let notice = key.event.checked_sub(TenantEvent::NOTICE);
             if let Some(reason) = DropReason::ALL.get(key.event as usize) {
-                let discard = reason.of(key.tenant);
-                add(dropped(Hook::SLOW_PATH, discard), counts.iter().sum());
+                add(dropped(Hook::SLOW_PATH, reason.of(key.tenant)), count);
+            } else if let Some(notice) = notice.and_then(|it| Notice::ALL.get(it as usize)) {
+                add(noticed(Some(key.tenant), *notice), count);
             }
         }
         reasons
@@ -132,6 +135,10 @@ fn dropped(hook: Hook, discard: Discard) -> String {
     }
 }
 
+fn noticed(tenant: Option<TenantId>, notice: Notice) -> String {
+    format!("{tenant:?} has {}", notice.label())
+}
+
 fn agrees(told: &Passage, frame: &[u8], ran: &Ran, counted: &Reasons) -> Result<(), String> {
     let (action, bytes, reason) = match &told.fate {
         Fate::Passed(reason) => (Action::Passed, Some(frame), Some(passed(told.hook, *reason))),
@@ -142,13 +149,15 @@ fn agrees(told: &Passage, frame: &[u8], ran: &Ran, counted: &Reasons) -> Result<
             (Action::Redirected, frame.as_deref(), Some(dropped(told.hook, *discard)))
         }
         Fate::Sent(output) if ran.action == Action::Passed => {
-            return handed_over(told, output, ran, counted);
+            handed_over(told, output, ran)?;
+            (Action::Passed, None, None)
         }
         Fate::Sent(Output { frame, .. }) => (Action::Redirected, frame.as_deref(), None),
         // Every copy is made of this.
         Fate::Flooded(copies) => (Action::Redirected, copies.iter().find_map(to_port), None),
     };
-    same("counted", counted, &reason.into_iter().map(|reason| (reason, 1)).collect())?;
+    let notices = told.notices.iter().map(|notice| noticed(told.tenant, *notice));
+    same("counted", counted, &reason.into_iter().chain(notices).map(|it| (it, 1)).collect())?;
     same("action", &ran.action, &action)?;
     bytes.map_or(Ok(()), |bytes| {
         same("bytes", &hex(&without_id(&ran.bytes)), &hex(&without_id(bytes)))
@@ -164,14 +173,8 @@ fn to_port((_, fate): &(Via, Fate)) -> Option<&[u8]> {
 }
 
 /// In front of the frame that XDP passes stand a cookie, the uplink and the port.
-fn handed_over(
-    told: &Passage,
-    output: &Output,
-    ran: &Ran,
-    counted: &Reasons,
-) -> Result<(), String> {
+fn handed_over(told: &Passage, output: &Output, ran: &Ran) -> Result<(), String> {
     same("hook", &told.hook.name(), &Hook::UPLINK_XDP.name())?;
-    same("counted", counted, &Reasons::new())?;
     let (note, frame) = ran.bytes.split_at_checked(12).ok_or("there is no handover")?;
     same("port", &note[8..], &output.to.device().0.to_ne_bytes()[..])?;
     same("bytes", &Some(hex(frame)), &output.frame.as_deref().map(hex))
