@@ -72,7 +72,8 @@ impl Programs {
         for remote in ["192.0.2.2", "192.0.2.3", "192.0.2.4"] {
             host.ns.ip(&format!("neigh add {remote} lladdr 02:00:00:00:00:ee dev eth0"));
         }
-        let daemon = host.start(&format!("--iface eth0 --mode native {options}"));
+        let mode = if options.contains("--mode") { "" } else { "--mode native" };
+        let daemon = host.start(&format!("--iface eth0 {mode} {options}"));
         for command in commands {
             host.xgre(command).ok();
         }

@@ -18,6 +18,7 @@ pub fn cases() -> Vec<Case> {
         Case::new("traced: a network with several tunnels and ports", bridged),
         Case::new("traced: stations on one side", same_side),
         Case::new("traced: over IPv6", over_ipv6),
+        Case::new("traced: XDP behind the driver", generic),
     ]
 }
 
@@ -158,5 +159,35 @@ fn over_ipv6() {
         ("Ethernet", programs.send("green", &frame), Redirected),
         ("ARP", programs.send("green", &arp(ONE)), Redirected),
         ("in XDP", programs.send_xdp("green", &frame), Redirected),
+    ]);
+}
+
+/// There XDP redirects, into any device that the frame fits.
+fn generic() {
+    use Action::{Passed, Redirected};
+    let programs = Programs::with(
+        "--mode generic",
+        &[
+            "tunnel add t --local 192.0.2.1 --remote 192.0.2.2",
+            "tenant add blue --key 10 --tunnel t",
+            "port add blue blue0 --create",
+            "tenant add green --key 20 --service l2 --tunnel t",
+            "port add green green0 --create",
+        ],
+    );
+    for tenant in ["blue", "green"] {
+        programs.host.ns.ip(&format!("link set {} mtu 600", programs.port_device(tenant)));
+    }
+    let receive = |key, payload_type, inner: Vec<u8>| {
+        let packet = Gre::new("192.0.2.2", "192.0.2.1", payload_type, inner).key(key).build();
+        programs.receive(Hook::UplinkXdp, &packet)
+    };
+    let long = |bytes: usize| Udp::new("10.9.0.2", "10.9.0.1", &vec![0; bytes - 28]);
+    assert_actions(&[
+        ("fits", receive(10, IPV4, long(600).ip()), Redirected),
+        ("does not", receive(10, IPV4, long(601).ip()), Passed),
+        ("fits, l2", receive(20, ETHERNET, long(600).ethernet(ONE, TWO)), Redirected),
+        ("does not, l2", receive(20, ETHERNET, long(601).ethernet(ONE, TWO)), Passed),
+        ("not ours", receive(30, IPV4, long(100).ip()), Passed),
     ]);
 }
