@@ -18,7 +18,8 @@ use crate::setup::eventually;
 pub fn cases() -> Vec<Case> {
     vec![
         Case::new("trace: what becomes of a packet, in words", words),
-        Case::new("trace: the same as JSON", documents),
+        Case::new("trace: JSON of packets received", received_as_json),
+        Case::new("trace: JSON of packets sent", sent_as_json),
         Case::new("trace: nothing changes by it", unchanged),
         Case::new("trace: captures and dumps", captures),
         Case::new("trace: without a daemon", without_daemon),
@@ -71,6 +72,15 @@ impl Traced {
     #[track_caller]
     fn assert_words(&self, iface: &str, frame: &[u8], expected: &str) {
         assert_eq!(self.words(iface, frame).trim_end(), expected);
+    }
+
+    /// The whole document of one packet.
+    #[track_caller]
+    fn assert_document(&self, iface: &str, frame: &[u8], packet: &Value) {
+        let (found, expected) =
+            (self.document(iface, frame), json!({"version": 1, "packets": [packet]}));
+        let pretty = |value| serde_json::to_string_pretty(value).expect("JSON");
+        assert!(found == expected, "found {}\nexpected {}", pretty(&found), pretty(&expected));
     }
 
     fn document(&self, iface: &str, frame: &[u8]) -> Value {
@@ -186,62 +196,145 @@ blue0 (port, tc): 1487 bytes
     );
 }
 
-fn documents() {
-    let it = Traced::new();
-    let [own, station] = {
-        let link = &it.host.ns.json("link show blue0")[0];
-        let device = link["link"].as_str().expect("a peer");
-        [it.host.ns.mac(device), it.host.ns.mac("blue0")]
+/// Steps of a program: kind, whether it was found, words.
+fn steps(hook: &str, steps: &[(&str, Option<bool>, &str)]) -> Value {
+    let step = |(step, found, detail): &(&str, Option<bool>, &str)| match found {
+        Some(found) => json!({"hook": hook, "step": step, "found": found, "detail": detail}),
+        None => json!({"hook": hook, "step": step, "detail": detail}),
     };
+    steps.iter().map(step).collect()
+}
+
+/// A frame that leaves by an interface.
+fn output(to: &str, name: &str, iface: &Value, key: Option<u32>, frame: &[u8]) -> Value {
+    let remote = key.map(|_| if name == "b" { "192.0.2.2" } else { "192.0.2.3" });
+    json!({
+        "verdict": "forward", "reason": null, "to": to, "name": name, "iface": iface, "key": key,
+        "remote": remote, "length": frame.len(), "frame": hex(frame),
+    })
+}
+
+fn received_as_json() {
+    const OUTER: &str = "IPv4 192.0.2.2 -> 192.0.2.1, GRE key 10, payload 0x0800";
+    let it = Traced::new();
     let device = |port: &str| it.host.ns.json(&format!("link show {port}"))[0]["link"].clone();
-    let delivered = [&station[..], &own, &[8, 0], &inner().ip()].concat();
-    let step =
-        |step: &str, detail: &str| json!({"hook": "uplink_tc", "step": step, "detail": detail});
-    let looked_up = |step: &str, found: bool, detail: &str| json!({"hook": "uplink_tc", "step": step, "found": found, "detail": detail});
-    assert_eq!(
-        it.document("eth0", &packet(10).build()),
-        json!({"version": 1, "packets": [{
-            "packet": 1, "iface": "eth0", "role": "uplink", "mode": "tc", "length": 77, "captured": 77,
-            "steps": [
-                step("outer", "IPv4 192.0.2.2 -> 192.0.2.1, GRE key 10, payload 0x0800"),
-                looked_up("binding", true, "192.0.2.1 192.0.2.2 key 10: tenant blue, tunnel b"),
-                step("inner", "IPv4 10.9.0.2 -> 10.9.0.1, UDP, 35 bytes"),
-            ],
-            "hook": "uplink_tc", "verdict": "forward", "reason": null, "description": null,
-            "tenant": "blue", "notices": [],
-            "outputs": [{
-                "verdict": "forward", "reason": null, "to": "port", "name": "blue0",
-                "iface": device("blue0"), "key": null, "remote": null, "length": 49,
-                "frame": hex(&delivered),
-            }],
-        }]}),
+    let own = it.host.ns.mac(device("blue0").as_str().expect("a peer"));
+    let delivered = [&it.host.ns.mac("blue0")[..], &own, &[8, 0], &inner().ip()].concat();
+    it.assert_document(
+        "eth0",
+        &packet(10).build(),
+        &json!({
+            "packet": 1, "iface": "eth0", "role": "uplink", "mode": "tc", "length": 77,
+            "captured": 77, "hook": "uplink_tc", "verdict": "forward", "reason": null,
+            "description": null, "tenant": "blue", "notices": [],
+            "steps": steps("uplink_tc", &[
+                ("outer", None, OUTER),
+                ("binding", Some(true), "192.0.2.1 192.0.2.2 key 10: tenant blue, tunnel b"),
+                ("inner", None, "IPv4 10.9.0.2 -> 10.9.0.1, UDP, 35 bytes"),
+            ]),
+            "outputs": [output("port", "blue0", &device("blue0"), None, &delivered)],
+        }),
     );
-    let frame = inner().ethernet(TWO, ONE);
-    let sent = Gre::new("192.0.2.1", "192.0.2.2", ETHERNET, frame.clone()).key(20).build();
-    let sent = [&PEER_MAC[..], &it.host.ns.mac("eth0"), &sent[12..]].concat();
-    let shown = it.document("net0", &frame)["packets"][0].clone();
-    assert_eq!(
-        shown["outputs"],
-        json!([{
-            "verdict": "forward", "reason": null, "to": "tunnel", "name": "b", "iface": "eth0",
-            "key": 20, "remote": "192.0.2.2", "length": 91, "frame": hex(&sent),
-        }])
+    it.assert_document(
+        "eth0",
+        &packet(10).from("192.0.2.9").build(),
+        &json!({
+            "packet": 1, "iface": "eth0", "role": "uplink", "mode": "tc", "length": 77,
+            "captured": 77, "hook": "uplink_tc", "verdict": "drop", "reason": "wrong_remote",
+            "description": "The key is bound, but to another remote address.", "tenant": "blue",
+            "notices": [],
+            "steps": steps("uplink_tc", &[
+                ("outer", None, &OUTER.replace("192.0.2.2", "192.0.2.9")),
+                ("binding", Some(false), "192.0.2.1 192.0.2.9 key 10: none"),
+                ("local", Some(true), "192.0.2.1: a tunnel ends there"),
+                ("key", Some(true), "key 10: tenant blue's here, from another remote address"),
+            ]),
+            "outputs": [],
+        }),
     );
-    let flooded = it.document("net0", &inner().ethernet(UNKNOWN, ONE))["packets"][0].clone();
-    let outputs = flooded["outputs"].as_array().expect("copies");
-    let names: Vec<_> = outputs.iter().map(|output| [&output["to"], &output["name"]]).collect();
-    assert_eq!(names, [["tunnel", "b"], ["tunnel", "c"], ["port", "more0"]]);
-    assert_eq!(flooded["notices"], json!(["flooded"]));
-    let dropped = it.document("eth0", &packet(10).from("192.0.2.9").build())["packets"][0].clone();
+    let shown = it.document("eth0", &packet(30).to("192.0.2.77").build())["packets"][0].clone();
     assert_eq!(
-        json!([dropped["hook"], dropped["verdict"], dropped["reason"], dropped["tenant"]]),
-        json!(["uplink_tc", "drop", "wrong_remote", "blue"])
+        shown["steps"],
+        [
+            steps(
+                "uplink_tc",
+                &[
+                    ("outer", None, "IPv4 192.0.2.2 -> 192.0.2.77, GRE key 30, payload 0x0800"),
+                    ("binding", Some(false), "192.0.2.77 192.0.2.2 key 30: none"),
+                    ("local", Some(false), "192.0.2.77: no tunnel ends there"),
+                ]
+            ),
+            steps(
+                "transit_tc",
+                &[
+                    ("outer", None, "IPv4 192.0.2.2 -> 192.0.2.77, GRE key 30, payload 0x0800"),
+                    ("rule", Some(false), "key 30 from 192.0.2.2 to 192.0.2.77 on eth0: none"),
+                    ("rule", Some(false), "key 30 from any to 192.0.2.77 on eth0: none"),
+                    ("rule", Some(false), "key 30 from 192.0.2.2 to any on eth0: none"),
+                    ("rule", Some(true), "key 30 from any to any on eth0: drop them"),
+                ]
+            ),
+        ]
+        .iter()
+        .flat_map(|steps| steps.as_array().expect("steps").clone())
+        .collect::<Value>()
     );
-    let refused = it.document("eth0", &packet(30).to("192.0.2.77").build())["packets"][0].clone();
+    let facts = ["hook", "verdict", "reason", "description", "tenant", "outputs"];
     assert_eq!(
-        json!([refused["hook"], refused["verdict"], refused["reason"], refused["description"]]),
-        json!(["transit_tc", "drop", "rule", "A transit rule drops it."])
+        json!(facts.map(|fact| shown[fact].clone())),
+        json!(["transit_tc", "drop", "rule", "A transit rule drops it.", null, []])
     );
+}
+
+fn sent_as_json() {
+    let it = Traced::new();
+    let eth0 = json!("eth0");
+    let device = |port: &str| it.host.ns.json(&format!("link show {port}"))[0]["link"].clone();
+    let through = |remote: &str, frame: &[u8]| {
+        let sent = Gre::new("192.0.2.1", remote, ETHERNET, frame.to_vec()).key(20).build();
+        [&PEER_MAC[..], &it.host.ns.mac("eth0"), &sent[12..]].concat()
+    };
+    let sent_by = |notices: Value, steps: Value, outputs: &[Value]| {
+        json!({
+            "packet": 1, "iface": "net0", "role": "port", "mode": "tc", "length": 49,
+            "captured": 49, "hook": "port_tc", "verdict": "forward", "reason": null,
+            "description": null, "tenant": "net", "notices": notices, "steps": steps,
+            "outputs": outputs,
+        })
+    };
+    let words =
+        |mac: &str| format!("02:00:00:00:00:01 -> {mac}, IPv4 10.9.0.2 -> 10.9.0.1, UDP, 49 bytes");
+    let known = inner().ethernet(TWO, ONE);
+    let taken = steps(
+        "port_tc",
+        &[
+            ("inner", None, &words("02:00:00:00:00:02")),
+            ("port", Some(true), "net0: tenant net, l2"),
+            ("station", Some(true), "02:00:00:00:00:02: behind tunnel b"),
+            ("learn", None, "02:00:00:00:00:01 is learned at port net0"),
+            ("tunnel", Some(true), "b, 192.0.2.1 -> 192.0.2.2, next hop 02:00:00:00:00:ee by eth0"),
+            ("size", None, "35 bytes behind the Ethernet header, 1458 fit"),
+        ],
+    );
+    let sent = output("tunnel", "b", &eth0, Some(20), &through("192.0.2.2", &known));
+    it.assert_document("net0", &known, &sent_by(json!([]), taken, &[sent]));
+
+    let unknown = inner().ethernet(UNKNOWN, ONE);
+    let taken = steps(
+        "port_tc",
+        &[
+            ("inner", None, &words("02:00:00:00:00:07")),
+            ("port", Some(true), "net0: tenant net, l2"),
+            ("station", Some(false), "02:00:00:00:00:07: not known"),
+            ("learn", None, "02:00:00:00:00:01 is learned at port net0"),
+        ],
+    );
+    let copies = [
+        output("tunnel", "b", &eth0, Some(20), &through("192.0.2.2", &unknown)),
+        output("tunnel", "c", &eth0, Some(20), &through("192.0.2.3", &unknown)),
+        output("port", "more0", &device("more0"), None, &unknown),
+    ];
+    it.assert_document("net0", &unknown, &sent_by(json!(["flooded"]), taken, &copies));
 }
 
 fn unchanged() {
@@ -317,7 +410,8 @@ fn captures() {
     assert_eq!(told, it.words("eth0", &whole));
 }
 
-/// What is attached goes on without one; after a clean end nothing is attached, and the tables are still there.
+/// What is attached goes on without one, and the next one may have other options; after a clean end nothing is attached, and the
+/// tables are still there.
 fn without_daemon() {
     let Traced { host, wire: _wire, daemon } = Traced::new();
     let trace = |iface: &str, frame: &[u8]| {
@@ -328,7 +422,11 @@ fn without_daemon() {
     let before = [trace("eth0", &received), trace("blue0", &sent)];
     daemon.kill();
     assert_eq!([trace("eth0", &received), trace("blue0", &sent)], before);
-    host.start("--iface eth0").stop();
+    let nobody = packet(99).build();
+    assert!(trace("eth0", &nobody).1.contains("uplink_tc: passed on, no_binding"));
+    let daemon = host.start("--iface eth0 --strict");
+    assert!(trace("eth0", &nobody).1.contains("=> dropped, no_binding"));
+    daemon.stop();
     let (warning, told) = trace("blue0", &sent);
     assert!(warning.contains("nothing is attached") && warning.contains("xgre run"), "{warning}");
     assert_eq!(told, before[1].1);
