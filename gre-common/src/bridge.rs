@@ -67,7 +67,7 @@ pub(crate) fn way<'t, P: Packet + ?Sized, T: Tables>(
     Ok(Way { id, tenant, via: via.settled(packet) })
 }
 
-/// Decides about the frame at `offset` that a tenant with several ports has received through a tunnel.
+/// Decides about the frame at `offset`, or packet of an l3 tenant, that a tenant with several ports has received through a tunnel.
 ///
 /// # Errors
 /// Why it is to be dropped.
@@ -76,8 +76,12 @@ pub fn from_tunnel<P: Packet + ?Sized, T: Tables>(
     packet: &P,
     tables: &T,
     id: TenantId,
+    is_l2: bool,
     offset: usize,
 ) -> Result<Via, DropReason> {
+    if !is_l2 {
+        return route::from_tunnel(packet, tables, id, offset);
+    }
     let via = known(packet, tables, id, offset)?;
     if via == Via::NONE {
         let ports = tables.tenant(id).map_or(MemberId::NONE, |tenant| tenant.ports);

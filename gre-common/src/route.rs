@@ -36,12 +36,9 @@ pub(crate) fn from_port<P: Packet + ?Sized, T: Tables>(
     }
 }
 
-/// Decides about the packet at `offset` that a tenant with several ports has received through a tunnel.
-///
-/// # Errors
-/// Why it is to be dropped.
+/// Decides about the packet at `offset` that was received through a tunnel.
 #[inline(always)]
-pub fn from_tunnel<P: Packet + ?Sized, T: Tables>(
+pub(crate) fn from_tunnel<P: Packet + ?Sized, T: Tables>(
     packet: &P,
     tables: &T,
     id: TenantId,

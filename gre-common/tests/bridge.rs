@@ -71,7 +71,7 @@ fn from_a_tunnel() {
         ("a station behind a tunnel", FAR, Err(DropReason::SplitHorizon)),
     ] {
         let frame = [&[0; 42], &frame(dst, FAR)[..]].concat();
-        assert_eq!(from_tunnel(&frame[..], &world, GREEN, 42), expected, "{what}");
+        assert_eq!(from_tunnel(&frame[..], &world, GREEN, true, 42), expected, "{what}");
     }
 }
 
@@ -95,7 +95,7 @@ fn a_frame_cut_in_its_destination_goes_nowhere() {
         let frame = &frame(FAR, HERE)[..len];
         let dropped = Verdict::Drop(DropReason::InnerLength.of(GREEN));
         assert_eq!(from_port(frame, &world, port_of(GREEN)), dropped);
-        assert_eq!(from_tunnel(frame, &world, GREEN, 0), Err(DropReason::InnerLength));
+        assert_eq!(from_tunnel(frame, &world, GREEN, true, 0), Err(DropReason::InnerLength));
     }
 }
 

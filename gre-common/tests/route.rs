@@ -5,8 +5,7 @@ mod support;
 use std::collections::BTreeSet;
 
 use gre_common::{
-    bridge::from_port,
-    route::from_tunnel,
+    bridge::{from_port, from_tunnel},
     tables::{IfIndex, MemberId, TunnelId, Via},
     verdict::{DropReason, PassReason, Verdict},
 };
@@ -96,9 +95,9 @@ fn what_came_by_a_tunnel_leaves_by_none() {
         ("10.2.3.4", Err(DropReason::SplitHorizon)),
         ("11.0.0.1", Err(DropReason::Unreachable)),
     ] {
-        assert_eq!(from_tunnel(&packet(dst, 1)[..], &world, BLUE, 14), expected, "{dst}");
+        assert_eq!(from_tunnel(&packet(dst, 1)[..], &world, BLUE, false, 14), expected, "{dst}");
     }
-    assert_eq!(from_tunnel(&[][..], &world, BLUE, 0), Err(DropReason::Unreachable));
+    assert_eq!(from_tunnel(&[][..], &world, BLUE, false, 0), Err(DropReason::Unreachable));
 }
 
 #[test]

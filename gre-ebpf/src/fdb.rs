@@ -8,7 +8,6 @@ use aya_ebpf::{
 use gre_common::{
     bridge,
     packet::Packet,
-    route,
     tables::{Binding, FDB_LEARNED_MAX, FdbEntry, FdbKey, TenantId, TunnelId, TunnelOptions, Via},
     verdict::{DropReason, Notice},
 };
@@ -96,12 +95,8 @@ extern "C" fn frame_via(
     }
     let ctx = TcContext::new(ctx);
     let (packet, tenant) = (TcPacket::new(&ctx), TenantId(tenant));
-    let via = if options.has(TunnelOptions::ETHERNET) {
-        bridge::from_tunnel(&packet, &Maps, tenant, offset as usize)
-    } else {
-        route::from_tunnel(&packet, &Maps, tenant, offset as usize)
-    };
-    match via {
+    let is_l2 = options.has(TunnelOptions::ETHERNET);
+    match bridge::from_tunnel(&packet, &Maps, tenant, is_l2, offset as usize) {
         Ok(via) if via.to_members().is_some() && !is_device(&ctx, flood_device()) => NO_DEVICE,
         Ok(via) => via.bits().cast_signed(),
         Err(DropReason::Unreachable) => UNREACHABLE,

@@ -7,6 +7,7 @@
 //! - [`slowpath`]: receives what the kernel must see first.
 //! - [`daemon`]: what `xgre run` does with all of these.
 //! - [`manage`]: adds and deletes: entries, devices and programs together.
+//! - [`trace`]: what the programs would do with a packet, and why.
 //! - [`config`]: the configuration as a file.
 //! - [`value`]: what users type.
 //! - [`cli`]: the command `xgre`, one file per verb.
@@ -20,4 +21,5 @@ pub mod netlink;
 pub mod resolver;
 pub mod slowpath;
 pub mod state;
+pub mod trace;
 pub mod value;

@@ -15,6 +15,7 @@ mod limit;
 mod neighbour;
 mod pace;
 mod route;
+mod run;
 mod sequence;
 pub mod table;
 mod tenant;
@@ -33,6 +34,7 @@ pub use self::{
     neighbour::Neighbour,
     pace::{Pace, Rate},
     route::{ROUTE_WAYS, Route, TenantAddress},
+    run::RunOptions,
     sequence::Sequence,
     tenant::{Delivery, Port, PortMode, PortRecord, PortUse, Service, Slot, Tenant, TenantOptions},
     transit::{TransitAction, TransitKey, TransitRule},
@@ -60,9 +62,11 @@ pub struct Meta {
     pub cookie: u32,
     /// The device where `flood_tc` is; none while no tenant needs it.
     pub flood: IfIndex,
+    /// How the programs were loaded. They have their own copy, for constants cost them nothing.
+    pub run: RunOptions,
 }
 
-const _: () = assert!(size_of::<Meta>() == 12);
+const _: () = assert!(size_of::<Meta>() == 16);
 
 /// What the decisions look up.
 pub trait Tables {

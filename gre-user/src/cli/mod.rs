@@ -2,7 +2,7 @@
 //!
 //! - [`run`] is the daemon.
 //! - [`tunnel`], [`tenant`], [`port`], [`route`], [`fdb`], [`neigh`] and [`transit`] read and change the state.
-//! - [`stats`] shows the counters.
+//! - [`stats`] shows the counters, [`trace`] what becomes of a packet.
 //! - [`detach`] takes everything down.
 //! - [`check`], [`apply`] and [`export`] are about files.
 //! - [`output`] is what users see.
@@ -19,6 +19,7 @@ mod route;
 mod run;
 mod stats;
 mod tenant;
+mod trace;
 mod transit;
 mod tunnel;
 
@@ -78,6 +79,8 @@ enum Verb {
     Export(export::Args),
     /// Counters of tenants, ports and uplinks.
     Stats(stats::Args),
+    /// Tell what the programs would do with packets now, and why; changes nothing.
+    Trace(trace::Args),
     /// Take every program off its interface, and remove the state and the devices that xgre made.
     Detach,
 }
@@ -102,6 +105,7 @@ impl Cli {
             Verb::Apply(args) => apply::run(&dir, &args).await,
             Verb::Export(args) => export::run(&dir, &args).await,
             Verb::Stats(args) => stats::run(&dir, args).await,
+            Verb::Trace(args) => trace::run(&dir, &args).await,
             Verb::Detach => detach::run(&dir).await,
         }
     }

@@ -192,7 +192,7 @@ fn uplink_row(state: &State, uplink: &uplink::Named) -> anyhow::Result<UplinkRow
     }
     Ok(UplinkRow {
         name: uplink.name.clone(),
-        mode: mode_name(uplink.mode),
+        mode: uplink::mode_name(uplink.mode),
         passed: passed_total,
         drops: all_drops(&hooks),
         hooks: hook_rows(&hooks),
@@ -241,14 +241,6 @@ fn passed(totals: &HookTotals) -> Reasons {
 
 fn dropped(totals: &HookTotals) -> Reasons {
     totals.drops.iter().map(|(reason, count)| (reason.label(), *count)).collect()
-}
-
-fn mode_name(mode: UplinkMode) -> &'static str {
-    match mode {
-        UplinkMode::NATIVE => "native",
-        UplinkMode::GENERIC => "generic",
-        _ => "tc",
-    }
 }
 
 fn print(document: &Document) -> anyhow::Result<()> {

@@ -9,7 +9,7 @@ use aya::{
     Ebpf, EbpfLoader, include_bytes_aligned,
     programs::{ProgramError, SchedClassifier, Xdp},
 };
-use gre_common::tables::{DEFAULT_TENANTS, Hook, table};
+use gre_common::tables::{DEFAULT_TENANTS, Hook, RunOptions, table};
 
 use super::{Error, Result, steer};
 use crate::state::{self, State, StateDir};
@@ -93,6 +93,16 @@ pub struct Options {
     pub debug: bool,
 }
 
+impl Options {
+    /// What others may want to know of them.
+    fn to_tell(self) -> RunOptions {
+        RunOptions::NONE
+            .with(RunOptions::STRICT, self.strict)
+            .with(RunOptions::GENERIC, self.generic)
+            .with(RunOptions::STEER, self.steer)
+    }
+}
+
 /// The loaded programs.
 pub struct Programs {
     ebpf: Ebpf,
@@ -126,6 +136,7 @@ impl Programs {
             steer::make_queues(&mut programs.ebpf, &cpus, &program)?;
         }
         programs.pin(dir)?;
+        State::open(dir)?.set_run_options(options.to_tell())?;
         Ok(programs)
     }
 

@@ -11,15 +11,11 @@ use gre_common::{
     partial::{self, Transport},
     tables::{Counters, HandedUp, HopState, Service, Tables as _, TunnelId},
     verdict::{Discard, DropReason, Verdict},
-    wire::{
-        address::Version,
-        be32::Be32,
-        ethernet::{self, EtherType},
-        ipv4,
-    },
+    wire::{address::Version, be32::Be32, ethernet, ipv4},
 };
 
 use super::{
+    rewrite::outer_frame,
     socket::Port,
     underlay::{Outgoing, Underlay},
 };
@@ -145,27 +141,4 @@ fn complete(frame: &mut [u8], ip_offset: usize) -> Option<()> {
     let (version, protocol) = (Version::V4, header.proto);
     partial::fill_in(frame, Transport { version, ip_offset, protocol, offset, len });
     Some(())
-}
-
-/// What goes over the underlay for a tenant's frame.
-fn outer_frame(plan: &Encap<'_>, sequence: u32, frame: &[u8]) -> Vec<u8> {
-    let (headers, tunnel) = (&plan.headers, plan.tunnel);
-    let (local, remote) = (tunnel.local, tunnel.remote);
-    let sequence = Be32::from(sequence.to_be_bytes());
-    let (ether_type, mut words) = if headers.version == Version::V6 {
-        (EtherType::IPV6, [&headers.ip[..2], &local.words(), &remote.words()].concat())
-    } else {
-        (EtherType::IPV4, [&headers.ip[..], &[local.last(), remote.last()]].concat())
-    };
-    words.push(headers.gre);
-    words.extend(headers.fields.checksum().then(|| headers.checksum(sequence)));
-    words.extend(headers.fields.key().then_some(headers.key));
-    words.extend(headers.fields.sequence().then_some(sequence));
-    let link = tunnel.next_hop.ends.header(ether_type);
-    let inner = &frame[plan.strip..][..plan.inner_len];
-    let mut outer = Vec::with_capacity(link.len() + words.len() * size_of::<Be32>() + inner.len());
-    outer.extend(link);
-    outer.extend(words.into_iter().flat_map(Be32::bytes));
-    outer.extend(inner);
-    outer
 }

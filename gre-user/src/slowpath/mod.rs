@@ -4,7 +4,7 @@
 //!
 //! - [`socket`]: raw sockets, and packets off them in the form that the decision reads.
 //! - [`arrivals`]: which interfaces such a packet may come by.
-//! - [`receipt`]: decides as the hook does, delivers, counts.
+//! - [`receipt`]: decides as the hook does, delivers, counts; [`rewrite`] makes the frame.
 //! - [`ring`]: frames that are to be cut; [`fragmenter`] cuts and sends them.
 //! - [`keepalive`]: asks the other ends of tunnels whether they are there, and answers them.
 //! - [`icmp`]: what routers say of the path; [`reports`] takes it to the daemon.
@@ -25,6 +25,7 @@ mod keepalive;
 mod option;
 mod receipt;
 pub mod reports;
+pub(crate) mod rewrite;
 mod ring;
 mod socket;
 mod thread;

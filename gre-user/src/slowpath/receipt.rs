@@ -10,12 +10,12 @@ use gre_common::{
     decap::{Decap, Payload, decap},
     tables::{IfIndex, TunnelOptions},
     verdict::{DropReason, PassReason, Verdict},
-    wire::{address::Version, ethernet, ipv4},
 };
 
 use super::{
     arrivals::Arrivals,
     keepalive::Keepalives,
+    rewrite::inner_frame,
     socket::{Port, Received},
 };
 use crate::state::{
@@ -68,7 +68,11 @@ impl Receipt {
         let ports = ports(frame, &tables, &plan, live);
         let is_next = |tenant, number| live.advance(tenant, number);
         let outcome = if plan.is_in_order(&*frame, is_next) {
-            ports.and_then(|ports| self.deliver(&ports, inner_frame(frame, &plan)))
+            ports.and_then(|ports| {
+                let ends = ports.first().and_then(|port| live.ends_of(*port));
+                let ends = ends.unwrap_or(binding.port.ends);
+                self.deliver(&ports, inner_frame(frame, &plan, ends))
+            })
         } else {
             Err(DropReason::OutOfSequence)
         };
@@ -102,28 +106,7 @@ fn ports(
     if !binding.options.has(TunnelOptions::SWITCHED) {
         return Ok(vec![binding.port.ifindex]);
     }
-    let via = bridge::from_tunnel(frame, tables, binding.tenant, plan.strip)?;
+    let is_l2 = plan.payload == Payload::Ethernet;
+    let via = bridge::from_tunnel(frame, tables, binding.tenant, is_l2, plan.strip)?;
     Ok(via.to_port().map_or_else(|| live.ports_of(binding.tenant), |port| vec![port]))
-}
-
-/// What the tenant gets of a frame, made in its place as the kernel's programs do it.
-fn inner_frame<'f>(frame: &'f mut [u8], plan: &Decap<'_>) -> &'f [u8] {
-    if let Some(ecn) = plan.ecn.bits() {
-        let mark = plan.inner_ip.with_ecn(ecn);
-        let header = &mut frame[plan.inner_ip.offset..];
-        header[..mark.start.len()].copy_from_slice(&mark.start);
-        if plan.inner_ip.version == Version::V4 {
-            header[ipv4::CHECKSUM_OFFSET..][..mark.checksum.len()].copy_from_slice(&mark.checksum);
-        }
-    }
-    let end = plan.strip + plan.inner_len;
-    match plan.payload {
-        Payload::Ethernet => &frame[plan.strip..end],
-        Payload::Ip(ether_type) => {
-            let begin = plan.strip - ethernet::HEADER_LEN;
-            let link = plan.binding.port.ends.header(ether_type);
-            frame[begin..plan.strip].copy_from_slice(&link);
-            &frame[begin..end]
-        }
-    }
 }

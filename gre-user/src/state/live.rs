@@ -14,11 +14,11 @@ use aya::{
 use gre_common::{
     tables::{
         Binding, BindingKey, Counters, Ends6, FdbKey, Fragmented, Hook, HookKey, IfIndex,
-        Keepalive, LocalId, LocalKey, Neighbour, Route, Sequence, Slot, Tables, Tenant,
+        Keepalive, LocalId, LocalKey, Neighbour, Route, RunOptions, Sequence, Slot, Tables, Tenant,
         TenantAddress, TenantEvent, TenantId, Tunnel, TunnelId, TunnelOptions, Via,
     },
     verdict::{Discard, Notice},
-    wire::address::Address,
+    wire::{address::Address, ethernet::Ends},
 };
 
 use super::{
@@ -30,8 +30,10 @@ const TRIES: usize = 8;
 
 /// The pinned maps, without the lock. The daemon alone counts here, and says which tunnels are down.
 pub struct Live {
-    maps: Maps,
+    pub(super) maps: Maps,
     strict: bool,
+    /// What tunnels ask of packets, and those that are decided about have.
+    excused: TunnelOptions,
 }
 
 impl Live {
@@ -41,7 +43,17 @@ impl Live {
     /// There are none, they are of another schema version, or the caller lacks the privilege.
     pub fn open(dir: &StateDir, strict: bool) -> Result<Self> {
         check_schema(dir)?;
-        Ok(Self { maps: Maps::open(dir)?, strict })
+        // What comes to the slow path the kernel has let in.
+        Ok(Self { maps: Maps::open(dir)?, strict, excused: TunnelOptions::IPSEC })
+    }
+
+    /// Opens the maps, for decisions as the programs make them now about packets off a wire.
+    ///
+    /// # Errors
+    /// As [`Live::open`].
+    pub fn open_as_programs(dir: &StateDir) -> Result<Self> {
+        let strict = check_schema(dir)?.run.has(RunOptions::STRICT);
+        Ok(Self { maps: Maps::open(dir)?, strict, excused: TunnelOptions::NONE })
     }
 
     /// The tables for one decision.
@@ -103,6 +115,11 @@ impl Live {
     pub fn ports_of(&self, TenantId(tenant): TenantId) -> Vec<IfIndex> {
         let ports = self.maps.ports_of(&self.maps.tenants.get(tenant));
         ports.into_iter().map(|port| port.ifindex).collect()
+    }
+
+    /// The addresses of frames for a port; of meaning where the tenant is l3.
+    pub fn ends_of(&self, port: IfIndex) -> Option<Ends> {
+        self.maps.port_tenants.get(&port).map(|used| used.ends)
     }
 
     /// A tunnel's name.
@@ -178,8 +195,7 @@ impl Live {
         let read = || {
             let found = self.maps.bindings.get(key).filter(|binding| binding.key == *key)?;
             fence(Acquire);
-            // What comes here the kernel has let in.
-            let options = found.options.without(TunnelOptions::IPSEC);
+            let options = found.options.without(self.excused);
             Some(Binding { received: Counters::ZERO, options, ..found })
         };
         let mut before = read()?;

@@ -11,7 +11,7 @@
 //! - [`prefix`]: prefixes among a tenant's addresses.
 //! - [`change`]: replaces what is there.
 //! - [`counters`]: read and sum.
-//! - [`live`]: the tables as programs see them, without the lock.
+//! - [`live`]: the tables as programs see them, without the lock; [`look`]: what else they have there, only to be looked at.
 //!
 //! A [`State`] holds the lock of its folder: whoever has one is the only writer.
 
@@ -23,13 +23,14 @@ pub mod fdb;
 mod grace;
 pub mod limit;
 pub mod live;
+mod look;
 mod maps;
 pub mod member;
 mod memory;
 pub mod name;
 pub mod neighbour;
 pub mod port;
-mod prefix;
+pub(crate) mod prefix;
 pub mod route;
 pub mod source;
 mod table;
@@ -42,7 +43,7 @@ use std::os::fd::OwnedFd;
 
 use aya::maps::MapError;
 use gre_common::{
-    tables::{IfIndex, LocalId, Meta, SCHEMA_VERSION, Slot},
+    tables::{IfIndex, LocalId, Meta, RunOptions, SCHEMA_VERSION, Slot},
     wire::address::Address,
 };
 use nix::fcntl::Flock;
@@ -101,13 +102,23 @@ impl State {
         Ok(self.maps.meta.set(0, Meta { flood: ifindex, ..meta }, 0)?)
     }
 
+    /// Says how the programs were loaded.
+    ///
+    /// # Errors
+    /// The kernel refuses.
+    pub fn set_run_options(&mut self, run: RunOptions) -> Result<()> {
+        let meta = self.maps.meta.get(&0, 0)?;
+        Ok(self.maps.meta.set(0, Meta { run, ..meta }, 0)?)
+    }
+
     /// Declares the maps, made a moment ago, to be of this schema version.
     ///
     /// # Errors
     /// The kernel refuses.
     pub fn initialize(dir: &StateDir, cookie: u32) -> Result<()> {
         let mut meta = maps::open_meta(dir)?;
-        let fresh = Meta { schema: SCHEMA_VERSION, cookie, flood: IfIndex::NONE };
+        let (flood, run) = (IfIndex::NONE, RunOptions::NONE);
+        let fresh = Meta { schema: SCHEMA_VERSION, cookie, flood, run };
         meta.set(0, fresh, 0).map_err(Error::Map)
     }
 }

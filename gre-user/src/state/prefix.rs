@@ -38,7 +38,7 @@ pub(super) fn of(key: &Key<TenantAddress>) -> Option<IpNet> {
 }
 
 /// The address; `None`: it is a MAC address.
-pub(super) fn ip(address: &TenantAddress) -> Option<IpAddr> {
+pub(crate) fn ip(address: &TenantAddress) -> Option<IpAddr> {
     let (version, words) = address.parts();
     let octets = words.map(Be32::bytes);
     let [first, ..] = octets;
@@ -53,7 +53,7 @@ pub(super) fn ip(address: &TenantAddress) -> Option<IpAddr> {
 }
 
 /// The MAC address; `None`: it is an IP address.
-pub(super) fn mac(address: &TenantAddress) -> Option<MacAddr> {
+pub(crate) fn mac(address: &TenantAddress) -> Option<MacAddr> {
     let (kind, [first, second, ..]) = address.parts();
     (kind == TenantAddress::MAC).then(|| ethernet::from_words([first, second]))
 }

@@ -93,14 +93,14 @@ pub fn address(address: Address) -> Option<IpAddr> {
 }
 
 /// "key 10 from any to 192.0.2.1 on eth0"
-fn describe(key: &TransitKey, iface: &str) -> String {
+pub(crate) fn describe(key: &TransitKey, iface: &str) -> String {
     let [remote, local] = [key.remote, key.local]
         .map(|end| address(end).map_or_else(|| "any".to_owned(), |address| address.to_string()));
     format!("{} from {remote} to {local} on {iface}", describe_key(key.key.into()))
 }
 
 /// "redirect them to eth1"
-fn describe_action(rule: &TransitRule) -> String {
+pub(crate) fn describe_action(rule: &TransitRule) -> String {
     match rule.action {
         TransitAction::REDIRECT => format!("redirect them to {}", name::text(&rule.target_name)),
         TransitAction::DROP => "drop them".to_owned(),

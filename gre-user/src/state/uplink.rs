@@ -81,3 +81,12 @@ impl State {
         Ok(uplinks)
     }
 }
+
+/// A mode in one word, as `run --mode` calls it.
+pub const fn mode_name(mode: UplinkMode) -> &'static str {
+    match mode {
+        UplinkMode::NATIVE => "native",
+        UplinkMode::GENERIC => "generic",
+        _ => "tc",
+    }
+}

@@ -153,6 +153,18 @@ const REFUSED: &[Refused] = &[
         "transit del --iface eth0 --key 30",
         &["key 30", "any", "eth0", "transit list"],
     ),
+    (
+        "a trace on an interface without program",
+        "trace --iface lo --hex 00",
+        &["lo", "eth0 (transit", "blue0 (port"],
+    ),
+    ("a trace of no bytes", "trace --iface eth0 --hex 0x", &["no bytes", "tcpdump -xx"]),
+    ("a trace of half a byte", "trace --iface eth0 --hex 012", &["3 digits"]),
+    ("a trace of words", "trace --iface eth0 --hex 00zz", &["00zz", "hexadecimal"]),
+    ("a trace of no packet", "trace --iface eth0", &["--pcap", "--hex"]),
+    ("a trace of two kinds", "trace --iface eth0 --hex 00 --pcap f", &["--pcap", "--hex"]),
+    ("a trace of a missing file", "trace --iface eth0 --pcap /nope", &["/nope", "No such file"]),
+    ("a trace of what is no capture", "trace --iface eth0 --pcap /proc/version", &["magic"]),
 ];
 
 /// A host with the tenants `blue` (with a port) and `green` (without) on the tunnel `t`, the tunnel `six` and a

@@ -27,6 +27,7 @@ mod setup;
 mod slow_path;
 mod statistics;
 mod steering;
+mod trace;
 mod transit;
 mod uplink;
 mod uplinks;
@@ -63,6 +64,7 @@ fn main() -> ExitCode {
         keepalive::cases(),
         path_mtu::cases(),
         steering::cases(),
+        trace::cases(),
         transit::cases(),
         documents::cases(),
     ];

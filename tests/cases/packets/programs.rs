@@ -9,8 +9,11 @@ use aya::{
     },
 };
 use aya_obj::programs::XdpAttachType;
+use gre_common::tables;
 use serde_json::Value;
 use testbed::{Daemon, Host, Netns, capture::hex, topology::sensor};
+
+use crate::agreement::Oracle;
 
 /// A host whose programs are run by hand; nothing else moves on its wire.
 pub struct Programs {
@@ -23,6 +26,7 @@ pub struct Programs {
     port_tc: SchedClassifier,
     port_xdp: Xdp,
     transit_tc: SchedClassifier,
+    oracle: Oracle,
 }
 
 /// The programs that receive from an uplink.
@@ -68,7 +72,8 @@ impl Programs {
         for remote in ["192.0.2.2", "192.0.2.3", "192.0.2.4"] {
             host.ns.ip(&format!("neigh add {remote} lladdr 02:00:00:00:00:ee dev eth0"));
         }
-        let daemon = host.start(&format!("--iface eth0 --mode native {options}"));
+        let mode = if options.contains("--mode") { "" } else { "--mode native" };
+        let daemon = host.start(&format!("--iface eth0 {mode} {options}"));
         for command in commands {
             host.xgre(command).ok();
         }
@@ -83,6 +88,7 @@ impl Programs {
             uplink_tc: tc("uplink_tc"),
             port_tc: tc("port_tc"),
             transit_tc: tc("transit_tc"),
+            oracle: Oracle::default(),
             host,
             _wire: wire,
             _daemon: Mutex::new(daemon),
@@ -90,15 +96,12 @@ impl Programs {
     }
 
     /// A frame arrives at `eth0`.
+    #[track_caller]
     pub fn receive(&self, hook: Hook, frame: &[u8]) -> Ran {
         let eth0 = self.host.ns.ifindex("eth0");
         match hook {
-            Hook::UplinkXdp => {
-                let context = xdp_md(frame.len(), eth0);
-                let (result, bytes) = self.run(&self.uplink_xdp, frame, &context);
-                Ran { action: xdp_action(result.return_value), bytes }
-            }
-            Hook::UplinkTc => self.classify(&self.uplink_tc, frame, eth0),
+            Hook::UplinkXdp => self.drive(tables::Hook::UPLINK_XDP, &self.uplink_xdp, frame, eth0),
+            Hook::UplinkTc => self.classify(tables::Hook::UPLINK_TC, &self.uplink_tc, frame, eth0),
         }
     }
 
@@ -115,8 +118,10 @@ impl Programs {
     }
 
     /// A frame arrives at `eth0` that may be in transit.
+    #[track_caller]
     pub fn pass_by(&self, frame: &[u8]) -> Ran {
-        self.classify(&self.transit_tc, frame, self.host.ns.ifindex("eth0"))
+        let eth0 = self.host.ns.ifindex("eth0");
+        self.classify(tables::Hook::TRANSIT_TC, &self.transit_tc, frame, eth0)
     }
 
     /// The same, `times` over on this CPU.
@@ -131,8 +136,10 @@ impl Programs {
     }
 
     /// A frame arrives at a tenant's created port from the host's side.
+    #[track_caller]
     pub fn send(&self, tenant: &str, frame: &[u8]) -> Ran {
-        self.classify(&self.port_tc, frame, self.host.ns.ifindex(&self.port_device(tenant)))
+        let ifindex = self.host.ns.ifindex(&self.port_device(tenant));
+        self.classify(tables::Hook::PORT_TC, &self.port_tc, frame, ifindex)
     }
 
     /// Puts XDP on all ports, as if they were wires, and says whether the uplink transmits what XDP redirects.
@@ -156,10 +163,10 @@ impl Programs {
     }
 
     /// The same as [`Programs::send`], in XDP.
+    #[track_caller]
     pub fn send_xdp(&self, tenant: &str, frame: &[u8]) -> Ran {
         let ifindex = self.host.ns.ifindex(&self.port_device(tenant));
-        let (result, bytes) = self.run(&self.port_xdp, frame, &xdp_md(frame.len(), ifindex));
-        Ran { action: xdp_action(result.return_value), bytes }
+        self.drive(tables::Hook::PORT_XDP, &self.port_xdp, frame, ifindex)
     }
 
     /// The device behind a tenant's created port, which carries the program.
@@ -173,9 +180,26 @@ impl Programs {
         [self.port_device(tenant), format!("{tenant}0")].map(|device| self.host.ns.mac(&device))
     }
 
-    fn classify(&self, program: &SchedClassifier, frame: &[u8], ifindex: u32) -> Ran {
-        let (result, bytes) = self.run(program, frame, &sk_buff(ifindex));
-        Ran { action: tc_action(result.return_value), bytes }
+    #[track_caller]
+    fn drive(&self, hook: tables::Hook, program: &Xdp, frame: &[u8], ifindex: u32) -> Ran {
+        self.oracle.compare(&self.host, hook, ifindex, frame, || {
+            let (result, bytes) = self.run(program, frame, &xdp_md(frame.len(), ifindex));
+            Ran { action: xdp_action(result.return_value), bytes }
+        })
+    }
+
+    #[track_caller]
+    fn classify(
+        &self,
+        hook: tables::Hook,
+        program: &SchedClassifier,
+        frame: &[u8],
+        ifindex: u32,
+    ) -> Ran {
+        self.oracle.compare(&self.host, hook, ifindex, frame, || {
+            let (result, bytes) = self.run(program, frame, &sk_buff(ifindex));
+            Ran { action: tc_action(result.return_value), bytes }
+        })
     }
 
     fn run<P>(&self, program: &P, frame: &[u8], context: &[u8]) -> (TestRunResult, Vec<u8>)

@@ -205,7 +205,7 @@ fn too_big() {
 
 /// Waits, not long, until there is something.
 #[track_caller]
-fn eventually<T>(look: impl FnMut() -> Option<T>) -> T {
+pub fn eventually<T>(look: impl FnMut() -> Option<T>) -> T {
     let looks = iter::repeat_with(look).inspect(|_| thread::sleep(Duration::from_millis(20)));
     looks.take(250).flatten().next().expect("within five seconds")
 }
