@@ -8,6 +8,7 @@
 //! - [`daemon`]: what `xgre run` does with all of these.
 //! - [`manage`]: adds and deletes: entries, devices and programs together.
 //! - [`config`]: the configuration as a file.
+//! - [`import`]: what other GRE endpoints on this host are configured to do, as a configuration of ours.
 //! - [`value`]: what users type.
 //! - [`cli`]: the command `xgre`, one file per verb.
 
@@ -15,6 +16,7 @@ pub mod cli;
 pub mod config;
 pub mod daemon;
 pub mod datapath;
+pub mod import;
 pub mod manage;
 pub mod netlink;
 pub mod resolver;
