@@ -66,7 +66,7 @@ impl<'a> Moves<'a> {
         }
         let Holdings { addresses, neighbours, .. } = self.holdings;
         let addresses = addresses.iter().filter(|it| it.ifindex == link.ifindex);
-        let addresses = addresses.map(|it| format!("ip address add {} dev {new}", words(it)));
+        let addresses = addresses.map(|it| format!("ip address replace {} dev {new}", words(it)));
         import.steps.after.extend(addresses);
         // A device without Ethernet headers asks for no neighbours.
         let neighbours =

@@ -7,6 +7,7 @@ mod containers;
 mod crossing;
 mod documents;
 mod fragments;
+mod import;
 mod ipsec;
 mod isolation;
 mod keepalive;
@@ -52,6 +53,7 @@ fn main() -> ExitCode {
         bad_input::cases(),
         bookkeeping::cases(),
         config::cases(),
+        import::cases(),
         containers::cases(),
         port_xdp::cases(),
         slow_path::cases(),

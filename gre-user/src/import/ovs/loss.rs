@@ -37,7 +37,7 @@ impl<'a> Reader<'a> {
         }
         if layout.answers > 0 {
             let what = format!(
-                "its flows answer {} requests of ARP in the stations' stead",
+                "its flows answer for stations that are asked for by ARP ({} of them)",
                 layout.answers
             );
             note(&bridge.name, what, "nothing: xgre floods them, and the stations answer");
