@@ -25,7 +25,7 @@ pub enum Verb {
 pub struct IpArgs {
     /// Call new devices like the old ones with this behind it: both are there while you go over, and nothing is lost.
     /// Without, they have the old names, and the old devices have to go first.
-    #[arg(long, default_value = "", value_name = "TEXT")]
+    #[arg(long, default_value = "", value_name = "TEXT", allow_hyphen_values = true, value_parser = suffix)]
     suffix: String,
     #[command(flatten)]
     form: Form,
@@ -45,6 +45,16 @@ struct Document<'a> {
     tables: BTreeMap<&'static str, Vec<Table>>,
     steps: &'a Steps,
     notes: &'a [Note],
+}
+
+/// The end of an interface's name.
+fn suffix(text: &str) -> Result<String, &'static str> {
+    const MAX: usize = 8;
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+    if text.len() > MAX || !text.bytes().all(is_plain) {
+        return Err("expected at most 8 letters, digits, dots, dashes and underscores");
+    }
+    Ok(text.to_owned())
 }
 
 pub async fn run(verb: Verb) -> anyhow::Result<()> {

@@ -111,7 +111,7 @@ fn obstacle(device: &Device) -> Option<(String, String)> {
         return Some((what, format!("{kept}; {remedy}")));
     } else if remote.is_none_or(|remote| remote.is_multicast()) {
         let what = "it has no remote address of one host: it is a tunnel to many";
-        (what, "make an l2 tenant with a tunnel to each of them")
+        (what, "make a tunnel to each of them")
     } else if input.key.is_some() != output.key.is_some() {
         let what = "it has a key in one direction only";
         (what, "give it both keys or none, at both ends, to carry it over")

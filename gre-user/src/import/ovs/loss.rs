@@ -5,6 +5,7 @@ use super::{
     database::{self, Bridge, Interface},
     flow::Flow,
     layout::Layout,
+    tunnel::is_gre,
 };
 
 impl<'a> Reader<'a> {
@@ -19,6 +20,19 @@ impl<'a> Reader<'a> {
         );
         let remedy = "look at `ovs-ofctl dump-flows`: a tenant of xgre switches between all its ports and tunnels";
         self.import.note(&bridge.name, what, remedy);
+    }
+
+    /// That ports have VLANs which a GRE port carries with their tags.
+    pub(super) fn tell_of_tags(&mut self, bridge: &Bridge) {
+        for port in &bridge.ports {
+            let Some(tag) = port.tag else { continue };
+            if port.interfaces.iter().any(is_gre) {
+                continue;
+            }
+            let what = format!("its frames cross the tunnel with the tag of VLAN {tag}");
+            let remedy = "it is left out; join it to the tenant's port by a bridge of the kernel's that does VLANs";
+            self.import.note(&port.name, what, remedy);
+        }
     }
 
     /// What the flows of a bridge do, and of those that are joined to it, besides leading keys to ports.

@@ -44,6 +44,11 @@ impl<'a> Reader<'a> {
                 );
             }
         };
+        if self.import.uplinks.contains(name) {
+            let what = "it belongs to a tenant's network, and the tunnels' packets leave by it";
+            let remedy = "give the tenant a veth device instead, and the addresses of the tunnels to the network interface";
+            return self.import.note(name, what, remedy);
+        }
         if !self.taken.insert(name) {
             let what = format!("tenant {tenant} has it, and another tenant too");
             return self.import.note(name, what, "an interface is the port of one tenant: choose");

@@ -105,6 +105,9 @@ impl<'a> Reader<'a> {
                     "xgre does not (split horizon): give every host a tunnel to every other";
                 self.import.note(about, what, remedy);
             }
+            if tag.is_none() {
+                self.tell_of_tags(bridge);
+            }
             for port in bridge.ports.iter().filter(|port| port.tag == tag) {
                 let is_own = port.name == bridge.name;
                 if !is_own || self.is_used(port) {
