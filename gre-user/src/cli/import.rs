@@ -84,6 +84,7 @@ fn print(import: &Import, form: &Form) -> anyhow::Result<()> {
         return output::json(&Document { version: JSON_VERSION, tables, steps, notes });
     }
     for note in notes {
+        let note = note.to_string().replace(char::is_control, "?");
         eprintln!("xgre: not carried over: {note}");
     }
     if model.is_empty() {

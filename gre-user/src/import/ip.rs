@@ -10,7 +10,7 @@ use gre_common::{
     wire::{ethernet, gre, ipv4, ipv6},
 };
 
-use super::{Import, Underlay, moves::Moves, plain_tunnel};
+use super::{Import, Underlay, moves::Moves, plain_tunnel, quoted};
 use crate::{
     config::model::{Tenant, Tunnel},
     netlink::{
@@ -37,12 +37,11 @@ pub async fn read(netlink: &Netlink, suffix: &str) -> anyhow::Result<Import> {
     let mut moves = Moves::new(&holdings, &links);
     let mut old = Vec::new();
     for device in netlink.gre_devices().await?.iter().filter(|device| !device.is_fallback()) {
-        let name = &device.link.name;
         let Some(new) = carry(&mut import, netlink, device, &links, suffix).await? else {
             continue;
         };
         moves.add(&device.link, &new);
-        old.push(format!("ip link del {name}"));
+        old.push(format!("ip link del {}", quoted(&device.link.name)));
     }
     if suffix.is_empty() {
         import.steps.before = old;

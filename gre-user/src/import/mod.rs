@@ -9,6 +9,7 @@ mod moves;
 pub mod ovs;
 
 use std::{
+    borrow::Cow,
     collections::{BTreeMap, BTreeSet},
     fmt::{self, Display, Formatter},
     net::IpAddr,
@@ -180,7 +181,7 @@ impl Import {
 
     /// Writes down how to start.
     fn finish(mut self) -> Self {
-        let names: Vec<_> = self.uplinks.iter().map(String::as_str).collect();
+        let names: Vec<_> = self.uplinks.iter().map(|name| quoted(name)).collect();
         let uplinks = if names.is_empty() { "IFACE".to_owned() } else { names.join(" ") };
         self.steps.run = format!("xgre run --iface {uplinks} --config FILE");
         self
@@ -208,6 +209,12 @@ struct Underlay {
     source: Option<IpAddr>,
 }
 
+/// A name as a shell takes it, and as a comment does, which ends with the line.
+fn quoted(name: &str) -> String {
+    let name = name.replace(char::is_control, "?");
+    shlex::try_quote(&name).map(Cow::into_owned).unwrap_or_default()
+}
+
 /// A tunnel without options.
 fn plain_tunnel(local: IpAddr, remote: IpAddr) -> Tunnel {
     Tunnel {
@@ -224,5 +231,72 @@ fn plain_tunnel(local: IpAddr, remote: IpAddr) -> Tunnel {
         mss_clamp: Switch::On,
         pmtudisc: Switch::On,
         keepalive: None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use gre_common::{tables::FieldPolicy, wire::gre::GreKey};
+
+    use super::*;
+    use crate::value::{Key, Service};
+
+    fn tunnel(remote: u8) -> Tunnel {
+        plain_tunnel([192, 0, 2, 1].into(), [192, 0, 2, remote].into())
+    }
+
+    fn tenant(name: &str, key: u32, tunnel: &str) -> Tenant {
+        let key = Some(Key(GreKey(key)));
+        let tunnels = vec![tunnel.to_owned()];
+        Tenant { name: name.to_owned(), in_key: key, out_key: key, tunnels, service: Service::L3 }
+    }
+
+    #[test]
+    fn names_become_such_that_xgre_takes() {
+        let mut import = Import::default();
+        let long = "x".repeat(40);
+        let names = ["a b", "a/b", "a\u{e9}b", "", &long, &long];
+        let taken = names
+            .iter()
+            .zip(1..)
+            .map(|(name, key)| import.tenant("", tenant(name, key, "t")).expect("a name"));
+        let taken: Vec<_> = taken.collect();
+        let long = "x".repeat(31);
+        let second = format!("{}-2", "x".repeat(29));
+        assert_eq!(taken, ["a-b", "a-b-2", "a-b-3", "tenant", &long, &second]);
+        assert_eq!((import.notes.len(), import.model.len()), (0, 6));
+    }
+
+    #[test]
+    fn tunnels_between_the_same_ends_are_one() {
+        let mut import = Import::default();
+        let small = Tunnel { mtu: Some(Mtu(1300)), ..tunnel(2) };
+        let smaller = Tunnel { mtu: Some(Mtu(1200)), ttl: Ttl(FieldPolicy::fixed(7)), ..tunnel(2) };
+        let sums = Tunnel { csum: true, ..tunnel(2) };
+        let names = [&tunnel(2), &small, &smaller, &sums].map(|it| import.tunnel("a", it));
+        assert_eq!(names.map(|name| name.is_some()), [true, true, true, false]);
+        let tunnels: Vec<_> = import.model.values().collect();
+        assert_eq!(tunnels, [&Item::Tunnel(Tunnel { mtu: Some(Mtu(1200)), ..tunnel(2) })]);
+        let notes: Vec<_> = import.notes.iter().map(|note| note.what.as_str()).collect();
+        let [ttl, sums] = notes.as_slice() else { panic!("{notes:?}") };
+        assert!(ttl.starts_with("it has ttl 7; tunnel to-192.0.2.2"), "{ttl}");
+        assert!(sums.starts_with("its packets have checksums"), "{sums}");
+    }
+
+    #[test]
+    fn what_cannot_be_is_left_out() {
+        let mut import = Import::default();
+        assert_eq!(import.tunnel("a", &tunnel(1)), None);
+        assert_eq!(import.tenant("b", tenant("b", 1, "t")).as_deref(), Some("b"));
+        assert_eq!(import.tenant("c", tenant("c", 1, "t")), None);
+        let about: Vec<_> = import.notes.iter().map(|note| note.about.as_str()).collect();
+        assert_eq!(about, ["a", "c"]);
+    }
+
+    #[test]
+    fn names_do_no_harm_in_a_shell_or_a_comment() {
+        assert_eq!(quoted("eth0.100"), "eth0.100");
+        assert_eq!(quoted("$(reboot)"), "'$(reboot)'");
+        assert_eq!(quoted("a\n[[port]]"), "'a?[[port]]'");
     }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use gre_common::tables::IfIndex;
 use rtnetlink::packet_route::route::{RouteProtocol, RouteType};
 
-use super::Import;
+use super::{Import, quoted};
 use crate::{
     netlink::{
         holdings::{Address, Holdings, Hop, Route},
@@ -51,28 +51,30 @@ impl<'a> Moves<'a> {
         self.routes(import);
         for (link, new) in pairs {
             if !link.up {
-                import.steps.after.push(format!("ip link set {new} down"));
+                import.steps.after.push(format!("ip link set {} down", quoted(new)));
             }
             self.what_is_above(import, link, new);
         }
     }
 
     fn device(&self, import: &mut Import, link: &Link, new: &str) {
+        let device = quoted(new);
         if let Some(mac) = link.mac {
-            import.steps.after.push(format!("ip link set {new} address {}", Mac(mac)));
+            import.steps.after.push(format!("ip link set {device} address {}", Mac(mac)));
         }
         if let Some(master) = link.master {
             self.master(import, link, new, master);
         }
         let Holdings { addresses, neighbours, .. } = self.holdings;
         let addresses = addresses.iter().filter(|it| it.ifindex == link.ifindex);
-        let addresses = addresses.map(|it| format!("ip address replace {} dev {new}", words(it)));
+        let addresses =
+            addresses.map(|it| format!("ip address replace {} dev {device}", words(it)));
         import.steps.after.extend(addresses);
         // A device without Ethernet headers asks for no neighbours.
         let neighbours =
             neighbours.iter().filter(|it| it.ifindex == link.ifindex && link.mac.is_some());
         let neighbours = neighbours.map(|it| {
-            format!("ip neighbour replace {} lladdr {} dev {new}", it.address, Mac(it.mac))
+            format!("ip neighbour replace {} lladdr {} dev {device}", it.address, Mac(it.mac))
         });
         import.steps.after.extend(neighbours);
     }
@@ -85,7 +87,11 @@ impl<'a> Moves<'a> {
             );
             return import.note(&link.name, "it is a port of an Open vSwitch bridge", remedy);
         }
-        import.steps.after.push(format!("ip link set {new} master {}", master.name));
+        import.steps.after.push(format!(
+            "ip link set {} master {}",
+            quoted(new),
+            quoted(&master.name)
+        ));
         if master.kind.as_deref() == Some("bridge") {
             let what = format!(
                 "it is a port of bridge {}; the port's own settings (VLANs, cost, isolation and the like) are not read",
@@ -200,7 +206,7 @@ impl<'a> Moves<'a> {
             format!("via {family}{gateway} ")
         });
         let onlink = if hop.onlink { " onlink" } else { "" };
-        format!("{via}dev {device}{onlink}")
+        format!("{via}dev {}{onlink}", quoted(&device))
     }
 }
 
@@ -231,4 +237,110 @@ fn is_users(route: &Route) -> bool {
 fn is_anothers(route: &Route) -> bool {
     let by_hand = [RouteProtocol::Unspec, RouteProtocol::Boot, RouteProtocol::Static];
     !by_hand.contains(&route.protocol)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn link(number: u32, name: &str) -> Link {
+        Link {
+            ifindex: IfIndex(number),
+            name: name.to_owned(),
+            mtu: 1500,
+            mtu6: None,
+            mac: None,
+            kind: None,
+            peer: None,
+            below: None,
+            master: None,
+            xdp_program: None,
+            up: true,
+            arp: false,
+        }
+    }
+
+    fn hop(number: u32, gateway: Option<&str>) -> Hop {
+        let gateway = gateway.map(|text| text.parse().expect("an address"));
+        Hop { ifindex: IfIndex(number), gateway, onlink: false, weight: 1 }
+    }
+
+    fn route(destination: &str, hops: &[Hop]) -> Route {
+        Route {
+            kind: RouteType::Unicast,
+            destination: (destination.parse().expect("an address"), 16),
+            tos: 0,
+            table: 254,
+            protocol: RouteProtocol::Boot,
+            scope: if hops[0].gateway.is_some() { EVERYWHERE } else { LINK },
+            metric: None,
+            source: None,
+            mtu: None,
+            hops: hops.to_vec(),
+            object: None,
+            encapsulates: false,
+        }
+    }
+
+    /// What becomes of routes when the devices 1 and 2, of four, become other ones.
+    fn moved(routes: Vec<Route>) -> Import {
+        let links = [(1, "gre1"), (2, "gre2"), (3, "eth0"), (4, "a b")];
+        let links = links.map(|(number, name)| link(number, name));
+        let holdings = Holdings { routes, ..Holdings::default() };
+        let mut moves = Moves::new(&holdings, &links);
+        moves.add(&links[0], "new1");
+        moves.add(&links[1], "new2");
+        let mut import = Import::default();
+        moves.write(&mut import);
+        import
+    }
+
+    #[test]
+    fn routes_have_all_their_words() {
+        let two = [hop(1, Some("10.0.0.1")), Hop { weight: 3, ..hop(3, None) }];
+        let odd = Hop { onlink: true, ..hop(1, Some("fe80::1")) };
+        let rich = Route {
+            tos: 16,
+            table: 77,
+            protocol: RouteProtocol::Static,
+            scope: 200,
+            metric: Some(9),
+            source: Some([10, 0, 0, 2].into()),
+            mtu: Some(1300),
+            ..route("10.3.0.0", &[odd])
+        };
+        let import = moved(vec![
+            rich,
+            Route { scope: EVERYWHERE, ..route("10.2.0.0", &two) },
+            Route { metric: Some(1024), scope: EVERYWHERE, ..route("fd01::", &[hop(2, None)]) },
+            route("10.1.0.0", &[hop(2, None)]),
+            route("10.9.0.0", &[hop(3, None)]),
+        ]);
+        let expected = [
+            "fd01::/16 dev new2 metric 1024",
+            "10.1.0.0/16 dev new2",
+            "10.3.0.0/16 via inet6 fe80::1 dev new1 onlink tos 0x10 table 77 proto 4 scope 200 metric 9 src 10.0.0.2 mtu 1300",
+            "10.2.0.0/16 nexthop via 10.0.0.1 dev new1 weight 1 nexthop dev eth0 weight 3",
+        ];
+        assert_eq!(import.steps.after, expected.map(|words| format!("ip route replace {words}")));
+        assert_eq!(import.notes, []);
+    }
+
+    #[test]
+    fn routes_of_others_stay_theirs() {
+        let plain = || route("10.1.0.0", &[hop(1, None)]);
+        let import = moved(vec![
+            Route { protocol: RouteProtocol::Kernel, ..plain() },
+            Route { kind: RouteType::Local, ..plain() },
+            Route { protocol: RouteProtocol::Bgp, ..plain() },
+            Route { object: Some(7), ..plain() },
+            Route { encapsulates: true, ..plain() },
+        ]);
+        assert_eq!(import.steps.after, Vec::<String>::new());
+        let notes: Vec<_> = import.notes.iter().map(ToString::to_string).collect();
+        let [bgp, object, encap] = notes.as_slice() else { panic!("{notes:?}") };
+        assert!(bgp.starts_with("gre1: the route to 10.1.0.0/16 is another program's (proto 186"));
+        assert!(object.contains("goes by next hop object 7"), "{object}");
+        assert!(encap.contains("puts other headers around its packets"), "{encap}");
+    }
 }

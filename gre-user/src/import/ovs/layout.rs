@@ -1,6 +1,9 @@
 //! What the flows of a bridge make of keys: neutron's turn them into VLANs; simple ones lead from port to port.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
+};
 
 use super::flow::Flow;
 use crate::value::Mac;
@@ -14,8 +17,8 @@ pub struct Layout {
     pub ports: BTreeMap<String, Network>,
     /// Stations behind tunnels: VLAN, MAC address, GRE port.
     pub stations: Vec<(u16, Mac, String)>,
-    /// How many requests of ARP are answered.
-    pub answers: usize,
+    /// Stations in whose stead requests of ARP are answered: VLAN, address, MAC address.
+    pub answers: Vec<(u16, IpAddr, Mac)>,
     /// Actions that have no like here.
     pub specialities: BTreeSet<String>,
 }
@@ -45,8 +48,8 @@ impl Layout {
         let tables = tables(flows, ports);
         for flow in flows.iter().filter(|flow| !flow.expires) {
             layout.specialities.extend(flow.speciality().map(str::to_owned));
-            if flow.answer().is_some() {
-                layout.answers += 1;
+            if let Some((address, mac)) = flow.answer() {
+                layout.answers.extend(flow.vlan().map(|vlan| (vlan, address, mac)));
             } else if let Some(key) = flow.key() {
                 if tables.contains(&flow.table) {
                     layout.received(flow, key, ports);
@@ -154,7 +157,9 @@ mod tests {
         assert_eq!(vlans, [(1, network(Some(10), Some(10), &["gre2", "gre3"]))]);
         let stations: Vec<_> =
             layout.stations.iter().map(|(vlan, mac, gre)| format!("{vlan} {mac} {gre}")).collect();
-        assert_eq!((stations, layout.answers), (vec!["1 fa:16:3e:00:00:01 gre3".to_owned()], 1));
+        assert_eq!(stations, ["1 fa:16:3e:00:00:01 gre3"]);
+        let (_, mac, _) = layout.stations[0];
+        assert_eq!(layout.answers, [(1, [10, 0, 0, 5].into(), mac)]);
     }
 
     #[test]

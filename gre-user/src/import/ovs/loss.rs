@@ -49,10 +49,10 @@ impl<'a> Reader<'a> {
             let what = format!("its flows do what has no like in xgre: {}", list.join(", "));
             note(&bridge.name, what, "look at `ovs-ofctl dump-flows` whether your tenants need it");
         }
-        if layout.answers > 0 {
+        if !layout.answers.is_empty() {
             let what = format!(
                 "its flows answer for stations that are asked for by ARP ({} of them)",
-                layout.answers
+                layout.answers.len()
             );
             note(&bridge.name, what, "nothing: xgre floods them, and the stations answer");
         }

@@ -22,7 +22,7 @@ use self::{
     layout::{Layout, Ports},
     tunnel::Keys,
 };
-use super::{Import, moves::Moves};
+use super::{Import, moves::Moves, quoted};
 use crate::netlink::{Netlink, holdings::Holdings, link::Link};
 
 /// Reads the switch of this host.
@@ -82,6 +82,11 @@ impl Bridge {
     }
 }
 
+/// Takes a port from a bridge.
+fn del_port(bridge: &Bridge, port: &str) -> String {
+    format!("ovs-vsctl del-port {} {}", quoted(&bridge.name), quoted(port))
+}
+
 /// A bridge's ports, as its flows call them.
 struct Named<'a> {
     bridge: &'a Bridge,
@@ -128,7 +133,7 @@ impl<'a> Reader<'a> {
             self.tell_of_flows(bridge, &flows);
         }
         for gre in &gre {
-            let command = format!("ovs-vsctl del-port {} {}", bridge.name, gre.interface.name);
+            let command = del_port(bridge, &gre.interface.name);
             self.import.steps.before.push(command);
         }
         Ok(())
@@ -180,10 +185,10 @@ impl<'a> Reader<'a> {
 
     fn finish(mut self) -> Import {
         for bridge in self.emptied {
-            let of_bridge = format!("ovs-vsctl del-port {bridge} ");
+            let of_bridge = format!("ovs-vsctl del-port {} ", quoted(bridge));
             let before = &mut self.import.steps.before;
             before.retain(|command| !command.starts_with(&of_bridge));
-            before.push(format!("ovs-vsctl del-br {bridge}"));
+            before.push(format!("ovs-vsctl del-br {}", quoted(bridge)));
         }
         self.moves.write(&mut self.import);
         self.import.finish()

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use super::{
     Reader,
     database::{Bridge, Port},
-    tunnel,
+    del_port, tunnel,
 };
 use crate::{config::model::Item, netlink::link::Link};
 
@@ -76,7 +76,7 @@ impl<'a> Reader<'a> {
             }
         }
         self.import.port(tenant, name, create);
-        let command = format!("ovs-vsctl del-port {} {}", bridge.name, port.name);
+        let command = del_port(bridge, &port.name);
         self.import.steps.before.push(command);
         if name == bridge.name {
             self.emptied.insert(name);

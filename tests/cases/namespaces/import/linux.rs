@@ -67,6 +67,8 @@ fn devices(suffix: &str) {
     peer.ns.ip("addr add fd50::1/128 dev lo");
     old.ns.ip("route add 10.50.0.0/16 via 10.9.1.2 dev gre1 src 10.9.1.1 metric 9 mtu 1300");
     old.ns.ip("-6 route add fd50::/16 via fd09:1::2 dev gre1");
+    let several = "nexthop via 10.9.1.2 dev gre1 weight 3 nexthop dev six1 weight 1";
+    old.ns.ip(&format!("route add 10.52.0.0/16 {several}"));
     old.ns.ip("route add 10.51.0.0/16 dev six1 table 77");
     let link = &peer.ns.json("link show six2")[0];
     let mac = text(&link["address"]);
@@ -121,6 +123,9 @@ fn devices(suffix: &str) {
     let expected =
         format!("10.50.0.0/16 via 10.9.1.2 dev gre1{suffix} src 10.9.1.1 metric 9 mtu 1300");
     assert_eq!(routes, expected);
+    let hops = old.ns.json("route show 10.52.0.0/16")[0]["nexthops"].to_string();
+    let is_moved = |device| hops.contains(&format!("\"dev\":\"{device}{suffix}\""));
+    assert!(is_moved("gre1") && is_moved("six1"), "{hops}");
     assert_eq!(
         old.ns.ip("route show table 77"),
         format!("10.51.0.0/16 dev six1{suffix} scope link")
