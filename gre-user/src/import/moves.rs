@@ -54,6 +54,7 @@ impl<'a> Moves<'a> {
                 import.steps.after.push(format!("ip link set {} down", quoted(new)));
             }
             self.what_is_above(import, link, new);
+            self.rules(import, link, new);
         }
     }
 
@@ -116,6 +117,16 @@ impl<'a> Moves<'a> {
                 above.name
             );
             import.note(&above.name, what, remedy);
+        }
+    }
+
+    /// Rules go by names, and hold for a new device of the same one.
+    fn rules(&self, import: &mut Import, link: &Link, new: &str) {
+        let rules = self.holdings.rules.iter().filter(|rule| rule.device == link.name);
+        for rule in rules.filter(|_| link.name != new) {
+            let what = format!("the rule with priority {} names it", rule.priority);
+            let remedy = format!("add the same rule for {new} (`ip rule`) before the last steps");
+            import.note(&link.name, what, remedy);
         }
     }
 

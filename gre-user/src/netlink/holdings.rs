@@ -4,17 +4,22 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use futures_util::TryStreamExt;
 use gre_common::{tables::IfIndex, wire::ethernet::MacAddr};
-use rtnetlink::packet_route::{
-    AddressFamily,
-    address::{AddressAttribute, AddressFlags, AddressMessage},
-    neighbour::{NeighbourAddress, NeighbourAttribute, NeighbourMessage, NeighbourState},
-    route::{
-        RouteAddress, RouteAttribute, RouteFlags, RouteHeader, RouteMessage, RouteMetric,
-        RouteNextHop, RouteNextHopFlags, RouteProtocol, RouteType, RouteVia,
+use nix::errno::Errno;
+use rtnetlink::{
+    IpVersion,
+    packet_route::{
+        AddressFamily,
+        address::{AddressAttribute, AddressFlags, AddressMessage},
+        neighbour::{NeighbourAddress, NeighbourAttribute, NeighbourMessage, NeighbourState},
+        route::{
+            RouteAddress, RouteAttribute, RouteFlags, RouteHeader, RouteMessage, RouteMetric,
+            RouteNextHop, RouteNextHopFlags, RouteProtocol, RouteType, RouteVia,
+        },
+        rule::{RuleAttribute, RuleMessage},
     },
 };
 
-use super::{Error, Netlink, answer};
+use super::{Error, Netlink, answer, optional};
 
 /// All of a network namespace.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -25,6 +30,17 @@ pub struct Holdings {
     pub routes: Vec<Route>,
     /// Permanent neighbours.
     pub neighbours: Vec<Neighbour>,
+    /// Rules that name a device.
+    pub rules: Vec<Rule>,
+}
+
+/// A rule that says by which table packets are routed that come or go by a device.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rule {
+    /// The device's name.
+    pub device: String,
+    /// The place of the rule among the others.
+    pub priority: u32,
 }
 
 /// An address of an interface.
@@ -115,11 +131,42 @@ impl Netlink {
         let routes = self.handle.route().get(RouteMessage::default()).execute();
         let routes = routes.try_filter_map(async |it| Ok(Route::new(&it)));
         let routes = answer(routes.try_collect()).await;
+        let rules = [self.rules(IpVersion::V4).await, self.rules(IpVersion::V6).await];
+        let rules: Result<Vec<_>, _> = rules.into_iter().collect();
         Ok(Holdings {
+            rules: rules.map_err(|error| Error::new(failed("rules"), &error))?.concat(),
             addresses: addresses.map_err(|error| Error::new(failed("addresses"), &error))?,
             routes: routes.map_err(|error| Error::new(failed("routes"), &error))?,
             neighbours: neighbours.map_err(|error| Error::new(failed("neighbours"), &error))?,
         })
+    }
+}
+
+impl Netlink {
+    /// A kernel without policy routing, or without this version, has none.
+    async fn rules(&self, version: IpVersion) -> Result<Vec<Rule>, rtnetlink::Error> {
+        let rules = self.handle.rule().get(version).execute();
+        let rules = answer(rules.try_collect::<Vec<_>>()).await;
+        let rules = optional(rules, &[Errno::EOPNOTSUPP, Errno::EAFNOSUPPORT])?;
+        Ok(rules.iter().flatten().flat_map(Rule::new).collect())
+    }
+}
+
+impl Rule {
+    /// One for each device that it names.
+    fn new(message: &RuleMessage) -> Vec<Self> {
+        let attributes = &message.attributes;
+        let priority = attributes.iter().find_map(|attribute| match attribute {
+            RuleAttribute::Priority(priority) => Some(*priority),
+            _ => None,
+        });
+        let rule = |attribute: &RuleAttribute| match attribute {
+            RuleAttribute::Iifname(device) | RuleAttribute::Oifname(device) => {
+                Some(Self { device: device.clone(), priority: priority.unwrap_or_default() })
+            }
+            _ => None,
+        };
+        attributes.iter().filter_map(rule).collect()
     }
 }
 

@@ -27,41 +27,46 @@ pub fn cases() -> Vec<Case> {
 const V4: [&str; 2] = ["192.0.2.1", "192.0.2.2"];
 const V6: [&str; 2] = ["2001:db8::1", "2001:db8::2"];
 
+/// Gives a host devices of all kinds, and those addresses.
+fn furnish(host: &Host, end: u8) {
+    host.ns.ip(&format!("addr add 2001:db8::{end}/64 dev eth0 nodad"));
+    host.ns.offload("eth0", "tx off");
+    let (mut v4, mut v6) = (V4, V6);
+    if end == 2 {
+        (v4, v6) = ([V4[1], V4[0]], [V6[1], V6[0]]);
+    }
+    let [local4, remote4] = v4;
+    let [local6, remote6] = v6;
+    let keys = if end == 1 { "ikey 7 okey 8" } else { "ikey 8 okey 7" };
+    let v4 = format!("local {local4} remote {remote4}");
+    let v6 = format!("local {local6} remote {remote6}");
+    for device in [
+        format!("gre1 type gre {v4} key 10 csum ttl 32"),
+        format!("tap1 type gretap {v4} {keys} csum ttl 32"),
+        format!("left type gre {v4} key 40 ttl 32"),
+        format!("six1 type ip6gre {v6} key 30"),
+        format!("six2 type ip6gretap {v6} key 31"),
+    ] {
+        host.ns.ip(&format!("link add {device}"));
+    }
+    host.ns.ip("link add br0 type bridge forward_delay 0");
+    host.ns.ip("link set tap1 master br0");
+    for device in ["gre1", "tap1", "left", "six1", "six2", "br0"] {
+        host.ns.ip(&format!("link set {device} up"));
+    }
+    host.ns.ip(&format!("addr add 10.9.1.{end} peer 10.9.1.{} dev gre1", 3 - end));
+    host.ns.ip(&format!("addr add fd09:1::{end}/64 dev gre1 nodad"));
+    host.ns.ip(&format!("addr add 10.9.2.{end}/24 dev br0"));
+    host.ns.ip(&format!("addr add 10.9.3.{end}/24 dev six1"));
+    host.ns.ip(&format!("addr add 10.9.4.{end}/24 broadcast 10.9.4.255 dev six2"));
+    host.ns.ip(&format!("addr add 10.9.5.{end}/24 dev left"));
+}
+
 /// Two hosts with kernel GRE devices of all kinds, one of which is taken over.
 fn devices(suffix: &str) {
     let (old, peer) = wired(["192.0.2.1/24", "192.0.2.2/24"]);
     for (host, end) in [(&old, 1), (&peer, 2)] {
-        host.ns.ip(&format!("addr add 2001:db8::{end}/64 dev eth0 nodad"));
-        host.ns.offload("eth0", "tx off");
-        let (mut v4, mut v6) = (V4, V6);
-        if end == 2 {
-            (v4, v6) = ([V4[1], V4[0]], [V6[1], V6[0]]);
-        }
-        let [local4, remote4] = v4;
-        let [local6, remote6] = v6;
-        let keys = if end == 1 { "ikey 7 okey 8" } else { "ikey 8 okey 7" };
-        let v4 = format!("local {local4} remote {remote4}");
-        let v6 = format!("local {local6} remote {remote6}");
-        for device in [
-            format!("gre1 type gre {v4} key 10 csum ttl 32"),
-            format!("tap1 type gretap {v4} {keys} csum ttl 32"),
-            format!("left type gre {v4} key 40 ttl 32"),
-            format!("six1 type ip6gre {v6} key 30"),
-            format!("six2 type ip6gretap {v6} key 31"),
-        ] {
-            host.ns.ip(&format!("link add {device}"));
-        }
-        host.ns.ip("link add br0 type bridge forward_delay 0");
-        host.ns.ip("link set tap1 master br0");
-        for device in ["gre1", "tap1", "left", "six1", "six2", "br0"] {
-            host.ns.ip(&format!("link set {device} up"));
-        }
-        host.ns.ip(&format!("addr add 10.9.1.{end} peer 10.9.1.{} dev gre1", 3 - end));
-        host.ns.ip(&format!("addr add fd09:1::{end}/64 dev gre1 nodad"));
-        host.ns.ip(&format!("addr add 10.9.2.{end}/24 dev br0"));
-        host.ns.ip(&format!("addr add 10.9.3.{end}/24 dev six1"));
-        host.ns.ip(&format!("addr add 10.9.4.{end}/24 broadcast 10.9.4.255 dev six2"));
-        host.ns.ip(&format!("addr add 10.9.5.{end}/24 dev left"));
+        furnish(host, end);
     }
     peer.ns.ip("addr add 10.50.0.1/32 dev lo");
     peer.ns.ip("addr add fd50::1/128 dev lo");
@@ -73,6 +78,7 @@ fn devices(suffix: &str) {
     let link = &peer.ns.json("link show six2")[0];
     let mac = text(&link["address"]);
     old.ns.ip(&format!("neigh add 10.9.4.2 lladdr {mac} dev six2"));
+    old.ns.ip("rule add iif gre1 table 77 priority 500");
     let all = |from: &Netns| {
         for address in [
             "10.9.1.2",
@@ -111,6 +117,9 @@ fn devices(suffix: &str) {
     imported.assert_steps_in_file();
     imported.tells("left", "its packets have checksums or sequence numbers");
     imported.tells("tap1", "it is a port of bridge br0");
+    if !suffix.is_empty() {
+        imported.tells("gre1", "the rule with priority 500 names it");
+    }
     let on = Ping::to("10.50.0.1").times(100, 50).start(&old.ns);
     let _daemon = taken.go_over(&imported);
     let result = on.wait();
