@@ -33,8 +33,14 @@ fn add(dir: &StateDir, count: u32, tunnel: &str, port: Port) -> Result<()> {
     let mut state = State::open(dir)?;
     for number in 0..count {
         let key = Some(GreKey(number + 1));
-        let new = tenant::New { service: Service::L3, in_key: key, out_key: key };
-        let id = state.add_tenant(&format!("tenant-{number}"), &[tunnel], new)?;
+        let new = tenant::New {
+            service: Service::L3,
+            in_key: key,
+            out_key: key,
+            sources: Vec::new(),
+            rate: None,
+        };
+        let id = state.add_tenant(&format!("tenant-{number}"), &[tunnel], &new)?;
         if port != Port::NONE {
             state.set_port(id, port);
         }

@@ -9,6 +9,7 @@
 //! - [`manage`]: adds and deletes: entries, devices and programs together.
 //! - [`trace`]: what the programs would do with a packet, and why.
 //! - [`config`]: the configuration as a file.
+//! - [`import`]: what other GRE endpoints on this host are configured to do, as a configuration of ours.
 //! - [`value`]: what users type.
 //! - [`cli`]: the command `xgre`, one file per verb.
 
@@ -16,6 +17,7 @@ pub mod cli;
 pub mod config;
 pub mod daemon;
 pub mod datapath;
+pub mod import;
 pub mod manage;
 pub mod netlink;
 pub mod resolver;

@@ -85,6 +85,11 @@ impl<'n> OpenVswitch<'n> {
         self.run(&format!("ovs-ofctl --timeout=15 {args}")).ok()
     }
 
+    /// Where its sockets are: the environment's `OVS_RUNDIR` for its tools.
+    pub fn run_dir(&self) -> &Path {
+        &self.dir
+    }
+
     fn database(&self) -> String {
         format!("unix:{}/db.sock", self.dir.display())
     }

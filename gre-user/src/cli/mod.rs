@@ -4,7 +4,7 @@
 //! - [`tunnel`], [`tenant`], [`port`], [`route`], [`fdb`], [`neigh`] and [`transit`] read and change the state.
 //! - [`stats`] shows the counters, [`trace`] what becomes of a packet.
 //! - [`detach`] takes everything down.
-//! - [`check`], [`apply`] and [`export`] are about files.
+//! - [`check`], [`apply`] and [`export`] are about files; [`import`] makes one of what others do.
 //! - [`output`] is what users see.
 
 mod apply;
@@ -12,6 +12,7 @@ mod check;
 mod detach;
 mod export;
 mod fdb;
+mod import;
 mod neigh;
 mod output;
 mod port;
@@ -77,6 +78,9 @@ enum Verb {
     Apply(apply::Args),
     /// Print what is configured as a file for apply.
     Export(export::Args),
+    /// Print what the kernel's GRE devices or Open vSwitch do as a file for apply. Changes nothing.
+    #[command(subcommand)]
+    Import(import::Verb),
     /// Counters of tenants, ports and uplinks.
     Stats(stats::Args),
     /// Tell what the programs would do with packets now, and why; changes nothing.
@@ -104,6 +108,7 @@ impl Cli {
             Verb::Check(args) => check::run(&args),
             Verb::Apply(args) => apply::run(&dir, &args).await,
             Verb::Export(args) => export::run(&dir, &args).await,
+            Verb::Import(verb) => import::run(verb).await,
             Verb::Stats(args) => stats::run(&dir, args).await,
             Verb::Trace(args) => trace::run(&dir, &args).await,
             Verb::Detach => detach::run(&dir).await,

@@ -147,12 +147,20 @@ mod tests {
         let key = Some(Key(GreKey(key)));
         let tunnels = vec![format!("t{tunnel}")];
         let name = format!("n{name}");
-        Item::Tenant(Tenant { name, in_key: key, out_key: key, tunnels, service: Service::L3 })
+        Item::Tenant(Tenant {
+            name,
+            in_key: key,
+            out_key: key,
+            tunnels,
+            service: Service::L3,
+            sources: Vec::new(),
+            rate: None,
+        })
     }
 
     fn port(name: u8, tenant: u8, create: bool) -> Item {
         let (tenant, name) = (format!("n{tenant}"), format!("p{name}"));
-        Item::Port(Port { tenant, name, create, mac: None, mode: PortMode::Auto })
+        Item::Port(Port { tenant, name, create, vlan: None, mac: None, mode: PortMode::Auto })
     }
 
     fn transit(key: u32, drops: bool) -> Item {

@@ -16,7 +16,7 @@ pub async fn add(host: &mut Host, tenant: &Tenant) -> anyhow::Result<()> {
         sources: tenant.sources.iter().map(|source| source.0).collect(),
         rate: tenant.rate.map(|rate| rate.0),
     };
-    state.add_tenant(&tenant.name, &tenant.tunnels, new)?;
+    state.add_tenant(&tenant.name, &tenant.tunnels, &new)?;
     if tenant.tunnels.len() > 1
         && tenant.service == Service::L2
         && let Err(error) = flood::ensure(dir, state, netlink).await

@@ -1,6 +1,7 @@
 //! What the kernel's stack knows about interfaces, routes and neighbours, over netlink.
 //!
 //! - [`link`]: look up, create and delete interfaces.
+//! - [`gre`]: the kernel's own GRE devices; [`holdings`]: addresses, routes and neighbours of an interface.
 //! - [`next_hop`]: the way to a tunnel's remote address, down to the Ethernet header.
 //! - [`monitor`]: what changed.
 //! - [`ethtool`]: whether it takes VLAN tags out of frames.
@@ -11,6 +12,8 @@
 
 pub mod ethtool;
 mod generic;
+pub mod gre;
+pub mod holdings;
 pub mod ipsec;
 pub mod link;
 pub mod monitor;

@@ -30,7 +30,26 @@ use super::{Error, Netlink, answer, link::Link, optional};
 const NO_ROUTE: [Errno; 4] =
     [Errno::ENETUNREACH, Errno::EHOSTUNREACH, Errno::EINVAL, Errno::EACCES];
 
+/// How packets would leave this host, in the kernel's opinion.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Way {
+    /// The device that they leave by.
+    pub ifindex: IfIndex,
+    /// The address that they would come from; `None` where the kernel does not say.
+    pub source: Option<IpAddr>,
+}
+
 impl Netlink {
+    /// How packets from `src`, or from an address of the kernel's choice, would leave for `dst`; `None` where they would
+    /// not leave for another host.
+    ///
+    /// # Errors
+    /// The kernel does not answer.
+    pub async fn way(&self, src: Option<IpAddr>, dst: IpAddr) -> Result<Option<Way>, Error> {
+        let route = self.route(src, dst).await?.filter(|route| route.kind == RouteType::Unicast);
+        Ok(route.map(|Route { ifindex, source, .. }| Way { ifindex, source }))
+    }
+
     /// How a tunnel's packets leave this host now.
     ///
     /// [`HopState::NO_ROUTE`] where the kernel would not send them to another host, or where the local address is
@@ -213,6 +232,8 @@ fn question(src: Option<IpAddr>, dst: IpAddr) -> RouteMessage {
 struct Route {
     kind: RouteType,
     ifindex: IfIndex,
+    /// The address that packets come from where nobody says another one.
+    source: Option<IpAddr>,
     /// The gateway, or the destination itself; `None` where the gateway's address is of a third kind.
     next: Option<IpAddr>,
     /// In bytes, where it differs from the device's.
@@ -226,6 +247,7 @@ impl Route {
         let mut route = Self {
             kind: message.header.kind,
             ifindex: IfIndex::NONE,
+            source: None,
             next: Some(dst),
             mtu: None,
             mtu_is_learned: false,
@@ -234,6 +256,12 @@ impl Route {
         for attribute in &message.attributes {
             match attribute {
                 RouteAttribute::Oif(ifindex) => route.ifindex = IfIndex(*ifindex),
+                RouteAttribute::PrefSource(RouteAddress::Inet(source)) => {
+                    route.source = Some((*source).into());
+                }
+                RouteAttribute::PrefSource(RouteAddress::Inet6(source)) => {
+                    route.source = Some((*source).into());
+                }
                 RouteAttribute::Gateway(RouteAddress::Inet(gateway)) => {
                     route.next = Some((*gateway).into());
                 }

@@ -54,7 +54,9 @@ impl State {
                 all.entry(key.data().tenant()).or_default().push(source);
             }
         }
-        all.values_mut().for_each(|sources| sources.sort());
+        for sources in all.values_mut() {
+            sources.sort();
+        }
         Ok(all)
     }
 

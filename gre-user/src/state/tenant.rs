@@ -56,13 +56,13 @@ impl State {
         &mut self,
         name: &str,
         tunnels: &[N],
-        new: New,
+        new: &New,
     ) -> Result<TenantId> {
         let key = name::parse(name)?;
         if self.maps.tenant_names.get(&key).is_some() {
             return Err(Error::Exists { kind: "tenant", name: name.to_owned() });
         }
-        let tunnels = self.tunnels_for(tunnels, &new)?;
+        let tunnels = self.tunnels_for(tunnels, new)?;
         let id = self.take_tenant_slot()?;
         let tenant = Tenant {
             slot: Slot::IN_USE,

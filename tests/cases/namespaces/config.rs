@@ -90,12 +90,28 @@ const REFUSED: &[Refused] = &[
         "FILE:1:1: tenant blue: there is no tunnel t in this file; add a [[tunnel]] of this name, or name another",
     ),
     (
-        "two tunnels of an l3 tenant",
-        "tunnel = [\n  { name = \"t\", local = \"192.0.2.1\", remote = \"192.0.2.2\" },\n\
-         { name = \"u\", local = \"192.0.2.1\", remote = \"192.0.2.3\" },\n]\n\
-         [[tenant]]\nname = \"blue\"\nkey = 10\ntunnels = [\"t\", \"u\"]\n",
-        "FILE:5:1: tenant blue: tenant blue is l3 and has no routes to choose among tunnels by; give one --tunnel, or \
-         --service l2",
+        "a station for whom an l3 tenant has no use, bits behind a prefix, and a rate of no unit",
+        "tunnel = [{ name = \"t\", local = \"192.0.2.1\", remote = \"192.0.2.2\" }]\n\
+         tenant = [\n  { name = \"blue\", key = 10, tunnels = [\"t\"], allow-source = [\"02:00:00:00:00:01\"] },\n\
+         { name = \"red\", key = 11, tunnels = [\"t\"], allow-source = [\"10.0.0.1/8\"] },\n\
+         { name = \"green\", key = 12, tunnels = [\"t\"], rate = \"fast\" },\n]\n",
+        "FILE has 3 errors\n\
+         FILE:3:3: tenant blue: an l3 tenant's packets have no MAC address of their own; give prefixes in place of \
+         02:00:00:00:00:01, or make it l2\n\
+         FILE:4:1: tenant red: invalid value \"10.0.0.1/8\": it has bits behind its length; give 10.0.0.0/8, or a MAC \
+         address, as in 02:00:00:00:00:01\n\
+         FILE:5:1: tenant green: invalid value \"fast\": expected bits per second, from 8bit to 8000gbit, as in 100mbit",
+    ),
+    (
+        "routes that lead nowhere",
+        "tunnel = [{ name = \"t\", local = \"192.0.2.1\", remote = \"192.0.2.2\" }]\n\
+         tenant = [{ name = \"blue\", key = 10, tunnels = [\"t\"] }]\n\
+         route = [\n{ tenant = \"blue\", prefix = \"10.0.0.0/8\" },\n\
+         { tenant = \"blue\", prefix = \"10.1.0.0/16\", tunnels = [\"u\"] },\n]\n",
+        "FILE has 2 errors\n\
+         FILE:4:1: route to 10.0.0.0/8 of tenant blue: a route has 1 to 8 ways, this one has 0; give tunnels or ports\n\
+         FILE:5:1: route to 10.1.0.0/16 of tenant blue: there is no tunnel u in this file; add a [[tunnel]] of this name, \
+         or name another",
     ),
     (
         "a tunnel named twice",
@@ -104,7 +120,7 @@ const REFUSED: &[Refused] = &[
         "FILE:6:1: tenant blue: tunnel t is named twice; name each tunnel of a tenant once",
     ),
     (
-        "names, ends, bindings and ports that are taken",
+        "names, ends and bindings that are taken",
         "tunnel = [\n  { name = \"t\", local = \"192.0.2.1\", remote = \"192.0.2.2\" },\n\
          { name = \"u\", local = \"192.0.2.1\", remote = \"192.0.2.2\" },\n]\n\
          tenant = [\n  { name = \"blue\", key = 10, tunnels = [\"t\"] },\n\
@@ -112,14 +128,12 @@ const REFUSED: &[Refused] = &[
          { name = \"red\", key = 11, tunnels = [\"t\"] },\n]\n\
          port = [\n  { tenant = \"blue\", name = \"a\", create = true },\n\
          { tenant = \"blue\", name = \"b\", create = true },\n]\n",
-        "FILE has 4 errors\n\
+        "FILE has 3 errors\n\
          FILE:3:1: tunnel u: tunnel t already goes from 192.0.2.1 to 192.0.2.2, in line 2; use that one, or give another \
          address\n\
          FILE:7:1: tenant red: tenant blue already receives key 10 on tunnel t, in line 6; choose another key, or \
          another tunnel\n\
-         FILE:8:1: tenant red is there already, in line 7; delete one of them, or give it another name\n\
-         FILE:12:1: port b: port a already is the port of tenant blue, in line 11; an l3 tenant has one port, \
-         for it has no routes: keep one of them",
+         FILE:8:1: tenant red is there already, in line 7; delete one of them, or give it another name",
     ),
     (
         "options that exclude each other",

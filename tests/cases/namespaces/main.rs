@@ -8,6 +8,7 @@ mod crossing;
 mod documents;
 mod fragments;
 mod guards;
+mod import;
 mod ipsec;
 mod isolation;
 mod keepalive;
@@ -55,6 +56,7 @@ fn main() -> ExitCode {
         bad_input::cases(),
         bookkeeping::cases(),
         config::cases(),
+        import::cases(),
         containers::cases(),
         port_xdp::cases(),
         slow_path::cases(),

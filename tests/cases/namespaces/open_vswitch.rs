@@ -57,7 +57,7 @@ impl Datapath {
     }
 
     /// The name in the database.
-    const fn kind(self) -> &'static str {
+    pub const fn kind(self) -> &'static str {
         match self {
             Self::Userspace => "netdev",
             Self::Kernel => "system",

@@ -2,18 +2,20 @@
 //! network, `br-tun` with a GRE port for each other host, which turns keys into VLANs, learns and floods.
 
 use testbed::{
-    Netns, Ping,
+    Host, Netns, Ping,
     ovs::OpenVswitch,
     suite::{Case, Need},
 };
 
-use crate::setup::eventually;
+use crate::{import::Old, setup::eventually};
 
 use super::{Mesh, Station, TENANTS, all_pairs, arrives_once, places, wire};
 
 pub fn cases() -> Vec<Case> {
     vec![
         Case::new("mesh: six hosts, two of them with Open vSwitch", six_hosts)
+            .needs(Need::OpenVswitch),
+        Case::new("mesh: a host with Open vSwitch is taken over", taken_over)
             .needs(Need::OpenVswitch),
     ]
 }
@@ -127,6 +129,29 @@ fn six_hosts() {
         all_pairs(&stations);
     }
     for from in [mesh.stations("blue")[0], of_ovs[0]] {
+        arrives_once(from, &everyone);
+    }
+}
+
+/// Two hosts of ours, and one of Open vSwitch that becomes ours.
+fn taken_over() {
+    let mesh = Mesh::part(2, 3, "auto");
+    let host = Host::new();
+    let node = Node::new(&mesh.router, &host.ns, 3, 3);
+    let first = Ping::to(&mesh.hosts[0].stations[0].address).times(1, 10);
+    let reaches = || first.run(&node.stations[0].ns).received == 1;
+    eventually("the way out of a switch", reaches);
+    let old = Old::with(&host, &node.switch);
+    let imported = old.import("ovs");
+    let _daemon = old.go_over(&imported);
+    let mut everyone = Vec::new();
+    for (tenant, _) in TENANTS {
+        let mut stations = mesh.stations(tenant);
+        stations.extend(node.stations.iter().filter(|station| station.tenant == tenant));
+        all_pairs(&stations);
+        everyone.extend(stations);
+    }
+    for from in [mesh.stations("blue")[0], &node.stations[0]] {
         arrives_once(from, &everyone);
     }
 }
