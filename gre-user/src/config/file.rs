@@ -221,7 +221,7 @@ tunnels = [\"t\"]
     #[test]
     fn fields_are_told_where_they_are() {
         let of_tenant =
-            "expected one of `name`, `key`, `in-key`, `out-key`, `no-key`, `tunnels`, `service`";
+            "expected one of `name`, `key`, `in-key`, `out-key`, `no-key`, `tunnels`, `service`, `allow-source`, `rate`";
         for (from, to, message) in [
             (
                 "key = 10",
@@ -269,7 +269,7 @@ tunnels = [\"t\"]
     fn every_item_is_looked_at() {
         let text = format!("{GOOD}colour = 7\n[[port]]\ntenant = \"red\"\nname = \"a b\"\n");
         let of_tenant =
-            "expected one of `name`, `key`, `in-key`, `out-key`, `no-key`, `tunnels`, `service`";
+            "expected one of `name`, `key`, `in-key`, `out-key`, `no-key`, `tunnels`, `service`, `allow-source`, `rate`";
         refused(
             &text,
             &[
