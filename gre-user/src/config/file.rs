@@ -220,8 +220,7 @@ tunnels = [\"t\"]
 
     #[test]
     fn fields_are_told_where_they_are() {
-        let of_tenant =
-            "expected one of `name`, `key`, `in-key`, `out-key`, `no-key`, `tunnels`, `service`, `allow-source`, `rate`";
+        let of_tenant = "expected one of `name`, `key`, `in-key`, `out-key`, `no-key`, `tunnels`, `service`, `allow-source`, `rate`";
         for (from, to, message) in [
             (
                 "key = 10",
@@ -243,7 +242,7 @@ tunnels = [\"t\"]
             (
                 "[[tenant]]",
                 "[[tenants]]",
-                "f:6:3: unknown field `tenants`; a file has [[tunnel]], [[tenant]], [[port]], [[fdb]], [[transit]]",
+                "f:6:3: unknown field `tenants`; a file has [[tunnel]], [[tenant]], [[port]], [[route]], [[fdb]], [[neigh]], [[transit]]",
             ),
         ] {
             assert!(GOOD.contains(from));
@@ -268,8 +267,7 @@ tunnels = [\"t\"]
     #[test]
     fn every_item_is_looked_at() {
         let text = format!("{GOOD}colour = 7\n[[port]]\ntenant = \"red\"\nname = \"a b\"\n");
-        let of_tenant =
-            "expected one of `name`, `key`, `in-key`, `out-key`, `no-key`, `tunnels`, `service`, `allow-source`, `rate`";
+        let of_tenant = "expected one of `name`, `key`, `in-key`, `out-key`, `no-key`, `tunnels`, `service`, `allow-source`, `rate`";
         refused(
             &text,
             &[
