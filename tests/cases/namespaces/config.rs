@@ -56,8 +56,8 @@ const REFUSED: &[Refused] = &[
     ),
     (
         "an unknown field",
-        "port = [\n  { tenant = \"blue\", name = \"blue0\", vlan = 7 },\n]",
-        "FILE:2:38: port blue0: unknown field `vlan`, expected one of `tenant`, `name`, `create`, `mac`, `mode`",
+        "port = [\n  { tenant = \"blue\", name = \"blue0\", colour = 7 },\n]",
+        "FILE:2:38: port blue0: unknown field `colour`, expected one of `tenant`, `name`, `create`, `vlan`, `mac`, `mode`",
     ),
     (
         "a field that is missing",
@@ -98,9 +98,9 @@ const REFUSED: &[Refused] = &[
         "FILE has 3 errors\n\
          FILE:3:3: tenant blue: an l3 tenant's packets have no MAC address of their own; give prefixes in place of \
          02:00:00:00:00:01, or make it l2\n\
-         FILE:4:1: tenant red: invalid value \"10.0.0.1/8\": it has bits behind its length; give 10.0.0.0/8, or a MAC \
+         FILE:4:60: tenant red: invalid value \"10.0.0.1/8\": it has bits behind its length; give 10.0.0.0/8, or a MAC \
          address, as in 02:00:00:00:00:01\n\
-         FILE:5:1: tenant green: invalid value \"fast\": expected bits per second, from 8bit to 8000gbit, as in 100mbit",
+         FILE:5:53: tenant green: invalid value \"fast\": expected bits per second, from 8bit to 8000gbit, as in 100mbit",
     ),
     (
         "routes that lead nowhere",
@@ -267,7 +267,7 @@ fn export() {
     let blue = json!({"tenant": "blue", "name": "blue0", "create": true});
     assert_eq!(found["port"][0], blue);
     let keys: Vec<_> = found.as_object().expect("an object").keys().collect();
-    assert_eq!(keys, ["fdb", "port", "tenant", "transit", "tunnel", "version"]);
+    assert_eq!(keys, ["fdb", "neigh", "port", "route", "tenant", "transit", "tunnel", "version"]);
 }
 
 fn applied_again() {
