@@ -139,7 +139,13 @@ fn neutron(datapath: Datapath) {
         &json!([{"tenant": "key-10", "mac": station_mac, "tunnel": format!("to-{LOCAL}")}]),
     );
     imported.assert_steps_in_file();
-    imported.tells("br-tun", "answer for stations that are asked for by ARP (1 of them)");
+    let answered = &imported.document["neigh"];
+    assert!(answered.as_array().is_some_and(|all| all.len() == 1), "{answered}");
+    assert_eq!(
+        (&answered[0]["tenant"], &answered[0]["mac"]),
+        (&json!("key-10"), &json!(station_mac)),
+        "{answered}"
+    );
     imported.tells("br-int", "somebody else set it up");
     if datapath == Datapath::Userspace {
         imported.tells("underlay", "a device of Open vSwitch's own");
@@ -248,7 +254,9 @@ fn document(datapath: Datapath, tunnel: &Value, mac: &str) -> Value {
             {"tenant": "open", "name": "tap3"},
             {"tenant": "key-40", "name": "tap4"},
         ],
+        "route": [],
         "fdb": [],
+        "neigh": [],
         "transit": [],
         "steps": {
             "before": [
