@@ -46,7 +46,7 @@ const MAPS: [(&str, Size); 28] = [
     ("MEMBERS", Size::PerTenant(4, 1)),
     ("ROUTES", Size::PerTenant(4, 0)),
     ("SOURCES", Size::PerTenant(4, 0)),
-    ("NEIGHBOURS", Size::PerTenant(16, 0)),
+    ("NEIGHBOURS", Size::PerTenant(4, 0)),
     ("LIMITS", Size::PerTenant(1, 0)),
     ("TRANSIT_RULES", Size::PerTenant(1, 0)),
     ("ICMP_PACE", Size::PerTenant(1, 0)),
