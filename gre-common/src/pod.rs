@@ -6,8 +6,9 @@
 
 use crate::tables::{
     Binding, Counters, Ends6Use, FdbEntry, FdbKey, Fragmented, HookCounters, HookKey, IfIndex,
-    LocalKeyUse, LocalUse, Member, MemberId, Meta, Named, Port, PortRecord, PortUse, Sequence,
-    Tenant, TenantEvent, TenantId, TransitKey, TransitRule, Tunnel, TunnelOptions, Uplink,
+    KeyField, LocalKeyUse, LocalUse, Member, MemberId, Meta, Named, Port, PortRecord, PortUse,
+    Sequence, Tenant, TenantEvent, TenantId, TransitKey, TransitRule, Tunnel, TunnelId,
+    TunnelOptions, Uplink,
 };
 use crate::wire::{address::Address, be32::Be32};
 
@@ -33,6 +34,7 @@ pod!(
     HookCounters,
     HookKey,
     IfIndex,
+    KeyField,
     LocalKeyUse,
     LocalUse,
     Member,
@@ -49,6 +51,7 @@ pod!(
     TransitKey,
     TransitRule,
     Tunnel,
+    TunnelId,
     TunnelOptions,
     Uplink,
 );
