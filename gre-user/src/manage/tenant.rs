@@ -1,7 +1,11 @@
 //! Tenants.
 
 use super::Host;
-use crate::{config::model::Tenant, datapath::flood, state::tenant::New};
+use crate::{
+    config::model::Tenant,
+    datapath::flood,
+    state::{change, tenant::New},
+};
 
 /// Adds a tenant.
 ///
@@ -22,4 +26,14 @@ pub async fn add(host: &mut Host, tenant: &Tenant) -> anyhow::Result<()> {
         return Err(error.into());
     }
     Ok(())
+}
+
+/// What the state is to know of it.
+pub fn described(tenant: &Tenant) -> change::Tenant {
+    change::Tenant {
+        service: tenant.service.into(),
+        in_key: tenant.in_key.map(|key| key.0).into(),
+        out_key: tenant.out_key.map(|key| key.0).into(),
+        tunnels: tenant.tunnels.clone(),
+    }
 }

@@ -192,6 +192,16 @@ fn describe(error: &MapError) -> String {
 }
 
 impl Error {
+    /// No room for a tunnel among `max`.
+    pub(super) const fn full_of_tunnels(max: u32) -> Self {
+        Self::Full { what: "tunnels", max }
+    }
+
+    /// No room for a tenant among `max`.
+    pub(super) const fn full_of_tenants(max: u32) -> Self {
+        Self::Full { what: "tenants", max }
+    }
+
     /// A failed insertion into the map of `what`, which has room for `max` entries.
     pub(super) fn inserting(what: &'static str, max: u32) -> impl Fn(MapError) -> Self {
         move |error| match errno(&error) {

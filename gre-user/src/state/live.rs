@@ -21,7 +21,7 @@ use gre_common::{
     wire::address::Address,
 };
 
-use super::{Result, StateDir, check_schema, fdb, maps::Maps, name, optional, port::per_cpu};
+use super::{Result, StateDir, check_schema, fdb, maps::Maps, optional, port::per_cpu};
 
 /// Reads of an entry until two in a row agree, before it is taken for absent.
 const TRIES: usize = 8;
@@ -104,8 +104,7 @@ impl Live {
 
     /// A tunnel's name.
     pub fn tunnel_name(&self, id: TunnelId) -> String {
-        let found = self.maps.tunnel_names.iter().find(|entry| entry.index == id.0);
-        found.map_or_else(|| format!("#{}", id.0), |entry| name::text(&entry.name))
+        self.maps.tunnel_name(id)
     }
 
     /// Counts a packet of `bytes` inner bytes. A tenant that was deleted meanwhile is not charged.

@@ -14,9 +14,7 @@ use gre_common::tables::{
 
 use nix::errno::Errno;
 
-use super::{
-    Error, Result, State, error::errno, grace, member::PortMember, name, optional, tenant,
-};
+use super::{Error, Result, State, error::errno, member::PortMember, name, optional, tenant};
 
 const MEMORY_RETRIES: u32 = 10;
 const MEMORY_PAUSE: Duration = Duration::from_millis(10);
@@ -59,6 +57,30 @@ pub struct New {
     pub mode: PortMode,
 }
 
+impl New {
+    /// What a port is.
+    pub(super) fn of(record: &PortRecord) -> Self {
+        let origin = match (record.created, record.follows_peer) {
+            (1.., _) => Origin::Created,
+            (0, 0) => Origin::StationNamed,
+            _ => Origin::Existing,
+        };
+        Self { port: record.port, origin, mode: record.mode }
+    }
+
+    /// The record of a tenant's only port.
+    pub(super) fn record(&self, tenant: TenantId) -> PortRecord {
+        PortRecord {
+            port: self.port,
+            tenant,
+            created: (self.origin == Origin::Created).into(),
+            follows_peer: (self.origin != Origin::StationNamed).into(),
+            mode: self.mode,
+            position: 1,
+        }
+    }
+}
+
 impl State {
     /// Makes a device the port of a tenant. `name` is what users call it; where xgre made the device,
     /// that is the name of its other end.
@@ -68,14 +90,7 @@ impl State {
     pub fn add_port(&mut self, tenant: &tenant::Named, name: &str, new: New) -> Result<()> {
         self.check_port_free(tenant, name)?;
         let ports = self.maps.ports_of(&self.tenant_at(tenant.id));
-        let record = PortRecord {
-            port: new.port,
-            tenant: tenant.id,
-            created: (new.origin == Origin::Created).into(),
-            follows_peer: (new.origin != Origin::StationNamed).into(),
-            mode: new.mode,
-            position: free_position(&ports),
-        };
+        let record = PortRecord { position: free_position(&ports), ..new.record(tenant.id) };
         let added = self.enter_port(name, record);
         if added.is_err() {
             self.leave_port(name, record)?;
@@ -144,6 +159,12 @@ impl State {
         Ok(port.map_or_else(|| "?".to_owned(), |port| port.name))
     }
 
+    /// The name of the port that a device is.
+    pub(super) fn port_name_of(&self, ifindex: IfIndex) -> Result<String> {
+        let port = self.ports()?.into_iter().find(|port| port.ifindex() == ifindex);
+        Ok(port.map_or_else(|| format!("#{}", ifindex.0), |port| port.name))
+    }
+
     /// Takes over what changed about a port's device.
     ///
     /// # Errors
@@ -183,7 +204,7 @@ impl State {
     fn change_ports(&mut self, id: TenantId, ports: &[PortMember]) -> Result<()> {
         let tunnels = self.tunnels_of(&self.tenant_at(id));
         let old = self.set_members(id, &tunnels, ports)?;
-        grace::wait();
+        self.wait_for_programs();
         self.release_members(&old);
         Ok(())
     }
@@ -201,7 +222,7 @@ impl State {
         self.change_ports(id, &ports)?;
         optional(self.maps.port_devices.remove(ifindex.0))?;
         self.maps.port_tenants.remove(&ifindex);
-        grace::wait();
+        self.wait_for_programs();
         if tenant.service == Service::L2 {
             self.forget_stations(id, Some(Via::port(ifindex)))?;
         }
@@ -244,7 +265,7 @@ impl State {
 }
 
 /// The first position that none of the ports has.
-fn free_position(ports: &[PortMember]) -> u32 {
+pub(super) fn free_position(ports: &[PortMember]) -> u32 {
     let is_taken = |position| ports.iter().any(|port| port.position == position);
     let all = 1..=ports.len() as u32 + 1;
     all.into_iter().find(|&position| !is_taken(position)).expect("there are fewer ports")

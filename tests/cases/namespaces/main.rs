@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod bookkeeping;
+mod changes;
 mod config;
 mod containers;
 mod crossing;
@@ -52,6 +53,7 @@ fn main() -> ExitCode {
         bad_input::cases(),
         bookkeeping::cases(),
         config::cases(),
+        changes::cases(),
         containers::cases(),
         port_xdp::cases(),
         slow_path::cases(),
