@@ -171,23 +171,27 @@ impl Live {
 
     /// A binding that nobody was writing.
     fn binding(&self, key: &BindingKey) -> Option<Binding> {
-        let read = || {
+        agreed(|| {
             let found = self.maps.bindings.get(key).filter(|binding| binding.key == *key)?;
-            fence(Acquire);
             // What comes here the kernel has let in.
             let options = found.options.without(TunnelOptions::IPSEC);
             Some(Binding { received: Counters::ZERO, options, ..found })
-        };
-        let mut before = read()?;
-        for _ in 0..TRIES {
-            let after = read()?;
-            if before == after {
-                return Some(after);
-            }
-            before = after;
-        }
-        None
+        })
     }
+}
+
+/// What two reads in a row agree about: nobody was writing it.
+fn agreed<T: PartialEq>(read: impl Fn() -> Option<T>) -> Option<T> {
+    let mut before = read()?;
+    for _ in 0..TRIES {
+        fence(Acquire);
+        let after = read()?;
+        if before == after {
+            return Some(after);
+        }
+        before = after;
+    }
+    None
 }
 
 /// The values of all CPUs, that of the first changed. Programs do not count where the slow path does.
@@ -237,7 +241,8 @@ impl Tables for Snapshot<'_> {
         if id.0 >= tenants.len() {
             return None;
         }
-        let tenant = first(self.tenant.get_or_init(|| (id, tenants.get(id.0))), id);
+        let found = || agreed(|| Some(tenants.get(id.0))).unwrap_or(Tenant::EMPTY);
+        let tenant = first(self.tenant.get_or_init(|| (id, found())), id);
         (tenant.slot == Slot::IN_USE).then_some(tenant)
     }
 
@@ -246,7 +251,8 @@ impl Tables for Snapshot<'_> {
         if id.0 >= tunnels.len() {
             return None;
         }
-        let tunnel = first(self.tunnel.get_or_init(|| (id, tunnels.get(id.0))), id);
+        let found = || agreed(|| Some(tunnels.get(id.0))).unwrap_or(Tunnel::EMPTY);
+        let tunnel = first(self.tunnel.get_or_init(|| (id, found())), id);
         (tunnel.slot == Slot::IN_USE).then_some(tunnel)
     }
 
