@@ -503,15 +503,9 @@ fn headers<P: Packet + ?Sized, T: Tables>(
         .emit()
     };
     let inner_sum = if fields.checksum() { inner.sum(packet)? } else { 0 };
-    let key = Option::<GreKey>::from(tenant.out_key).map_or(0, |GreKey(key)| key);
-    Ok(Headers {
-        version,
-        ip,
-        gre: gre::emit(inner.protocol, fields),
-        fields,
-        key: key.to_be_bytes().into(),
-        inner_sum,
-    })
+    // Whether there is a key is asked once: another answer may come while the tenant's key changes.
+    let key = if fields.key() { tenant.out_key.word() } else { Be32::default() };
+    Ok(Headers { version, ip, gre: gre::emit(inner.protocol, fields), fields, key, inner_sum })
 }
 
 /// DSCP as the tunnel says; ECN copied from the inner packet in normal mode, zero in compatibility mode

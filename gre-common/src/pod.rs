@@ -6,9 +6,9 @@
 
 use crate::tables::{
     Binding, Counters, Ends6Use, FdbEntry, FdbKey, Fragmented, HookCounters, HookKey, IfIndex,
-    Limit, LocalKeyUse, LocalUse, Member, MemberId, Meta, Named, Neighbour, Port, PortRecord,
-    PortUse, Route, Sequence, Tenant, TenantAddress, TenantEvent, TenantId, TenantOptions,
-    TransitKey, TransitRule, Tunnel, TunnelOptions, Uplink,
+    KeyField, Limit, LocalKeyUse, LocalUse, Member, MemberId, Meta, Named, Neighbour, Port,
+    PortRecord, PortUse, Route, Sequence, Tenant, TenantAddress, TenantEvent, TenantId,
+    TenantOptions, TransitKey, TransitRule, Tunnel, TunnelId, TunnelOptions, Uplink,
 };
 use crate::wire::{address::Address, be32::Be32, ethernet::Ends};
 
@@ -35,6 +35,7 @@ pod!(
     HookCounters,
     HookKey,
     IfIndex,
+    KeyField,
     Limit,
     LocalKeyUse,
     LocalUse,
@@ -56,6 +57,7 @@ pod!(
     TransitKey,
     TransitRule,
     Tunnel,
+    TunnelId,
     TunnelOptions,
     Uplink,
 );

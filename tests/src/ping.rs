@@ -205,6 +205,8 @@ impl Run {
         loop {
             let left =
                 until.checked_duration_since(Instant::now()).filter(|left| !left.is_zero())?;
+            // Less than a microsecond would be none at all, which means for ever.
+            let left = left.max(Duration::from_micros(1));
             self.socket.set_read_timeout(Some(left)).expect("a timeout");
             let Ok(len) = (&self.socket).read(&mut buffer) else { continue };
             // Over IPv4 with its IP header.

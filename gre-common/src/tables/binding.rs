@@ -31,6 +31,26 @@ impl KeyField {
     /// Added to the kind in a [`BindingKey`] of a tunnel over IPv6.
     const OVER_IPV6: u32 = 4;
 
+    /// The key in network byte order, where there is one.
+    #[inline(always)]
+    pub const fn word(self) -> Be32 {
+        self.key
+    }
+
+    /// The one word to change first while packets are sent with a key, where there is a key only before or only after:
+    /// its offset in bytes, and what it becomes. Who meets it at work still finds the key where it was, or finds it there already.
+    /// `None` where one word is all that differs.
+    #[must_use]
+    pub const fn first_to_change(before: Self, after: Self) -> Option<(usize, u32)> {
+        if before.kind == after.kind {
+            None
+        } else if after.kind == Self::PRESENT {
+            Some((offset_of!(Self, key), after.key.as_read()))
+        } else {
+            Some((offset_of!(Self, kind), after.kind))
+        }
+    }
+
     #[inline(always)]
     fn hash_with(self, addresses: u64) -> u32 {
         let key = u64::from(self.kind) << 32 | u64::from(self.key.as_read());

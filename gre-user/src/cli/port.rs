@@ -78,16 +78,11 @@ pub async fn run(dir: &StateDir, verb: Verb) -> anyhow::Result<()> {
 
 async fn add(dir: &StateDir, port: &config::model::Port) -> anyhow::Result<()> {
     port.check(Syntax::Command)?;
-    let mut host = Host::open(dir)?;
-    let added = port::add(&mut host, port).await;
-    host.finish().await?;
-    added
+    port::add(&mut Host::open(dir)?, port).await
 }
 
 async fn delete(dir: &StateDir, tenant: &str, iface: &str) -> anyhow::Result<()> {
-    let mut host = Host::open(dir)?;
-    port::delete(&mut host, tenant, iface).await?;
-    host.finish().await
+    port::delete(&mut Host::open(dir)?, tenant, iface).await
 }
 
 fn print(dir: &StateDir, state: &State, ports: Vec<Named>, json: bool) -> anyhow::Result<()> {

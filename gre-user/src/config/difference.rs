@@ -1,6 +1,9 @@
 //! What has to change for one configuration to become another.
 
-use std::collections::BTreeSet;
+use std::{
+    collections::BTreeSet,
+    fmt::{self, Display, Formatter},
+};
 
 use super::model::{Id, Item, Model};
 
@@ -16,7 +19,8 @@ pub enum Change {
         /// What it will be.
         after: Item,
     },
-    /// It is deleted and added again. `before` and `after` are the same where only something that it needs changes.
+    /// Another comes in its place, which is counted anew. `before` and `after` are the same where only something that it
+    /// needs changes.
     Remake {
         /// What it is.
         before: Item,
@@ -25,29 +29,6 @@ pub enum Change {
     },
     /// It comes.
     Add(Item),
-}
-
-/// A change that is done at once.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Step {
-    /// Nothing needs it any more.
-    Delete(Item),
-    /// From the first to the second.
-    Modify(Item, Item),
-    /// All that it needs is there.
-    Add(Item),
-}
-
-impl Step {
-    /// What takes it back.
-    #[must_use]
-    pub fn inverse(self) -> Self {
-        match self {
-            Self::Delete(item) => Self::Add(item),
-            Self::Modify(before, after) => Self::Modify(after, before),
-            Self::Add(item) => Self::Delete(item),
-        }
-    }
 }
 
 impl Change {
@@ -59,6 +40,49 @@ impl Change {
             | Self::Remake { before: item, .. }
             | Self::Add(item) => item.id(),
         }
+    }
+
+    /// What is there; `None`: nothing.
+    pub const fn before(&self) -> Option<&Item> {
+        match self {
+            Self::Delete(before) | Self::Modify { before, .. } | Self::Remake { before, .. } => {
+                Some(before)
+            }
+            Self::Add(_) => None,
+        }
+    }
+
+    /// What will be there; `None`: nothing.
+    pub const fn after(&self) -> Option<&Item> {
+        match self {
+            Self::Add(after) | Self::Modify { after, .. } | Self::Remake { after, .. } => {
+                Some(after)
+            }
+            Self::Delete(_) => None,
+        }
+    }
+
+    /// What takes it back.
+    #[must_use]
+    pub fn inverse(self) -> Self {
+        match self {
+            Self::Delete(item) => Self::Add(item),
+            Self::Modify { before, after } => Self::Modify { before: after, after: before },
+            Self::Remake { before, after } => Self::Remake { before: after, after: before },
+            Self::Add(item) => Self::Delete(item),
+        }
+    }
+}
+
+/// "cannot add tunnel to-b", for an error.
+impl Display for Change {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let verb = match self {
+            Self::Delete(_) => "delete",
+            Self::Modify { .. } | Self::Remake { .. } => "change",
+            Self::Add(_) => "add",
+        };
+        write!(f, "cannot {verb} {}", self.id())
     }
 }
 
@@ -88,35 +112,14 @@ pub fn difference(before: &Model, after: &Model) -> Vec<Change> {
     changes
 }
 
-/// The changes in an order in which each is possible: nothing is there without what it needs, and nothing comes
-/// before what stands in its way has gone.
-pub fn steps(changes: &[Change]) -> Vec<Step> {
-    let (mut gone, mut modified, mut added) = (Vec::new(), Vec::new(), Vec::new());
-    for change in changes.iter().cloned() {
-        match change {
-            Change::Delete(item) => gone.push(item),
-            Change::Modify { before, after } => modified.push(Step::Modify(before, after)),
-            Change::Remake { before, after } => {
-                gone.push(before);
-                added.push(after);
-            }
-            Change::Add(item) => added.push(item),
-        }
-    }
-    gone.sort_by_key(|item| std::cmp::Reverse(item.id()));
-    added.sort_by_key(Item::id);
-    let gone = gone.into_iter().map(Step::Delete);
-    gone.chain(modified).chain(added.into_iter().map(Step::Add)).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
 
     use gre_common::{tables::FieldPolicy, wire::gre::GreKey};
-    use proptest::{collection::vec, prelude::*, sample::select};
+    use proptest::{collection::vec, prelude::*};
 
-    use super::{Change, Step, difference, steps};
+    use super::{Change, difference};
     use crate::{
         config::model::{
             Claim, Item, Model, Port, Tenant, Transit, Tunnel,
@@ -180,61 +183,60 @@ mod tests {
         ]
     }
 
-    /// What a host would take, in the order in which it does.
+    /// What a file may say.
     fn any_model() -> impl Strategy<Value = Model> {
         vec(any_item(), 0..20).prop_map(|mut items| {
             items.sort_by_key(|item| item.id().kind);
             let mut model = Model::new();
             for item in items {
-                let _ = take(&mut model, Step::Add(item));
+                let taken: BTreeSet<Claim> = model.values().flat_map(Item::claims).collect();
+                let is_free = item.claims().iter().all(|claim| !taken.contains(claim));
+                let is_possible = item.needs().iter().all(|need| model.contains_key(need));
+                if is_free && is_possible {
+                    model.entry(item.id()).or_insert(item);
+                }
             }
             model
         })
     }
 
-    /// What a host does.
-    fn take(model: &mut Model, step: Step) -> Result<(), String> {
-        match step {
-            Step::Add(item) => {
-                let taken: BTreeSet<Claim> = model.values().flat_map(Item::claims).collect();
-                let id = item.id();
-                if model.contains_key(&id) || item.claims().iter().any(|it| taken.contains(it)) {
-                    return Err(format!("{id} is taken"));
-                }
-                if item.needs().iter().any(|need| !model.contains_key(need)) {
-                    return Err(format!("{id} needs more"));
-                }
-                model.insert(id, item);
-            }
-            Step::Delete(item) => {
-                let id = item.id();
-                if model.values().any(|other| other.needs().contains(&id)) {
-                    return Err(format!("{id} is needed"));
-                }
-                if model.remove(&id) != Some(item) {
-                    return Err(format!("{id} is another"));
-                }
-            }
-            Step::Modify(before, after) => {
-                if !before.can_become(&after) {
-                    return Err(format!("{before:?} cannot become {after:?}"));
-                }
-                if model.insert(after.id(), after) != Some(before) {
-                    return Err("it is another".to_owned());
-                }
-            }
+    /// What a host makes of it, if all of it can be.
+    fn take(model: &mut Model, change: &Change) -> Result<(), String> {
+        let there = model.remove(&change.id());
+        if there.as_ref() != change.before() {
+            return Err(format!("{change}: {there:?} is there"));
+        }
+        if let Some(after) = change.after() {
+            model.insert(after.id(), after.clone());
         }
         Ok(())
     }
 
     proptest! {
         #[test]
-        fn every_step_is_possible(before in any_model(), after in any_model()) {
+        fn changes_lead_there_and_back(before in any_model(), after in any_model()) {
+            let changes = difference(&before, &after);
             let mut model = before.clone();
-            for step in steps(&difference(&before, &after)) {
-                prop_assert_eq!(take(&mut model, step), Ok(()));
+            for change in &changes {
+                prop_assert_eq!(take(&mut model, change), Ok(()));
             }
-            prop_assert_eq!(model, after);
+            prop_assert_eq!(&model, &after);
+            for change in changes.iter().rev().cloned().map(Change::inverse) {
+                prop_assert_eq!(take(&mut model, &change), Ok(()));
+            }
+            prop_assert_eq!(&model, &before);
+        }
+
+        #[test]
+        fn the_way_back_is_the_difference_of_the_way_back(
+            before in any_model(), after in any_model(),
+        ) {
+            let sorted = |changes: Vec<Change>| {
+                let changes = changes.into_iter().map(|change| (change.id(), format!("{change:?}")));
+                changes.collect::<BTreeSet<_>>()
+            };
+            let inverse = difference(&before, &after).into_iter().map(Change::inverse).collect();
+            prop_assert_eq!(sorted(inverse), sorted(difference(&after, &before)));
         }
 
         #[test]
@@ -242,31 +244,24 @@ mod tests {
             prop_assert_eq!(difference(&model, &model), []);
         }
 
+        /// Only what is another thing under its old name, and what rests on that, is counted anew.
         #[test]
-        fn what_was_done_can_be_undone(
-            before in any_model(), after in any_model(), fails in any::<prop::sample::Index>(),
-        ) {
-            let steps = steps(&difference(&before, &after));
-            prop_assume!(!steps.is_empty());
-            let done = &steps[..fails.index(steps.len())];
-            let mut model = before.clone();
-            for step in done.iter().cloned().chain(done.iter().rev().cloned().map(Step::inverse)) {
-                prop_assert_eq!(take(&mut model, step), Ok(()));
-            }
-            prop_assert_eq!(model, before);
-        }
-
-        #[test]
-        fn what_is_the_same_is_left_alone(model in any_model(), ttl in select(vec![63, 64])) {
-            let mut after = model.clone();
-            for item in after.values_mut() {
-                if let Item::Tunnel(tunnel) = item {
-                    tunnel.ttl = Ttl(FieldPolicy::fixed(ttl));
+        fn what_stays_is_changed_in_place(before in any_model(), after in any_model()) {
+            let changes = difference(&before, &after);
+            let remade: BTreeSet<_> = changes
+                .iter()
+                .filter(|change| matches!(change, Change::Remake { .. }))
+                .map(Change::id)
+                .collect();
+            for change in &changes {
+                if let Change::Remake { before, after } = change {
+                    let rests_on = after.needs().iter().any(|need| remade.contains(need));
+                    prop_assert!(rests_on || !before.can_become(after), "{:?}", change);
+                }
+                if let Change::Modify { before, after } = change {
+                    prop_assert!(before.can_become(after) && before != after, "{:?}", change);
                 }
             }
-            let changes = difference(&model, &after);
-            let is_modified = |change: &Change| matches!(change, Change::Modify { .. });
-            prop_assert!(changes.iter().all(is_modified), "{:?}", changes);
         }
     }
 
@@ -276,26 +271,16 @@ mod tests {
 
     #[test]
     fn what_rests_on_something_made_anew_is_made_anew() {
-        let (tenant, port) = (tenant(0, 10, 0), port(0, 0, true));
-        let (old, new) = (tunnel(0, 2, 64, false), tunnel(0, 3, 64, false));
-        let before = model(&[old.clone(), tenant.clone(), port.clone()]);
-        let after = model(&[new.clone(), tenant.clone(), port.clone()]);
+        let (tunnel, port) = (tunnel(0, 2, 64, false), port(0, 0, true));
+        let old = tenant(0, 10, 0);
+        let Item::Tenant(other) = old.clone() else { panic!("a tenant") };
+        let new = Item::Tenant(Tenant { service: Service::L2, ..other });
+        let before = model(&[tunnel.clone(), old.clone(), port.clone()]);
+        let after = model(&[tunnel, new.clone(), port.clone()]);
         let remake = |before: &Item, after: &Item| Change::Remake {
             before: before.clone(),
             after: after.clone(),
         };
-        let changes = difference(&before, &after);
-        assert_eq!(changes, [remake(&old, &new), remake(&tenant, &tenant), remake(&port, &port)]);
-        assert_eq!(
-            steps(&changes),
-            [
-                Step::Delete(port.clone()),
-                Step::Delete(tenant.clone()),
-                Step::Delete(old),
-                Step::Add(new),
-                Step::Add(tenant),
-                Step::Add(port),
-            ]
-        );
+        assert_eq!(difference(&before, &after), [remake(&old, &new), remake(&port, &port)]);
     }
 }

@@ -3,8 +3,8 @@
 //! - [`model`]: the items of a file, one file per kind. A new kind is a file and a variant there.
 //! - [`file`](mod@file): text to items, with line and column of what is wrong; [`check`]: whether they go together.
 //! - [`export`]: the state as such items, and as text.
-//! - [`difference`]: what has to change, in an order in which it can; [`show`]: for people and machines.
-//! - [`apply`]: does it, and undoes what was done when a step fails.
+//! - [`difference`]: what has to change; [`show`]: for people and machines.
+//! - [`apply`]: does it, and undoes what was done when something fails.
 
 pub mod apply;
 pub mod check;

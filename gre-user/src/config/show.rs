@@ -14,7 +14,7 @@ pub struct Row {
     change: &'static str,
     kind: &'static str,
     name: String,
-    /// Whether it is deleted and added again.
+    /// Whether it is another one, and counted anew.
     #[serde(skip_serializing_if = "Option::is_none")]
     anew: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -121,9 +121,8 @@ mod tests {
                 "- transit rule for key 30 from any to any on eth0",
                 "- tunnel d",
                 "~ tunnel a: ttl 64 -> 32, mss-clamp true -> false",
-                "~ tunnel b: mtu 1400 -> none; made anew",
-                "~ tenant blue: key 10 -> none, no-key none -> true; made anew",
-                "~ port blue0: made anew with what it needs",
+                "~ tunnel b: mtu 1400 -> none",
+                "~ tenant blue: key 10 -> none, no-key none -> true",
                 "+ tunnel c: local 192.0.2.1, remote 192.0.2.4, csum true",
                 "+ transit rule for key 31 from any to any on eth0: iface eth0, key 31, redirect eth1",
             ]

@@ -13,7 +13,7 @@ use super::Host;
 use crate::{
     datapath::port,
     netlink::{Error, ethtool, link::Link},
-    state::tenant,
+    state::State,
 };
 
 /// Bytes behind the Ethernet header, where nothing else is known.
@@ -21,21 +21,9 @@ const ETHERNET_MTU: u16 = 1500;
 /// How many names are tried for the end that carries the program.
 const NAMES: u32 = 1_000;
 
-/// A pair whose port was deleted a moment ago. A port of the same name takes it over, with the addresses and routes
-/// that users gave it.
-#[derive(Debug)]
-pub(super) struct Parked {
-    /// The port's name, which is that of the end for the stack.
-    name: String,
-    /// The end that carries the program.
-    pub(super) ifindex: IfIndex,
-    /// What it is like; `None` where that may have changed halfway.
-    suits: Option<Shape>,
-}
-
 /// What a tenant wants its devices to be like.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Shape {
+pub struct Shape {
     /// Largest packet behind the link-layer header, in bytes.
     mtu: u16,
     /// Whether the stack resolves addresses.
@@ -45,87 +33,30 @@ struct Shape {
 }
 
 impl Shape {
-    fn of(host: &Host, tenant: &Tenant) -> Self {
-        let ids = host.state.tunnels_of(tenant);
-        let mut tunnels = host.state.tunnels();
-        tunnels.retain(|tunnel| ids.contains(&tunnel.id));
-        let mtus = tunnels.iter().map(|it| inner_mtu(&it.tunnel, tenant));
+    /// For a tenant on these tunnels.
+    pub fn new(tenant: &Tenant, tunnels: &[Tunnel]) -> Self {
         Self {
-            mtu: mtus.min().unwrap_or(ETHERNET_MTU),
+            mtu: tunnels.iter().map(|it| inner_mtu(it, tenant)).min().unwrap_or(ETHERNET_MTU),
             arp: tenant.service == Service::L2,
             whole: tunnels.iter().any(|it| {
-                let options = it.tunnel.options;
-                options.has(TunnelOptions::CHECKSUM) || options.has(TunnelOptions::SEQUENCE)
+                it.options.has(TunnelOptions::CHECKSUM) || it.options.has(TunnelOptions::SEQUENCE)
             }),
         }
     }
-}
 
-/// Keeps a deleted port's pair until [`Host::finish`].
-pub(super) fn park(host: &mut Host, tenant: &Tenant, name: &str, ifindex: IfIndex) {
-    let suits = Some(Shape::of(host, tenant));
-    host.parked.push(Parked { name: name.to_owned(), ifindex, suits });
-}
-
-/// The pair for a port: the parked one of this name, else a new one. Gives the end that carries the program, and the
-/// MAC address of the other one where it is in this namespace.
-pub(super) async fn obtain(
-    host: &mut Host,
-    tenant: &tenant::Named,
-    name: &str,
-) -> anyhow::Result<(Link, Option<MacAddr>)> {
-    let shape = Shape::of(host, &tenant.tenant);
-    match take_over(host, name, shape).await? {
-        Some(pair) => Ok(pair),
-        None => create(host, tenant.id, name, shape).await,
+    /// For a tenant that is there.
+    pub fn of(state: &State, tenant: &Tenant) -> Self {
+        let ids = state.tunnels_of(tenant);
+        let tunnels: Vec<_> = ids.into_iter().map(|id| state.tunnel_at(id)).collect();
+        Self::new(tenant, &tunnels)
     }
 }
 
-/// The parked pair of this name in the shape that is wanted. `None` where there is none, or where its end for the stack
-/// has gone to another namespace and cannot be changed from here.
-async fn take_over(
-    host: &mut Host,
-    name: &str,
-    shape: Shape,
-) -> anyhow::Result<Option<(Link, Option<MacAddr>)>> {
-    let Host { netlink, parked, .. } = host;
-    let Some(index) = parked.iter().position(|parked| parked.name == name) else {
-        return Ok(None);
-    };
-    let Some(device) = netlink.link_by_index(parked[index].ifindex).await? else {
-        return Ok(None);
-    };
-    let peer = device.peer.filter(|peer| peer.netnsid.is_none());
-    let stack = match peer {
-        Some(peer) => netlink.link_by_index(peer.ifindex).await?,
-        None => None,
-    };
-    if parked[index].suits != Some(shape) {
-        let Some(stack) = &stack else { return Ok(None) };
-        parked[index].suits = None;
-        netlink.set_mtu(&device, shape.mtu).await?;
-        netlink.set_mtu(stack, shape.mtu).await?;
-        netlink.set_arp(stack, shape.arp).await?;
-        let set = ethtool::leave_checksums(&stack.name, !shape.whole);
-        set.with_context(|| format!("cannot change {name}"))?;
-    }
-    parked.remove(index);
-    Ok(Some((device, stack.and_then(|stack| stack.mac))))
-}
-
-/// The device of a VLAN: the parked one of this name, else a new one.
-pub(super) async fn obtain_vlan(
-    host: &mut Host,
-    trunk: &Link,
-    vid: u16,
-    name: &str,
-) -> anyhow::Result<Link> {
-    if let Some(index) = host.parked.iter().position(|parked| parked.name == name) {
-        let Parked { ifindex, .. } = host.parked.remove(index);
-        if let Some(device) = host.netlink.link_by_index(ifindex).await? {
-            return Ok(device);
-        }
-    }
+/// Makes the device of a VLAN.
+///
+/// # Errors
+/// The name is taken, or the kernel refuses.
+pub async fn create_vlan(host: &Host, trunk: &Link, vid: u16, name: &str) -> anyhow::Result<Link> {
     ensure!(
         host.netlink.link(name).await?.is_none(),
         "interface {name} exists already; make it the port itself (`xgre port add TENANT {name}`), or delete it"
@@ -142,7 +73,12 @@ pub fn vlan_of(device: &str) -> Option<(&str, u16)> {
     Some((below, vid.parse().ok()?))
 }
 
-async fn create(
+/// Makes a pair. Gives the end that carries the program, and the MAC address of the other one, which is called `name`. The first
+/// is called after `tenant`.
+///
+/// # Errors
+/// The name is taken, or the kernel refuses.
+pub async fn create(
     host: &Host,
     tenant: TenantId,
     name: &str,
@@ -161,7 +97,48 @@ async fn create(
     Ok((device, stack.mac))
 }
 
-/// A name for the end that carries the program. A parked device may still have the first one.
+/// Makes a pair, one end of which carries the program and the other of which is called `name`, what its tenant wants now. An end
+/// that has gone to another namespace is left as it is, and that is said.
+///
+/// # Errors
+/// The kernel refuses.
+pub async fn reshape(
+    host: &Host,
+    ifindex: IfIndex,
+    name: &str,
+    before: Shape,
+    after: Shape,
+) -> anyhow::Result<()> {
+    let Some(device) = host.netlink.link_by_index(ifindex).await? else { return Ok(()) };
+    if before.mtu != after.mtu {
+        host.netlink.set_mtu(&device, after.mtu).await?;
+    }
+    let stack = match device.peer.filter(|peer| peer.netnsid.is_none()) {
+        Some(peer) => host.netlink.link_by_index(peer.ifindex).await?,
+        None => None,
+    };
+    let Some(stack) = stack else {
+        eprintln!(
+            "xgre: warning: {name} is in another namespace and stays as it is; \
+             `ip link set {name} mtu {}` there gives it the MTU that fits now",
+            after.mtu
+        );
+        return Ok(());
+    };
+    if before.mtu != after.mtu {
+        host.netlink.set_mtu(&stack, after.mtu).await?;
+    }
+    if before.arp != after.arp {
+        host.netlink.set_arp(&stack, after.arp).await?;
+    }
+    if before.whole != after.whole {
+        let set = ethtool::leave_checksums(&stack.name, !after.whole);
+        set.with_context(|| format!("cannot change {name}"))?;
+    }
+    Ok(())
+}
+
+/// A name for the end that carries the program. Another tenant's device may have the first one.
 async fn free_name(host: &Host, tenant: TenantId) -> anyhow::Result<String> {
     for number in 0..NAMES {
         let name = port::created_name(tenant, number);

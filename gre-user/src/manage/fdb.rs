@@ -35,6 +35,17 @@ pub fn delete(state: &mut State, tenant: &str, mac: Mac) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Forgets where a station is, if its tenant is there and knows it.
+///
+/// # Errors
+/// The kernel refuses.
+pub fn forget(state: &mut State, fdb: &Fdb) -> anyhow::Result<()> {
+    if let Some(tenant) = state.find_tenant(&fdb.tenant)? {
+        state.forget_station(tenant.id, fdb.mac.0)?;
+    }
+    Ok(())
+}
+
 /// A tenant that has stations.
 ///
 /// # Errors

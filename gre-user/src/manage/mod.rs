@@ -16,11 +16,6 @@ pub mod transit;
 pub mod tunnel;
 pub mod way;
 
-use std::collections::BTreeMap;
-
-use gre_common::{tables::IfIndex, wire::ethernet::MacAddr};
-
-use self::device::Parked;
 use crate::{
     netlink::Netlink,
     state::{State, StateDir},
@@ -34,10 +29,6 @@ pub struct Host {
     pub state: State,
     /// The interfaces.
     pub netlink: Netlink,
-    /// Devices of ports that were deleted. They are there until [`Host::finish`], for a port of the same name.
-    parked: Vec<Parked>,
-    /// The addresses behind l3 ports that were deleted, by device. Some can no longer be asked for.
-    stations: BTreeMap<IfIndex, MacAddr>,
 }
 
 impl Host {
@@ -47,17 +38,6 @@ impl Host {
     /// There is none, or a privilege is missing.
     pub fn open(dir: &StateDir) -> anyhow::Result<Self> {
         let (state, netlink) = (State::open(dir)?, Netlink::connect()?);
-        Ok(Self { dir: dir.clone(), state, netlink, parked: Vec::new(), stations: BTreeMap::new() })
-    }
-
-    /// Deletes the devices that no port uses any more.
-    ///
-    /// # Errors
-    /// The kernel refuses; the devices are then left behind.
-    pub async fn finish(mut self) -> anyhow::Result<()> {
-        for parked in std::mem::take(&mut self.parked) {
-            self.netlink.delete_link(parked.ifindex).await?;
-        }
-        Ok(())
+        Ok(Self { dir: dir.clone(), state, netlink })
     }
 }

@@ -12,16 +12,26 @@ use crate::{config::model::Neigh, state::State};
 /// # Errors
 /// The tenant is none, or l2 and no MAC address is given; the address is said to be another's already, or the map is full.
 pub fn add(state: &mut State, neigh: &Neigh) -> anyhow::Result<()> {
-    let tenant = state.tenant(&neigh.tenant)?;
-    let Neigh { tenant: name, ip, mac } = neigh;
-    ensure!(
-        mac.is_some() || tenant.tenant.service == Service::L3,
-        "tenant {name} is l2: its ports have no address of their own to answer with; give the neighbour's MAC address"
-    );
-    let known = state.neighbours(Some(tenant.id))?.into_iter().any(|entry| entry.address == *ip);
+    let Neigh { tenant: name, ip, .. } = neigh;
+    let id = state.tenant(name)?.id;
+    let known = state.neighbours(Some(id))?.into_iter().any(|entry| entry.address == *ip);
     ensure!(
         !known,
         "tenant {name} has the neighbour {ip} already; delete it first (`xgre neigh del {name} {ip}`)"
+    );
+    set(state, neigh)
+}
+
+/// Says who has an address, whoever had it before.
+///
+/// # Errors
+/// The tenant is none, or l2 and no MAC address is given; or the map is full.
+pub fn set(state: &mut State, neigh: &Neigh) -> anyhow::Result<()> {
+    let Neigh { tenant: name, ip, mac } = neigh;
+    let tenant = state.tenant(name)?;
+    ensure!(
+        mac.is_some() || tenant.tenant.service == Service::L3,
+        "tenant {name} is l2: its ports have no address of their own to answer with; give the neighbour's MAC address"
     );
     let neighbour = mac.map_or(Neighbour::PORT, |mac| Neighbour::new(mac.0));
     Ok(state.set_neighbour(tenant.id, *ip, neighbour)?)
@@ -37,5 +47,16 @@ pub fn delete(state: &mut State, tenant: &str, ip: IpAddr) -> anyhow::Result<()>
         state.forget_neighbour(id, ip)?,
         "tenant {tenant} has no neighbour {ip}; `xgre neigh list {tenant}` shows those it has"
     );
+    Ok(())
+}
+
+/// Forgets who has an address, if its tenant is there and knows it.
+///
+/// # Errors
+/// The kernel refuses.
+pub fn forget(state: &mut State, neigh: &Neigh) -> anyhow::Result<()> {
+    if let Some(tenant) = state.find_tenant(&neigh.tenant)? {
+        state.forget_neighbour(tenant.id, neigh.ip)?;
+    }
     Ok(())
 }

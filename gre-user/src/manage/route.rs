@@ -6,7 +6,7 @@ use gre_common::tables::{Service, Via};
 use super::way;
 use crate::{
     config::model::Route,
-    state::{State, tenant},
+    state::{State, change::Way, tenant},
     value::Prefix,
 };
 
@@ -20,6 +20,12 @@ pub fn add(state: &mut State, route: &Route) -> anyhow::Result<()> {
     let ports = route.ports.iter().map(|name| way::port(state, &tenant, name));
     let ways: Vec<Via> = tunnels.chain(ports).collect::<anyhow::Result<_>>()?;
     Ok(state.add_route(&tenant, route.prefix.0, &ways)?)
+}
+
+/// Its ways, by name.
+pub fn ways(route: &Route) -> Vec<Way> {
+    let tunnels = route.tunnels.iter().cloned().map(Way::Tunnel);
+    tunnels.chain(route.ports.iter().cloned().map(Way::Port)).collect()
 }
 
 /// Deletes a route.

@@ -22,11 +22,7 @@ use crate::{
 /// # Errors
 /// There is one for the same packets, an interface does not exist, or the kernel refuses.
 pub async fn add(host: &mut Host, rule: &Transit) -> anyhow::Result<()> {
-    let link = find(&host.netlink, &rule.packets.iface).await?;
-    let key = key(&rule.packets, link.ifindex);
-    let (action, target, target_name) = action(&host.netlink, &rule.action).await?;
-    let iface = name::parse_interface(&link.name)?;
-    let rule = TransitRule { action, target, matched: Counters::ZERO, iface, target_name };
+    let (link, key, rule) = described(host, rule).await?;
     host.state.add_transit_rule(key, rule)?;
     match datapath::transit::attach_pinned(&host.dir, &link) {
         Ok(()) => Ok(()),
@@ -57,6 +53,24 @@ pub async fn delete(host: &mut Host, packets: &Packets) -> anyhow::Result<()> {
         datapath::transit::detach(&host.dir, iface, ifindex)?;
     }
     Ok(())
+}
+
+/// Replaces what becomes of packets for which there is a rule.
+///
+/// # Errors
+/// There is none, or an interface does not exist.
+pub async fn change(host: &mut Host, rule: &Transit) -> anyhow::Result<()> {
+    let (link, key, rule) = described(host, rule).await?;
+    Ok(host.state.change_transit_rule(key, rule, &link.name)?)
+}
+
+async fn described(host: &Host, rule: &Transit) -> anyhow::Result<(Link, TransitKey, TransitRule)> {
+    let link = find(&host.netlink, &rule.packets.iface).await?;
+    let key = key(&rule.packets, link.ifindex);
+    let (action, target, target_name) = action(&host.netlink, &rule.action).await?;
+    let iface = name::parse_interface(&link.name)?;
+    let rule = TransitRule { action, target, matched: Counters::ZERO, iface, target_name };
+    Ok((link, key, rule))
 }
 
 async fn action(

@@ -1,47 +1,78 @@
 //! Tunnels.
 
-use gre_common::tables::{self, HopState, Keepalive, TunnelOptions};
+use gre_common::tables::{self, HopState, IfIndex, Keepalive, TunnelOptions};
 
 use super::Host;
 use crate::{
     config::model::Tunnel,
-    netlink::ipsec::Direction,
+    netlink::ipsec::{Direction, Policies},
     resolver,
     state::port,
     value::{Ecn, Switch},
 };
+
+/// What only the host can tell of tunnels.
+pub struct Surroundings {
+    policies: Policies,
+    /// The devices of ports.
+    own: Vec<IfIndex>,
+}
+
+impl Surroundings {
+    /// Asks for it.
+    ///
+    /// # Errors
+    /// The kernel does not answer.
+    pub async fn of(host: &Host) -> anyhow::Result<Self> {
+        let policies = host.netlink.ipsec_policies().await?;
+        let own = host.state.ports()?.iter().map(port::Named::ifindex).collect();
+        Ok(Self { policies, own })
+    }
+}
 
 /// Adds a tunnel, and finds its next hop.
 ///
 /// # Errors
 /// Its name or ends are taken, or a map is full.
 pub async fn add(host: &mut Host, tunnel: &Tunnel) -> anyhow::Result<()> {
+    let record = resolved(host, tunnel, &Surroundings::of(host).await?).await?;
+    host.state.add_tunnel(&tunnel.name, record)?;
+    warn(host, tunnel, &record).await
+}
+
+/// What the datapath is to know of a tunnel, with its next hop.
+///
+/// # Errors
+/// The kernel does not answer.
+pub async fn resolved(
+    host: &Host,
+    tunnel: &Tunnel,
+    around: &Surroundings,
+) -> anyhow::Result<tables::Tunnel> {
     let Tunnel { local, remote, .. } = *tunnel;
-    let policies = host.netlink.ipsec_policies().await?;
-    let protected = policies.about(Direction::In, remote, local).is_some();
+    let protected = around.policies.about(Direction::In, remote, local).is_some();
     let record = record(tunnel);
     let options = record.options.with(TunnelOptions::IPSEC, protected);
-    let own: Vec<_> = host.state.ports()?.iter().map(port::Named::ifindex).collect();
-    let next_hop = resolver::resolve(&record, &host.netlink, &policies, &own).await?;
-    host.state.add_tunnel(&tunnel.name, tables::Tunnel { options, next_hop, ..record })?;
+    let next_hop = resolver::resolve(&record, &host.netlink, &around.policies, &around.own).await?;
+    Ok(tables::Tunnel { options, next_hop, ..record })
+}
+
+/// Says why a tunnel sends nothing yet.
+///
+/// # Errors
+/// The kernel does not answer.
+pub async fn warn(host: &Host, tunnel: &Tunnel, record: &tables::Tunnel) -> anyhow::Result<()> {
+    let Tunnel { local, remote, .. } = *tunnel;
     if !host.netlink.is_local_address(local).await? {
         eprintln!(
             "xgre: warning: {local} is no address of this host yet; nothing is sent until it is"
         );
-    } else if next_hop.state == HopState::NO_ROUTE {
+    } else if record.next_hop.state == HopState::NO_ROUTE {
         eprintln!(
             "xgre: warning: there is no route to {remote} yet; nothing is sent until there is"
         );
     }
     Ok(())
-}
-
-/// Replaces a tunnel's settings by those of one that it [can become](Tunnel::can_become).
-///
-/// # Errors
-/// It does not exist.
-pub fn change(host: &mut Host, tunnel: &Tunnel) -> anyhow::Result<()> {
-    Ok(host.state.set_tunnel_settings(&tunnel.name, &record(tunnel))?)
 }
 
 /// What the datapath is to know of it, but for what only the host can tell.

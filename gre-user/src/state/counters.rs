@@ -1,6 +1,9 @@
 //! Counters, summed over all CPUs.
 
-use std::{collections::HashMap, mem::offset_of};
+use std::{
+    collections::{BTreeSet, HashMap},
+    mem::offset_of,
+};
 
 use aya::maps::PerCpuValues;
 use gre_common::{
@@ -71,7 +74,7 @@ impl State {
     /// The kernel refuses.
     pub fn tenant_totals(&self, id: TenantId, events: &Events) -> Result<TenantTotals> {
         let mut totals = TenantTotals::default();
-        for binding in self.bindings_of(&self.tenant_at(id)) {
+        for binding in self.bindings_of(id, &self.tenant_at(id)) {
             totals.received += binding.received;
         }
         for cpu in self.maps.sent.get(&id.0, 0)?.iter() {
@@ -107,14 +110,32 @@ impl State {
         Ok(totals)
     }
 
-    /// Sets what is counted of a tenant outside its binding to zero.
-    pub(super) fn forget_counters(&mut self, id: TenantId) -> Result<()> {
+    /// Sets to zero what a tenant has sent.
+    pub(super) fn forget_totals(&mut self, id: TenantId) -> Result<()> {
         self.maps.sent.set(id.0, per_cpu(Counters::ZERO)?, 0)?;
         self.maps.fragmented.set_part(id.0, offset_of!(Fragmented, sent), &Counters::ZERO);
+        Ok(())
+    }
+
+    /// Forgets the drops and notices of a tenant.
+    pub(super) fn forget_events_of(&mut self, id: TenantId) -> Result<()> {
         let drops = DropReason::ALL.iter().map(|&reason| reason as u32);
         let notices = Notice::ALL.iter().map(|&notice| TenantEvent::NOTICE + notice as u32);
         for event in drops.chain(notices).flat_map(|event| [event, event | TenantEvent::SLOW]) {
             optional(self.maps.tenant_events.remove(&TenantEvent { tenant: id, event }))?;
+        }
+        Ok(())
+    }
+
+    /// The same of several tenants, at once.
+    pub(super) fn forget_events(&mut self, tenants: &BTreeSet<TenantId>) -> Result<()> {
+        if tenants.is_empty() {
+            return Ok(());
+        }
+        let keys = self.maps.tenant_events.keys();
+        let keys = keys.collect::<std::result::Result<Vec<_>, _>>()?;
+        for key in keys.iter().filter(|key| tenants.contains(&key.tenant)) {
+            optional(self.maps.tenant_events.remove(key))?;
         }
         Ok(())
     }

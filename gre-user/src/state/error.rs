@@ -128,6 +128,16 @@ pub enum Error {
         /// How many there can be.
         max: usize,
     },
+    /// A route leads by what its tenant has not.
+    #[error(
+        "tenant {tenant} has no tunnel or port {way}; `xgre tenant show {tenant}` shows those it has"
+    )]
+    UnknownWay {
+        /// Whose route.
+        tenant: String,
+        /// The tunnel or port.
+        way: String,
+    },
     /// A tunnel was named twice.
     #[error("tunnel {0} is named twice; name each tunnel of a tenant once")]
     TunnelTwice(String),
@@ -196,6 +206,16 @@ fn describe(error: &MapError) -> String {
 }
 
 impl Error {
+    /// No room for a tunnel among `max`.
+    pub(super) const fn full_of_tunnels(max: u32) -> Self {
+        Self::Full { what: "tunnels", max }
+    }
+
+    /// No room for a tenant among `max`.
+    pub(super) const fn full_of_tenants(max: u32) -> Self {
+        Self::Full { what: "tenants", max }
+    }
+
     /// A failed insertion into the map of `what`, which has room for `max` entries.
     pub(super) fn inserting(what: &'static str, max: u32) -> impl Fn(MapError) -> Self {
         move |error| match errno(&error) {

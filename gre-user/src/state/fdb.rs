@@ -12,7 +12,21 @@ use nix::{
     time::{ClockId, clock_gettime},
 };
 
-use super::{Error, Result, State, error::errno, grace, optional};
+use super::{Error, Result, State, error::errno, optional};
+
+/// `BPF_EXIST`: an entry is replaced, and none is made.
+const EXISTING: u64 = 2;
+
+/// What becomes of a station.
+#[derive(Clone, Copy)]
+pub(super) enum Fate {
+    /// It is where it is.
+    Stays,
+    /// It is not known any more.
+    Forgotten,
+    /// It is there.
+    At(Via),
+}
 
 impl State {
     /// Says where a tenant's station is, whatever is heard.
@@ -86,19 +100,39 @@ impl State {
     }
 
     fn forget_those(&mut self, those: impl Fn(&FdbKey, &FdbEntry) -> bool) -> Result<()> {
-        let mut keys = Vec::new();
+        self.decide_stations(
+            |key, entry| {
+                if those(key, entry) { Fate::Forgotten } else { Fate::Stays }
+            },
+        )
+    }
+
+    /// Decides about every station. Afterwards no program holds what was.
+    pub(super) fn decide_stations(
+        &mut self,
+        fate: impl Fn(&FdbKey, &FdbEntry) -> Fate,
+    ) -> Result<()> {
+        let mut decided = Vec::new();
         for entry in &self.maps.fdb {
             match entry {
-                Ok((key, entry)) if those(&key, &entry) => keys.push(key),
-                Ok(_) | Err(MapError::KeyNotFound | MapError::ElementNotFound) => {}
+                Ok((key, entry)) => match fate(&key, &entry) {
+                    Fate::Stays => {}
+                    Fate::Forgotten => decided.push((key, None)),
+                    Fate::At(via) => decided.push((key, Some(FdbEntry { via, ..entry }))),
+                },
+                Err(MapError::KeyNotFound | MapError::ElementNotFound) => {}
                 Err(error) => return Err(error.into()),
             }
         }
-        for key in &keys {
-            self.forget(key)?;
+        for (key, entry) in &decided {
+            match entry {
+                None => self.forget(key).map(drop)?,
+                // One that the program has forgotten meanwhile stays so.
+                Some(entry) => optional(self.maps.fdb.insert(key, entry, EXISTING)).map(drop)?,
+            }
         }
-        if !keys.is_empty() {
-            grace::wait();
+        if !decided.is_empty() {
+            self.wait_for_programs();
         }
         Ok(())
     }

@@ -16,7 +16,7 @@ impl State {
         Ok(optional(self.maps.limits.get(&tenant, 0))?.map(|limit| limit.rate))
     }
 
-    /// Enters the rate of a tenant that has no traffic yet.
+    /// Enters the rate of a tenant, or replaces it.
     pub(super) fn enter_rate(&mut self, tenant: TenantId, rate: Option<u64>) -> Result<()> {
         let Some(rate) = rate else { return Ok(()) };
         let max = self.max_tenants();

@@ -22,7 +22,7 @@ use gre_common::{
 };
 
 use super::{
-    Result, StateDir, check_schema, fdb, maps::Maps, name, optional, port::per_cpu, prefix::whole,
+    Result, StateDir, check_schema, fdb, maps::Maps, optional, port::per_cpu, prefix::whole,
 };
 
 /// Reads of an entry until two in a row agree, before it is taken for absent.
@@ -124,8 +124,7 @@ impl Live {
 
     /// A tunnel's name.
     pub fn tunnel_name(&self, id: TunnelId) -> String {
-        let found = self.maps.tunnel_names.iter().find(|entry| entry.index == id.0);
-        found.map_or_else(|| format!("#{}", id.0), |entry| name::text(&entry.name))
+        self.maps.tunnel_name(id)
     }
 
     /// Counts a packet of `bytes` inner bytes. A tenant that was deleted meanwhile is not charged.
@@ -192,22 +191,26 @@ impl Live {
 
     /// A binding that nobody was writing.
     fn binding(&self, key: &BindingKey) -> Option<Binding> {
-        let read = || {
+        agreed(|| {
             let found = self.maps.bindings.get(key).filter(|binding| binding.key == *key)?;
-            fence(Acquire);
             let options = found.options.without(self.excused);
             Some(Binding { received: Counters::ZERO, options, ..found })
-        };
-        let mut before = read()?;
-        for _ in 0..TRIES {
-            let after = read()?;
-            if before == after {
-                return Some(after);
-            }
-            before = after;
-        }
-        None
+        })
     }
+}
+
+/// What two reads in a row agree about: nobody was writing it.
+fn agreed<T: PartialEq>(read: impl Fn() -> Option<T>) -> Option<T> {
+    let mut before = read()?;
+    for _ in 0..TRIES {
+        fence(Acquire);
+        let after = read()?;
+        if before == after {
+            return Some(after);
+        }
+        before = after;
+    }
+    None
 }
 
 /// The values of all CPUs, that of the first changed. Programs do not count where the slow path does.
@@ -258,7 +261,8 @@ impl Tables for Snapshot<'_> {
         if id.0 >= tenants.len() {
             return None;
         }
-        let tenant = first(self.tenant.get_or_init(|| (id, tenants.get(id.0))), id);
+        let found = || agreed(|| Some(tenants.get(id.0))).unwrap_or(Tenant::EMPTY);
+        let tenant = first(self.tenant.get_or_init(|| (id, found())), id);
         (tenant.slot == Slot::IN_USE).then_some(tenant)
     }
 
@@ -267,7 +271,8 @@ impl Tables for Snapshot<'_> {
         if id.0 >= tunnels.len() {
             return None;
         }
-        let tunnel = first(self.tunnel.get_or_init(|| (id, tunnels.get(id.0))), id);
+        let found = || agreed(|| Some(tunnels.get(id.0))).unwrap_or(Tunnel::EMPTY);
+        let tunnel = first(self.tunnel.get_or_init(|| (id, found())), id);
         (tunnel.slot == Slot::IN_USE).then_some(tunnel)
     }
 

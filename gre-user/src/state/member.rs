@@ -8,7 +8,7 @@ use gre_common::tables::{
     IfIndex, Member, MemberId, Service, Tenant, TenantId, TunnelId, TunnelOptions, Via,
 };
 
-use super::{Error, Result, State, maps::Maps};
+use super::{Error, Result, State, maps::Maps, name};
 
 /// A port of a tenant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,6 +35,12 @@ impl Maps {
             return tenant.tunnel == tunnel;
         }
         self.members_from(tenant.members).iter().any(|member| member.via == Via::tunnel(tunnel))
+    }
+
+    /// A tunnel's name.
+    pub(super) fn tunnel_name(&self, id: TunnelId) -> String {
+        let found = self.tunnel_names.iter().find(|entry| entry.index == id.0);
+        found.map_or_else(|| format!("#{}", id.0), |entry| name::text(&entry.name))
     }
 
     /// A tenant's ports, in the order in which they were added.
@@ -109,7 +115,7 @@ impl State {
         }
     }
 
-    fn enter_members(
+    pub(super) fn enter_members(
         &mut self,
         tenant: TenantId,
         tunnels: &[TunnelId],

@@ -9,13 +9,13 @@
 //!   destinations are.
 //! - [`neighbour`]: who is answered for; [`source`]: from whom a tenant's packets may come; [`limit`]: how many.
 //! - [`prefix`]: prefixes among a tenant's addresses.
-//! - [`change`]: replaces what is there.
+//! - [`change`]: changes tunnels, tenants, ports and routes together, while traffic flows.
 //! - [`counters`]: read and sum.
 //! - [`live`]: the tables as programs see them, without the lock; [`look`]: what else they have there, only to be looked at.
 //!
 //! A [`State`] holds the lock of its folder: whoever has one is the only writer.
 
-mod change;
+pub mod change;
 pub mod counters;
 pub mod dir;
 mod error;
@@ -43,7 +43,7 @@ use std::os::fd::OwnedFd;
 
 use aya::maps::MapError;
 use gre_common::{
-    tables::{IfIndex, LocalId, Meta, RunOptions, SCHEMA_VERSION, Slot},
+    tables::{IfIndex, LocalId, Meta, RunOptions, SCHEMA_VERSION},
     wire::address::Address,
 };
 use nix::fcntl::Flock;
@@ -83,6 +83,18 @@ impl State {
             last_local: None,
             _lock: lock,
         })
+    }
+
+    /// Waits until no program holds what was taken out of a table, whose places may then be used again.
+    fn wait_for_programs(&mut self) {
+        grace::wait();
+        let maps = &mut self.maps;
+        maps.bindings.settle();
+        maps.local_keys.settle();
+        maps.ends6.settle();
+        maps.port_tenants.settle();
+        maps.tunnel_names.settle();
+        maps.tenant_names.settle();
     }
 
     /// The device where `flood_tc` is; none while no tenant has needed it.
@@ -145,7 +157,7 @@ fn optional<T>(result: std::result::Result<T, MapError>) -> Result<Option<T>> {
     }
 }
 
-/// The first slot that nobody has, beginning at `start` and going round once.
-fn free_slot(start: u32, len: u32, slot_at: impl Fn(u32) -> Slot) -> Option<u32> {
-    (start..len).chain(0..start.min(len)).find(|&slot| slot_at(slot) != Slot::IN_USE)
+/// All slots, those from `start` on first.
+fn from(start: u32, len: u32) -> impl Iterator<Item = u32> {
+    (start..len).chain(0..start.min(len))
 }

@@ -1,6 +1,6 @@
 //! Neighbours that are answered for.
 
-use std::net::IpAddr;
+use std::{collections::BTreeSet, net::IpAddr};
 
 use gre_common::tables::{Neighbour, TenantId, TenantOptions};
 
@@ -67,9 +67,14 @@ impl State {
         Ok(neighbours)
     }
 
-    /// Forgets all of a tenant's.
-    pub(super) fn forget_neighbours(&mut self, tenant: TenantId) -> Result<()> {
-        for Entry { address, .. } in self.neighbours(Some(tenant))? {
+    /// Forgets all of these tenants'.
+    pub(super) fn forget_neighbours(&mut self, tenants: &BTreeSet<TenantId>) -> Result<()> {
+        let answers = |&id: &TenantId| self.tenant_at(id).options.has(TenantOptions::ANSWERS);
+        if !tenants.iter().any(answers) {
+            return Ok(());
+        }
+        let known = self.neighbours(None)?.into_iter();
+        for Entry { tenant, address, .. } in known.filter(|it| tenants.contains(&it.tenant)) {
             optional(self.maps.neighbours.remove(&prefix::address(tenant, address)))?;
         }
         Ok(())

@@ -14,9 +14,7 @@ use gre_common::tables::{
 
 use nix::errno::Errno;
 
-use super::{
-    Error, Result, State, error::errno, grace, member::PortMember, name, optional, tenant,
-};
+use super::{Error, Result, State, error::errno, member::PortMember, name, optional, tenant};
 
 const MEMORY_RETRIES: u32 = 10;
 const MEMORY_PAUSE: Duration = Duration::from_millis(10);
@@ -48,6 +46,17 @@ pub enum Origin {
     Existing,
 }
 
+impl Origin {
+    /// Where a port came from.
+    pub fn of(record: &PortRecord) -> Self {
+        match record.created {
+            PortRecord::PAIR => Self::Created,
+            PortRecord::VLAN => Self::Vlan,
+            _ => Self::Existing,
+        }
+    }
+}
+
 /// What a new port is to be.
 #[derive(Clone, Copy, Debug)]
 pub struct New {
@@ -61,6 +70,34 @@ pub struct New {
     pub mode: PortMode,
 }
 
+impl New {
+    /// What a port is.
+    pub(super) fn of(record: &PortRecord) -> Self {
+        Self {
+            port: record.port,
+            origin: Origin::of(record),
+            station_named: record.follows_peer == 0,
+            mode: record.mode,
+        }
+    }
+
+    /// The record of a tenant's only port.
+    pub(super) fn record(&self, tenant: TenantId) -> PortRecord {
+        PortRecord {
+            port: self.port,
+            tenant,
+            created: match self.origin {
+                Origin::Created => PortRecord::PAIR,
+                Origin::Vlan => PortRecord::VLAN,
+                Origin::Existing => 0,
+            },
+            follows_peer: (!self.station_named).into(),
+            mode: self.mode,
+            position: 1,
+        }
+    }
+}
+
 impl State {
     /// Makes a device the port of a tenant. `name` is what users call it; where xgre made the device,
     /// that is the name of its other end.
@@ -70,18 +107,7 @@ impl State {
     pub fn add_port(&mut self, tenant: &tenant::Named, name: &str, new: New) -> Result<()> {
         self.check_port_free(name)?;
         let ports = self.maps.ports_of(&self.tenant_at(tenant.id));
-        let record = PortRecord {
-            port: new.port,
-            tenant: tenant.id,
-            created: match new.origin {
-                Origin::Created => PortRecord::PAIR,
-                Origin::Vlan => PortRecord::VLAN,
-                Origin::Existing => 0,
-            },
-            follows_peer: (!new.station_named).into(),
-            mode: new.mode,
-            position: free_position(&ports),
-        };
+        let record = PortRecord { position: free_position(&ports), ..new.record(tenant.id) };
         let added = self.enter_port(name, record);
         if added.is_err() {
             self.leave_port(name, record)?;
@@ -127,6 +153,14 @@ impl State {
         Ok(Named { name: name.to_owned(), record })
     }
 
+    /// The port of this name, if it is there.
+    ///
+    /// # Errors
+    /// It cannot be a name, or the kernel refuses.
+    pub(super) fn find_port(&self, name: &str) -> Result<Option<PortRecord>> {
+        optional(self.maps.ports.get(&name::parse_interface(name)?, 0))
+    }
+
     /// All ports, by name.
     ///
     /// # Errors
@@ -145,6 +179,12 @@ impl State {
     pub(super) fn port_name(&self, tenant: TenantId) -> Result<String> {
         let port = self.ports()?.into_iter().find(|port| port.record.tenant == tenant);
         Ok(port.map_or_else(|| "?".to_owned(), |port| port.name))
+    }
+
+    /// The name of the port that a device is.
+    pub(super) fn port_name_of(&self, ifindex: IfIndex) -> Result<String> {
+        let port = self.ports()?.into_iter().find(|port| port.ifindex() == ifindex);
+        Ok(port.map_or_else(|| format!("#{}", ifindex.0), |port| port.name))
     }
 
     /// Takes over what changed about a port's device.
@@ -190,7 +230,7 @@ impl State {
     fn change_ports(&mut self, id: TenantId, ports: &[PortMember]) -> Result<()> {
         let tunnels = self.tunnels_of(&self.tenant_at(id));
         let old = self.set_members(id, &tunnels, ports)?;
-        grace::wait();
+        self.wait_for_programs();
         self.release_members(&old);
         Ok(())
     }
@@ -208,7 +248,7 @@ impl State {
         self.change_ports(id, &ports)?;
         optional(self.maps.port_devices.remove(ifindex.0))?;
         self.maps.port_tenants.remove(&ifindex);
-        grace::wait();
+        self.wait_for_programs();
         if tenant.service == Service::L2 {
             self.forget_stations(id, Some(Via::port(ifindex)))?;
         } else {
@@ -253,13 +293,13 @@ impl State {
 }
 
 /// What programs know of a port by its device.
-const fn port_use(record: &PortRecord) -> PortUse {
+pub(super) const fn port_use(record: &PortRecord) -> PortUse {
     let PortRecord { port, tenant, position, .. } = *record;
     PortUse { ifindex: port.ifindex, tenant, position, ends: port.ends }
 }
 
 /// The first position that none of the ports has.
-fn free_position(ports: &[PortMember]) -> u32 {
+pub(super) fn free_position(ports: &[PortMember]) -> u32 {
     let is_taken = |position| ports.iter().any(|port| port.position == position);
     let all = 1..=ports.len() as u32 + 1;
     all.into_iter().find(|&position| !is_taken(position)).expect("there are fewer ports")

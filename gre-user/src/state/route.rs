@@ -5,7 +5,7 @@ use std::mem::offset_of;
 use gre_common::tables::{ROUTE_WAYS, Route, Tenant, TenantId, Via};
 use ipnet::IpNet;
 
-use super::{Error, Result, State, grace, optional, prefix, tenant};
+use super::{Error, Result, State, optional, prefix, tenant};
 
 /// A route.
 #[derive(Clone, Debug)]
@@ -28,14 +28,20 @@ impl State {
         if self.route(tenant.id, net)?.is_some() {
             return Err(Error::RouteExists { tenant: tenant.name.clone(), prefix: net });
         }
-        let route = Route::new(ways).ok_or(Error::Ways { prefix: net, max: ROUTE_WAYS })?;
-        let max = self.max_tenants();
-        self.maps.routes.insert(&key, route, 0).map_err(Error::inserting("routes", max))?;
+        self.enter_route(tenant.id, net, ways)?;
         let counted = self.count_routes(tenant.id, 1);
         if counted.is_err() {
             optional(self.maps.routes.remove(&key))?;
         }
         counted
+    }
+
+    /// Enters a route, or replaces its ways.
+    pub(super) fn enter_route(&mut self, tenant: TenantId, net: IpNet, ways: &[Via]) -> Result<()> {
+        let route = Route::new(ways).ok_or(Error::Ways { prefix: net, max: ROUTE_WAYS })?;
+        let max = self.max_tenants();
+        let entered = self.maps.routes.insert(&prefix::key(tenant, net), route, 0);
+        entered.map_err(Error::inserting("routes", max))
     }
 
     /// Deletes a route. False: there is none for this prefix.
@@ -119,7 +125,7 @@ impl State {
         let old = replaced.inspect_err(|_| {
             self.maps.tenants.set_part(id.0, offset_of!(Tenant, routes), &tenant.routes);
         })?;
-        grace::wait();
+        self.wait_for_programs();
         self.release_members(&old);
         Ok(())
     }

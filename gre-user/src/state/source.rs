@@ -60,7 +60,7 @@ impl State {
         Ok(all)
     }
 
-    /// Enters the sources of a tenant that has no traffic yet.
+    /// Enters sources of a tenant.
     pub(super) fn enter_sources(&mut self, tenant: TenantId, sources: &[Source]) -> Result<()> {
         let max = self.max_tenants();
         for source in sources {
@@ -73,8 +73,12 @@ impl State {
     /// Forgets the sources of a tenant that has no traffic any more.
     pub(super) fn forget_sources(&mut self, tenant: TenantId) -> Result<()> {
         for source in self.sources()?.remove(&tenant).unwrap_or_default() {
-            optional(self.maps.sources.remove(&source.key(tenant)))?;
+            self.leave_source(tenant, source)?;
         }
         Ok(())
+    }
+
+    pub(super) fn leave_source(&mut self, tenant: TenantId, source: Source) -> Result<()> {
+        optional(self.maps.sources.remove(&source.key(tenant))).map(drop)
     }
 }

@@ -1,6 +1,6 @@
 //! Writes the hash tables that [`gre_common::tables::table`] reads.
 
-use std::sync::atomic::AtomicU64;
+use std::{collections::HashSet, sync::atomic::AtomicU64};
 
 use aya::Pod;
 use gre_common::tables::table::{Entry, Key, VACANT, places};
@@ -12,13 +12,19 @@ use super::memory::Memory;
 pub(super) struct Full;
 
 /// A table. Who writes has the lock of the state.
+///
+/// An entry of more than one word is never changed: another with the same key is [published](Table::publish), and the old one is
+/// [retired](Table::retire) when every program finds the new one too. Programs look at places in one order, so each finds one of
+/// them, whole.
 pub(super) struct Table<E> {
     entries: Memory<E>,
+    /// Places whose entry was taken out, and which a program may still hold.
+    limbo: HashSet<u32>,
 }
 
 impl<E: Entry + Pod> Table<E> {
     pub fn new(entries: Memory<E>) -> Self {
-        Self { entries }
+        Self { entries, limbo: HashSet::new() }
     }
 
     pub fn get(&self, key: &E::Key) -> Option<E> {
@@ -30,15 +36,44 @@ impl<E: Entry + Pod> Table<E> {
         self.place_of(key).map(|place| self.entries.number(place, offset))
     }
 
-    /// Enters, or replaces the one with the same key.
+    /// Enters, or replaces the words of the one with the same key.
     pub fn insert(&mut self, entry: &E) -> Result<(), Full> {
         if let Some(place) = self.place_of(entry.key()) {
             self.entries.set(place, entry);
             return Ok(());
         }
-        let free = places(entry.key(), self.mask()).find(|&place| !self.is_used(place));
-        self.entries.publish(free.ok_or(Full)?, entry, E::DECISIVE);
-        Ok(())
+        self.publish(entry).map(drop)
+    }
+
+    /// Enters beside what is there with the same key, and tells the place. Which of the two a program finds depends on the
+    /// places, until the other is [retired](Table::retire): after a grace period at the soonest, for a program may be on its
+    /// way from one place to the other.
+    pub fn publish(&mut self, entry: &E) -> Result<u32, Full> {
+        let place = self.free_place(entry.key()).ok_or(Full)?;
+        self.entries.publish(place, entry, E::DECISIVE);
+        Ok(place)
+    }
+
+    /// Keeps a place for an entry, until [`Table::publish_at`].
+    pub fn reserve(&mut self, key: &E::Key) -> Result<u32, Full> {
+        let place = self.free_place(key).ok_or(Full)?;
+        self.limbo.insert(place);
+        Ok(place)
+    }
+
+    /// [Publishes](Table::publish) at a place that was reserved.
+    pub fn publish_at(&mut self, place: u32, entry: &E) {
+        self.entries.publish(place, entry, E::DECISIVE);
+    }
+
+    /// The entry at a place.
+    pub fn at(&self, place: u32) -> E {
+        self.entries.get(place)
+    }
+
+    /// Replaces the part that begins at `offset` of the entry at a place.
+    pub fn set_part_at<P: Pod>(&mut self, place: u32, offset: usize, part: &P) {
+        self.entries.set_part(place, offset, part);
     }
 
     /// Replaces the part that begins at `offset` of the entry with this key; absent is fine.
@@ -48,13 +83,19 @@ impl<E: Entry + Pod> Table<E> {
         }
     }
 
-    /// Takes the entry with this key out; absent is fine. Programs may still hold it until
-    /// [`grace::wait`](super::grace::wait) has returned.
+    /// Takes the entry with this key out; absent is fine. Its place is used again after [`Table::settle`].
     pub fn remove(&mut self, key: &E::Key) {
-        let Some(mut place) = self.place_of(key) else { return };
+        if let Some(place) = self.place_of(key) {
+            self.retire(place);
+        }
+    }
+
+    /// Takes the entry at a place out.
+    pub fn retire(&mut self, place: u32) {
+        self.limbo.insert(place);
         self.set_decisive(place, E::Key::DELETED);
         // Places that no search needs to go on behind become vacant again.
-        let mask = self.mask();
+        let (mask, mut place) = (self.mask(), place);
         while self.decisive(place) == E::Key::DELETED
             && self.decisive(place.wrapping_add(1) & mask) == VACANT
         {
@@ -63,16 +104,32 @@ impl<E: Entry + Pod> Table<E> {
         }
     }
 
+    /// Lets the places of what was taken out be used again. A grace period has passed: no program holds any.
+    pub fn settle(&mut self) {
+        self.limbo.clear();
+    }
+
     /// All entries, in no order.
     pub fn iter(&self) -> impl Iterator<Item = E> {
         let used = (0..self.entries.len()).filter(|&place| self.is_used(place));
         used.map(|place| self.entries.get(place))
     }
 
-    fn place_of(&self, key: &E::Key) -> Option<u32> {
-        places(key, self.mask()).take_while(|&place| self.decisive(place) != VACANT).find(
-            |&place| self.decisive(place) == key.decisive() && self.entries.get(place).key() == key,
-        )
+    /// Where the entry with this key is; where there are two, the first one that programs look at.
+    pub fn place_of(&self, key: &E::Key) -> Option<u32> {
+        self.places_of(key).next()
+    }
+
+    /// Where all entries with this key are.
+    pub fn places_of(&self, key: &E::Key) -> impl Iterator<Item = u32> {
+        let searched = places(key, self.mask()).take_while(|&place| self.decisive(place) != VACANT);
+        searched.filter(move |&place| {
+            self.decisive(place) == key.decisive() && self.entries.get(place).key() == key
+        })
+    }
+
+    fn free_place(&self, key: &E::Key) -> Option<u32> {
+        places(key, self.mask()).find(|&place| !self.is_used(place) && !self.limbo.contains(&place))
     }
 
     fn is_used(&self, place: u32) -> bool {
@@ -126,6 +183,7 @@ mod tests {
             let number = (random >> 16) % (ROOM * 2);
             if expected.remove(&number).is_some() {
                 table.remove(&key(number));
+                table.settle();
             } else if expected.len() < ROOM as usize {
                 let entry = Binding::new(key(number), TenantId(step), TunnelId(0), Port::NONE);
                 table.insert(&entry).expect("room");
@@ -137,6 +195,32 @@ mod tests {
             assert_eq!(as_programs_see(&table, number), expected.get(&number).copied(), "{number}");
         }
         assert_eq!(table.iter().count(), expected.len());
+    }
+
+    /// A line that takes another's place is found, or the other one is, at every moment; and the place is not given away early.
+    #[test]
+    fn one_of_two_is_found() {
+        let mut table = table();
+        let entry =
+            |number, tenant| Binding::new(key(number), TenantId(tenant), TunnelId(0), Port::NONE);
+        for number in 0..ROOM {
+            table.insert(&entry(number, 0)).expect("room");
+        }
+        for turn in 1..8 {
+            for number in 0..ROOM {
+                let old = table.place_of(&key(number)).expect("an entry");
+                let new = table.publish(&entry(number, turn)).expect("room");
+                let found = as_programs_see(&table, number).map(|tenant| tenant.0);
+                assert!(found == Some(turn) || found == Some(turn - 1), "{found:?}");
+                table.retire(old);
+                assert_eq!(as_programs_see(&table, number), Some(TenantId(turn)));
+                assert_eq!(table.at(old).tenant, TenantId(turn - 1), "as it was, for who holds it");
+                assert_ne!(Some(old), table.free_place(&key(number)));
+                assert_eq!(table.at(new).tenant, TenantId(turn));
+                table.settle();
+            }
+        }
+        assert_eq!(table.iter().count(), ROOM as usize);
     }
 
     /// Places become vacant again: a search in a table that was emptied ends at once.

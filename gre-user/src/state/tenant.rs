@@ -1,17 +1,20 @@
 //! Tenants and their bindings.
 
-use std::mem::offset_of;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    mem::offset_of,
+};
 
 use gre_common::{
     tables::{
-        self, Binding, BindingKey, LocalKey, LocalKeyUse, Port, Sequence, Service, Slot, Tenant,
-        TenantId, TenantOptions, Tunnel, TunnelId, TunnelOptions,
+        self, Binding, BindingKey, KeyField, LocalKey, LocalKeyUse, MemberId, Port, Sequence,
+        Service, Slot, Tenant, TenantId, TenantOptions, Tunnel, TunnelId, TunnelOptions,
     },
     wire::gre::GreKey,
 };
 
 use super::{
-    Error, Result, State, free_slot, grace, name, optional,
+    Error, Result, State, from, name, optional,
     source::{self, Source},
     tunnel,
 };
@@ -42,6 +45,25 @@ pub struct New {
     pub rate: Option<u64>,
 }
 
+impl New {
+    /// The record of a tenant without tunnels and ports.
+    pub fn record(&self) -> Tenant {
+        Tenant {
+            slot: Slot::IN_USE,
+            service: self.service,
+            in_key: self.in_key.into(),
+            out_key: self.out_key.into(),
+            options: self.options(),
+            ..Tenant::EMPTY
+        }
+    }
+
+    /// From whom its packets may come, and how many, as programs are told.
+    pub(super) fn options(&self) -> TenantOptions {
+        source::options(&self.sources).with(TenantOptions::LIMITED, self.rate.is_some())
+    }
+}
+
 impl State {
     /// How many tenants there is room for.
     pub fn max_tenants(&self) -> u32 {
@@ -64,15 +86,7 @@ impl State {
         }
         let tunnels = self.tunnels_for(tunnels, new)?;
         let id = self.take_tenant_slot()?;
-        let tenant = Tenant {
-            slot: Slot::IN_USE,
-            service: new.service,
-            tunnel: tunnels[0].id,
-            in_key: new.in_key.into(),
-            out_key: new.out_key.into(),
-            options: source::options(&new.sources).with(TenantOptions::LIMITED, new.rate.is_some()),
-            ..Tenant::EMPTY
-        };
+        let tenant = Tenant { tunnel: tunnels[0].id, ..new.record() };
         self.maps.tenants.set(id.0, &tenant);
         let guarded = self.enter_sources(id, &new.sources);
         let limited = guarded.and_then(|()| self.enter_rate(id, new.rate));
@@ -97,7 +111,7 @@ impl State {
             if tunnels.iter().any(|other| other.id == tunnel.id) {
                 return Err(Error::TunnelTwice(tunnel.name));
             }
-            let binding = binding_key(tunnel.id, &tunnel.tunnel, new.in_key);
+            let binding = binding_key(tunnel.id, &tunnel.tunnel, new.in_key.into());
             if let Some(owner) = self.maps.bindings.get(&binding) {
                 return Err(Error::Bound {
                     tenant: self.tenant_name(owner.tenant),
@@ -138,7 +152,7 @@ impl State {
             self.set_tunnel(id, Tunnel { tenants, ..tunnel });
         }
         self.maps.tenants.set(id.0, &Tenant { slot: Slot::RETIRED, ..tenant });
-        grace::wait();
+        self.wait_for_programs();
         self.release_members(&members);
         if tenant.service == Service::L2 {
             self.forget_stations(id, None)?;
@@ -179,16 +193,42 @@ impl State {
         tenants
     }
 
+    /// The tenant of this name, if it is there.
+    ///
+    /// # Errors
+    /// It cannot be a name.
+    pub fn find_tenant(&self, name: &str) -> Result<Option<Named>> {
+        let found = self.maps.tenant_names.get(&name::parse(name)?);
+        Ok(found.map(|entry| self.named_tenant(&entry)))
+    }
+
+    /// The names of all tenants.
+    pub fn tenant_names(&self) -> BTreeMap<TenantId, String> {
+        let names = self.maps.tenant_names.iter();
+        names.map(|entry| (TenantId(entry.index), name::text(&entry.name))).collect()
+    }
+
+    /// The slots that nobody has, in the order in which new tenants get them.
+    pub fn free_tenants(&self) -> impl Iterator<Item = TenantId> {
+        let all = from(self.next_tenant, self.max_tenants()).map(TenantId);
+        all.filter(|&id| self.tenant_at(id).slot != Slot::IN_USE)
+    }
+
+    pub(super) fn full_of_tenants(&self) -> Error {
+        Error::full_of_tenants(self.max_tenants())
+    }
+
     /// The tenant in a slot.
     pub fn tenant_at(&self, id: TenantId) -> Tenant {
         self.maps.tenants.get(id.0)
     }
 
     /// What a tenant receives, by tunnel.
-    pub(super) fn bindings_of(&self, tenant: &Tenant) -> Vec<Binding> {
+    pub(super) fn bindings_of(&self, id: TenantId, tenant: &Tenant) -> Vec<Binding> {
         let tunnels = self.tunnels_of(tenant).into_iter();
         let keys = tunnels.map(|tunnel| self.binding_key_of(tenant, tunnel));
-        keys.filter_map(|key| self.maps.bindings.get(&key)).collect()
+        let found = keys.filter_map(|key| self.maps.bindings.get(&key));
+        found.filter(|binding| binding.tenant == id).collect()
     }
 
     /// Replaces the port of a tenant, or the first of several, for what it sends and what it receives.
@@ -199,7 +239,7 @@ impl State {
 
     /// Changes port and options of what a tenant receives.
     pub(super) fn change_bindings(&mut self, id: TenantId, change: impl Fn(&mut Binding)) {
-        for before in self.bindings_of(&self.tenant_at(id)) {
+        for before in self.bindings_of(id, &self.tenant_at(id)) {
             let mut after = before;
             change(&mut after);
             if after.port != before.port {
@@ -235,7 +275,7 @@ impl State {
     }
 
     fn binding_key_of(&self, tenant: &Tenant, tunnel: TunnelId) -> BindingKey {
-        binding_key(tunnel, &self.tunnel_at(tunnel), tenant.in_key.into())
+        binding_key(tunnel, &self.tunnel_at(tunnel), tenant.in_key)
     }
 
     /// Enters a tenant everywhere; the bindings, which bring traffic, come last.
@@ -259,7 +299,7 @@ impl State {
                     self.unbind(id, &tenant, tunnel.id)?;
                 }
                 let members = self.maps.members_from(tenant.members);
-                grace::wait();
+                self.wait_for_programs();
                 self.release_members(&members);
                 return Err(error);
             }
@@ -269,32 +309,29 @@ impl State {
 
     /// Has a tenant receive what comes by a tunnel.
     fn bind(&mut self, id: TenantId, tenant: &Tenant, tunnel: &tunnel::Named) -> Result<()> {
-        let key = binding_key(tunnel.id, &tunnel.tunnel, tenant.in_key.into());
+        let key = binding_key(tunnel.id, &tunnel.tunnel, tenant.in_key);
         let local = self.local_id(tunnel.tunnel.local)?;
         let local_key = LocalKey { local, key: tenant.in_key };
-        let options = (tunnel.tunnel.options)
-            .with(TunnelOptions::ETHERNET, tenant.service == Service::L2)
-            .with(TunnelOptions::LEARN, tenant.learns())
-            .with(TunnelOptions::SOURCES, tenant.options.has_sources())
-            .with(TunnelOptions::LIMITED, tenant.options.has(TenantOptions::LIMITED));
+        let has_members = tenant.members != MemberId::NONE;
+        let options = binding_options(tunnel.tunnel.options, tenant, has_members);
         let binding = Binding { options, ..Binding::new(key, id, tunnel.id, tenant.port) };
         self.claim_local_key(local_key, id)?;
         let max = self.max_tenants();
         let bound = self.maps.bindings.insert(&binding);
         let bound = bound.map_err(|_| Error::Full { what: "bindings", max });
-        bound.inspect_err(|_| self.release_local_key(local_key, id))
+        bound.inspect_err(|_| self.release_local_key(local_key, id, 1))
     }
 
     /// Has a tenant receive no more of what comes by a tunnel.
     fn unbind(&mut self, id: TenantId, tenant: &Tenant, tunnel: TunnelId) -> Result<()> {
         let local = self.local_id(self.tunnel_at(tunnel).local)?;
         self.maps.bindings.remove(&self.binding_key_of(tenant, tunnel));
-        self.release_local_key(LocalKey { local, key: tenant.in_key }, id);
+        self.release_local_key(LocalKey { local, key: tenant.in_key }, id, 1);
         Ok(())
     }
 
     /// Counts a binding with this key.
-    fn claim_local_key(&mut self, key: LocalKey, tenant: TenantId) -> Result<()> {
+    pub(super) fn claim_local_key(&mut self, key: LocalKey, tenant: TenantId) -> Result<()> {
         let usage = match self.maps.local_keys.get(&key) {
             Some(usage) => LocalKeyUse { bindings: usage.bindings + 1, ..usage },
             None => LocalKeyUse { key, bindings: 1, tenant },
@@ -303,14 +340,14 @@ impl State {
         self.maps.local_keys.insert(&usage).map_err(|_| Error::Full { what: "keys", max })
     }
 
-    /// Counts a binding of this tenant less.
-    fn release_local_key(&mut self, key: LocalKey, gone: TenantId) {
+    /// Counts so many bindings of this tenant less, which are gone.
+    pub(super) fn release_local_key(&mut self, key: LocalKey, gone: TenantId, bindings: u32) {
         let Some(usage) = self.maps.local_keys.get(&key) else { return };
-        if usage.bindings <= 1 {
+        if usage.bindings <= bindings {
             return self.maps.local_keys.remove(&key);
         }
         let tenant = if usage.tenant == gone { self.bound_to(&key) } else { usage.tenant };
-        let usage = LocalKeyUse { bindings: usage.bindings - 1, tenant, ..usage };
+        let usage = LocalKeyUse { bindings: usage.bindings - bindings, tenant, ..usage };
         self.maps.local_keys.insert(&usage).expect("it replaces what is there");
     }
 
@@ -324,17 +361,14 @@ impl State {
         let is_bound = |&id: &TenantId| {
             let tenant = self.tenant_at(id);
             (tenant.slot, tenant.in_key) == (Slot::IN_USE, key.key)
-                && self.bindings_of(&tenant).iter().any(has_key)
+                && self.bindings_of(id, &tenant).iter().any(has_key)
         };
         (0..self.max_tenants()).map(TenantId).find(is_bound).unwrap_or(TenantId::NONE)
     }
 
     fn take_tenant_slot(&mut self) -> Result<TenantId> {
-        let max = self.max_tenants();
-        let slot = free_slot(self.next_tenant, max, |slot| self.tenant_at(TenantId(slot)).slot)
-            .ok_or(Error::Full { what: "tenants", max })?;
-        self.next_tenant = slot + 1;
-        let id = TenantId(slot);
+        let id = self.free_tenants().next().ok_or_else(|| self.full_of_tenants())?;
+        self.next_tenant = id.0 + 1;
         if self.tenant_at(id).slot == Slot::RETIRED {
             self.clean_slot(id)?;
         }
@@ -342,10 +376,11 @@ impl State {
     }
 
     /// Makes the slot of a deleted tenant as new.
-    fn clean_slot(&mut self, id: TenantId) -> Result<()> {
-        self.forget_counters(id)?;
+    pub(super) fn clean_slot(&mut self, id: TenantId) -> Result<()> {
+        self.forget_totals(id)?;
+        self.forget_events_of(id)?;
         self.forget_routes(id)?;
-        self.forget_neighbours(id)?;
+        self.forget_neighbours(&BTreeSet::from([id]))?;
         self.forget_guards(id)?;
         self.maps.sequences.set(id.0, &Sequence::default());
         self.maps.tenants.set(id.0, &Tenant::EMPTY);
@@ -353,12 +388,26 @@ impl State {
     }
 }
 
-fn binding_key(id: TunnelId, tunnel: &Tunnel, in_key: Option<GreKey>) -> BindingKey {
+pub(super) fn binding_key(id: TunnelId, tunnel: &Tunnel, in_key: KeyField) -> BindingKey {
     if tunnel.local.is_v4() {
-        BindingKey::v4(tunnel.local.last(), tunnel.remote.last(), in_key.into())
+        BindingKey::v4(tunnel.local.last(), tunnel.remote.last(), in_key)
     } else {
-        BindingKey::v6(id, in_key.into())
+        BindingKey::v6(id, in_key)
     }
+}
+
+/// What a binding says of its tunnel, and of its tenant but for the number of his ports.
+pub(super) fn binding_options(
+    tunnel: TunnelOptions,
+    tenant: &Tenant,
+    has_members: bool,
+) -> TunnelOptions {
+    let is_l2 = tenant.service == Service::L2;
+    tunnel
+        .with(TunnelOptions::ETHERNET, is_l2)
+        .with(TunnelOptions::LEARN, is_l2 && has_members)
+        .with(TunnelOptions::SOURCES, tenant.options.has_sources())
+        .with(TunnelOptions::LIMITED, tenant.options.has(TenantOptions::LIMITED))
 }
 
 /// "key 10"

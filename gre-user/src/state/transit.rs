@@ -33,6 +33,22 @@ impl State {
         })
     }
 
+    /// Replaces what becomes of packets for which there is a rule. What was counted goes on.
+    ///
+    /// # Errors
+    /// There is no such rule. `iface` is what the user calls the interface.
+    pub fn change_transit_rule(
+        &mut self,
+        key: TransitKey,
+        rule: TransitRule,
+        iface: &str,
+    ) -> Result<()> {
+        let there = optional(self.maps.transit_rules.get(&key, 0))?;
+        let there = there.ok_or_else(|| Error::UnknownTransit(describe(&key, iface)))?;
+        let rule = TransitRule { matched: there.matched, ..rule };
+        Ok(self.maps.transit_rules.insert(key, rule, 0)?)
+    }
+
     /// Deletes a rule. `iface` is what the user calls the interface.
     ///
     /// # Errors

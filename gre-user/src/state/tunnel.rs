@@ -10,7 +10,7 @@ use gre_common::{
     wire::address::Address,
 };
 
-use super::{Error, Result, State, free_slot, grace, name, optional};
+use super::{Error, Result, State, from, name, optional};
 
 /// A tunnel with its name.
 #[derive(Clone, Debug)]
@@ -62,7 +62,7 @@ impl State {
         self.release_local(tunnel.local)?;
         self.leave_tunnel(&name::parse(name)?, &tunnel);
         self.set_tunnel(id, Tunnel::EMPTY);
-        grace::wait();
+        self.wait_for_programs();
         Ok(())
     }
 
@@ -114,7 +114,44 @@ impl State {
         (0..self.max_tenants()).any(|slot| sends(self.tenant_at(TenantId(slot))))
     }
 
-    pub(super) fn tunnel_at(&self, id: TunnelId) -> Tunnel {
+    /// The tunnel of this name, if it is there.
+    ///
+    /// # Errors
+    /// It cannot be a name.
+    pub(super) fn find_tunnel(&self, name: &str) -> Result<Option<(TunnelId, Tunnel)>> {
+        let found = self.maps.tunnel_names.get(&name::parse(name)?);
+        Ok(found.map(|entry| (TunnelId(entry.index), self.tunnel_at(TunnelId(entry.index)))))
+    }
+
+    /// The name of the tunnel in a slot.
+    pub fn tunnel_name(&self, id: TunnelId) -> String {
+        self.maps.tunnel_name(id)
+    }
+
+    /// How many tunnels there is room for.
+    pub fn max_tunnels(&self) -> u32 {
+        self.maps.tunnels.len()
+    }
+
+    /// The slots that nobody has.
+    pub(super) fn free_tunnels(&self) -> impl Iterator<Item = TunnelId> {
+        let all = from(self.next_tunnel, self.max_tunnels()).map(TunnelId);
+        all.filter(|&id| self.tunnel_at(id).slot != Slot::IN_USE)
+    }
+
+    pub(super) fn full_of_tunnels(&self) -> Error {
+        Error::full_of_tunnels(self.max_tunnels())
+    }
+
+    /// Where programs find the tunnel in a slot that has these ends; `None` over IPv4.
+    pub(super) fn ends6_place(&self, id: TunnelId, tunnel: &Tunnel) -> Option<u32> {
+        let key = ends6(tunnel)?;
+        let ends6 = &self.maps.ends6;
+        ends6.places_of(&key).find(|&place| ends6.at(place).tunnel == id)
+    }
+
+    /// The tunnel in a slot.
+    pub fn tunnel_at(&self, id: TunnelId) -> Tunnel {
         self.maps.tunnels.get(id.0)
     }
 
@@ -128,17 +165,15 @@ impl State {
     }
 
     fn take_tunnel_slot(&mut self) -> Result<TunnelId> {
-        let max = self.maps.tunnels.len();
-        let slot = free_slot(self.next_tunnel, max, |slot| self.tunnel_at(TunnelId(slot)).slot)
-            .ok_or(Error::Full { what: "tunnels", max })?;
-        self.next_tunnel = slot + 1;
-        Ok(TunnelId(slot))
+        let id = self.free_tunnels().next().ok_or_else(|| self.full_of_tunnels())?;
+        self.next_tunnel = id.0 + 1;
+        Ok(id)
     }
 
     /// Enters a tunnel everywhere; its local address, which makes packets our own, comes last.
     fn enter_tunnel(&mut self, named: &tables::Named, tunnel: &Tunnel) -> Result<()> {
-        let max = self.maps.tunnels.len();
-        let full = |_| Error::Full { what: "tunnels", max };
+        let max = self.max_tunnels();
+        let full = |_| Error::full_of_tunnels(max);
         let entered = self.maps.tunnel_names.insert(named).map_err(full).and_then(|()| {
             if let Some(key) = ends6(tunnel) {
                 let ends = Ends6Use { key, tunnel: TunnelId(named.index) };
@@ -170,7 +205,7 @@ impl State {
     }
 
     /// Counts a tunnel that ends at a local address.
-    fn claim_local(&mut self, local: Address) -> Result<()> {
+    pub(super) fn claim_local(&mut self, local: Address) -> Result<()> {
         let usage = match optional(self.maps.locals.get(&local, 0))? {
             Some(usage) => LocalUse { tunnels: usage.tunnels + 1, ..usage },
             None => LocalUse { id: self.free_local_id()?, tunnels: 1 },
@@ -181,7 +216,7 @@ impl State {
     }
 
     /// Counts a tunnel less.
-    fn release_local(&mut self, local: Address) -> Result<()> {
+    pub(super) fn release_local(&mut self, local: Address) -> Result<()> {
         self.last_local = None;
         match optional(self.maps.locals.get(&local, 0))? {
             Some(usage) if usage.tunnels > 1 => {
@@ -204,7 +239,7 @@ impl State {
 }
 
 /// What a tunnel over IPv6 is found by.
-fn ends6(tunnel: &Tunnel) -> Option<Ends6> {
+pub(super) fn ends6(tunnel: &Tunnel) -> Option<Ends6> {
     (!tunnel.local.is_v4()).then(|| Ends6::new(tunnel.local, tunnel.remote))
 }
 

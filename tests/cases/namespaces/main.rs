@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod bookkeeping;
+mod changes;
 mod config;
 mod containers;
 mod crossing;
@@ -57,6 +58,7 @@ fn main() -> ExitCode {
         bookkeeping::cases(),
         config::cases(),
         import::cases(),
+        changes::cases(),
         containers::cases(),
         port_xdp::cases(),
         slow_path::cases(),

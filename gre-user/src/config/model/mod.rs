@@ -235,11 +235,13 @@ impl Item {
         }
     }
 
-    /// Whether it can become `other`, of the same id, while traffic flows.
+    /// Whether it can become `other`, of the same id, and is counted on. Of another service a tenant is another; a device that
+    /// xgre makes is another than one that was there.
     pub fn can_become(&self, other: &Self) -> bool {
         match (self, other) {
-            (Self::Tunnel(tunnel), Self::Tunnel(other)) => tunnel.can_become(other),
-            _ => false,
+            (Self::Tenant(tenant), Self::Tenant(other)) => tenant.service == other.service,
+            (Self::Port(port), Self::Port(other)) => port.create == other.create,
+            _ => true,
         }
     }
 

@@ -94,14 +94,6 @@ impl Tunnel {
         let what = format!("goes from {local} to {remote}");
         Claim { what, remedy: "use that one, or give another address" }
     }
-
-    /// Whether only that differs which tenants and devices need not know. A created device has the tunnel's MTU, and
-    /// cuts packets itself where they have checksums or numbers.
-    pub(super) fn can_become(&self, other: &Self) -> bool {
-        let Self { ttl, tos, ecn, df, mss_clamp, pmtudisc, keepalive, .. } = *other;
-        let changed = Self { ttl, tos, ecn, df, mss_clamp, pmtudisc, keepalive, ..self.clone() };
-        changed == *other
-    }
 }
 
 fn check_host(option: &str, address: IpAddr) -> anyhow::Result<()> {

@@ -16,6 +16,7 @@ pub fn cases() -> Vec<Case> {
         Case::new("mesh: a station moves", moves),
         Case::new("mesh: stations that someone said", said),
         Case::new("mesh: what it is like can be said by a file", by_file),
+        Case::new("mesh: apply of a changed file during traffic", applied_during_traffic),
         Case::new("mesh: ports and tenants go, and nothing of them stays", deleted),
         Case::new("mesh: a host's daemon dies, and nobody notices", daemon_killed),
         Case::new("mesh: the device for what goes to several is deleted", flood_device_deleted),
@@ -273,6 +274,45 @@ fn by_file() {
         Ping::to(&blue[other].address).all_answered(&blue[0].ns);
     }
     Ping::to(&red[2].address).all_answered(&red[0].ns);
+}
+
+/// Every host gets to know a fourth one, another tenant and another port, and nobody notices who was there.
+fn applied_during_traffic() {
+    const PINGS: u16 = 800;
+    let mesh = Mesh::new(3, "auto");
+    let own: Vec<_> = TENANTS.iter().map(|(tenant, _)| mesh.stations(tenant)).collect();
+    let pairs = || own.iter().flat_map(|of| [(of[0], of[2]), (of[3], of[5]), (of[4], of[1])]);
+    for (from, to) in pairs() {
+        Ping::to(&to.address).all_answered(&from.ns);
+    }
+    let pings: Vec<_> =
+        pairs().map(|(from, to)| Ping::to(&to.address).times(PINGS, 10).start(&from.ns)).collect();
+    let mut more = Vec::new();
+    for (member, number) in mesh.hosts.iter().zip(1..) {
+        let station = Station::new("blue", number * 10 + 3);
+        station.wire(&member.host.ns);
+        let text = member.host.xgre("export").ok();
+        let text = text.replace("\"]\nservice", "\", \"to4\"]\nservice");
+        let added = format!(
+            "\n[[tunnel]]\nname = \"to4\"\nlocal = \"192.0.2.{number}\"\nremote = \"192.0.2.4\"\n\
+             [[tenant]]\nname = \"white\"\nkey = 30\ntunnels = [\"to4\"]\n\
+             [[port]]\ntenant = \"white\"\nname = \"white0\"\ncreate = true\n\
+             [[port]]\ntenant = \"blue\"\nname = \"{}\"\n",
+            station.port
+        );
+        let path = member.host.file("more.toml", &(text + &added));
+        member.host.xgre(&format!("apply {}", path.display())).ok();
+        more.push(station);
+    }
+    let fourth = Member::new(&mesh.router, 4, 4, "auto");
+    for pings in pings {
+        let result = pings.wait();
+        assert_eq!(result.received, usize::from(PINGS), "{}", result.log);
+    }
+    let mut blue: Vec<_> = mesh.stations("blue").into_iter().chain(&more).collect();
+    blue.extend(fourth.stations.iter().filter(|station| station.tenant == "blue"));
+    all_pairs(&blue);
+    arrives_once(&more[0], &blue);
 }
 
 fn deleted() {
