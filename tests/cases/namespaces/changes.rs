@@ -17,6 +17,8 @@ pub fn cases() -> Vec<Case> {
         Case::new("apply: settings of a tunnel over IPv6 change, and nothing is lost", settings6),
         Case::new("apply: others come, change and go, and nothing is lost", others),
         Case::new("apply: a tunnel and a port are added, and nothing is lost", several),
+        Case::new("apply: routes change, and nothing is lost", routes),
+        Case::new("apply: sources and rates change, and nothing is lost", guards),
         Case::new("apply: keys change, and counters go on", keys),
         Case::new("apply: a tunnel's ends change, and counters go on", ends),
         Case::new("apply: two tenants exchange their keys", exchanged_keys),
@@ -143,6 +145,60 @@ fn several() {
     });
     let stations = pair.one.json("fdb list blue").to_string();
     assert!(!stations.contains("\"u\"") && !stations.contains("blue1"), "{stations}");
+}
+
+fn routes() {
+    let pair = Pair::blue(Service::L3, Mode::Native);
+    let text = pair.one.xgre("export").ok();
+    let tunnel = "\n\n[[tunnel]]\nname = \"u\"\nlocal = \"192.0.2.1\"\nremote = \"192.0.2.77\"";
+    let route = |prefix: &str, ways: &str| {
+        format!("\n\n[[route]]\ntenant = \"blue\"\nprefix = \"{prefix}\"\n{ways}")
+    };
+    let (far, near) = ("tunnels = [\"t\"]", "ports = [\"blue0\"]");
+    let wrong = "tunnels = [\"u\"]";
+    // The ping's destination is always at the other end, by one prefix or another.
+    let one = format!("{text}{}", route("0.0.0.0/0", far));
+    let longer = format!("{text}{}{}", route("10.9.0.0/30", far), route("10.9.0.1/32", near));
+    let shadowed = format!(
+        "{}{}{}{}",
+        text.replacen("\n\n[[tenant]]", &format!("{tunnel}\n\n[[tenant]]"), 1)
+            .replace("[\"t\"]", "[\"t\", \"u\"]"),
+        route("0.0.0.0/0", wrong),
+        route("10.9.0.0/24", wrong),
+        route("10.9.0.2/32", far),
+    );
+    // In another slot, with its routes.
+    let other = shadowed.replacen(
+        "remote = \"192.0.2.2\"",
+        "remote = \"192.0.2.2\"\nttl = 9\nmtu = 1300",
+        1,
+    );
+    nothing_lost(&pair, 600, || {
+        for text in [&one, &longer, &shadowed, &other, &longer, &text, &other, &text] {
+            applied(&pair.one, text);
+        }
+    });
+}
+
+fn guards() {
+    let pair = Pair::blue(Service::L3, Mode::Native);
+    let text = pair.one.xgre("export").ok();
+    let with =
+        |options: &str| text.replacen("\n\n[[port]]", &format!("\n{options}\n\n[[port]]"), 1);
+    let within = with("allow-source = [\"10.9.0.0/16\"]\nrate = \"10mbit\"");
+    let hosts = with("allow-source = [\"10.9.0.1/32\", \"10.9.0.2/32\"]\nrate = \"20mbit\"");
+    nothing_lost(&pair, 600, || {
+        for text in [&within, &hosts, &text, &hosts, &within, &text] {
+            applied(&pair.one, text);
+        }
+    });
+    applied(&pair.one, &with("allow-source = [\"10.9.0.1/32\"]"));
+    let before = count(&pair.one.tenant_stats("blue"), "/drops/source");
+    Ping::to("10.9.0.2").unanswered(&pair.one.ns);
+    let after = count(&pair.one.tenant_stats("blue"), "/drops/source");
+    assert_eq!(after, before + 3);
+    applied(&pair.one, &text);
+    Ping::to("10.9.0.2").all_answered(&pair.one.ns);
 }
 
 fn keys() {

@@ -40,7 +40,7 @@ struct Tenant {
     name: String,
     l2: bool,
     tunnels: Vec<String>,
-    ports: u32,
+    ports: Vec<&'static str>,
 }
 
 /// A file in which nothing contradicts.
@@ -49,14 +49,8 @@ fn file(random: &mut Random) -> String {
     let tunnels = tunnels(random, &mut text);
     let mut tenants = tenants(random, &tunnels, &mut text);
     ports(random, &mut tenants, &mut text);
-    for tenant in tenants.iter().filter(|it| it.l2) {
-        if random.one_in(2) {
-            let (name, tunnel) = (&tenant.name, &tenant.tunnels[0]);
-            let _ = writeln!(
-                text,
-                "[[fdb]]\ntenant = \"{name}\"\nmac = \"02:00:00:00:00:07\"\ntunnel = \"{tunnel}\""
-            );
-        }
+    for tenant in &tenants {
+        destinations(random, tenant, &mut text);
     }
     if random.one_in(2) {
         let action = random.among(&["drop = true", "count = true"]);
@@ -93,7 +87,7 @@ fn tenants(random: &mut Random, tunnels: &[String], text: &mut String) -> Vec<Te
     let mut taken = BTreeSet::new();
     for name in ["blue", "green", "red", "white"] {
         let (l2, in_key, out_key) = (random.one_in(2), random.below(5), random.below(5));
-        let wanted = if l2 { 1 + random.below(3) as usize } else { 1 };
+        let wanted = 1 + random.below(3) as usize;
         let first = random.below(4) as usize;
         let own: Vec<_> =
             tunnels.iter().cycle().skip(first).take(wanted.min(tunnels.len())).collect();
@@ -112,8 +106,16 @@ fn tenants(random: &mut Random, tunnels: &[String], text: &mut String) -> Vec<Te
             text,
             "[[tenant]]\nname = \"{name}\"\n{keys}\ntunnels = {own:?}\nservice = \"{service}\""
         );
+        let mut sources = vec!["10.0.0.0/8", "fd09::/64", "02:00:00:00:00:07"];
+        sources.retain(|source| (l2 || source.contains('/')) && random.one_in(3));
+        if !sources.is_empty() {
+            let _ = writeln!(text, "allow-source = {sources:?}");
+        }
+        if random.one_in(3) {
+            let _ = writeln!(text, "rate = \"{}mbit\"", 1 + random.below(2));
+        }
         let tunnels = own.into_iter().cloned().collect();
-        tenants.push(Tenant { name: name.to_owned(), l2, tunnels, ports: 0 });
+        tenants.push(Tenant { name: name.to_owned(), l2, tunnels, ports: Vec::new() });
     }
     tenants
 }
@@ -126,10 +128,7 @@ fn ports(random: &mut Random, tenants: &mut [Tenant], text: &mut String) {
         }
         let at = random.below(tenants.len() as u32) as usize;
         let tenant = &mut tenants[at];
-        if !tenant.l2 && tenant.ports > 0 {
-            continue;
-        }
-        tenant.ports += 1;
+        tenant.ports.push(name);
         let option = match (create, random.below(3)) {
             (true, _) => "create = true",
             (false, 0) => "mac = \"02:00:00:00:00:09\"",
@@ -138,6 +137,43 @@ fn ports(random: &mut Random, tenants: &mut [Tenant], text: &mut String) {
         };
         let tenant = &tenant.name;
         let _ = writeln!(text, "[[port]]\ntenant = \"{tenant}\"\nname = \"{name}\"\n{option}");
+    }
+}
+
+/// Where a tenant's destinations are, and who is answered for.
+fn destinations(random: &mut Random, tenant: &Tenant, text: &mut String) {
+    let Tenant { name, l2, tunnels, ports } = tenant;
+    if *l2 {
+        if random.one_in(2) {
+            let tunnel = &tunnels[0];
+            let _ = writeln!(
+                text,
+                "[[fdb]]\ntenant = \"{name}\"\nmac = \"02:00:00:00:00:07\"\ntunnel = \"{tunnel}\""
+            );
+        }
+    } else {
+        for prefix in ["0.0.0.0/0", "10.0.0.0/8", "10.9.0.0/16", "::/0", "fd09::/64"] {
+            let mut ways: [Vec<&str>; 2] =
+                [tunnels.iter().map(String::as_str).collect(), ports.clone()];
+            ways.iter_mut().for_each(|ways| ways.retain(|_| random.one_in(2)));
+            let [tunnels, ports] = ways;
+            if random.one_in(2) || tunnels.len() + ports.len() == 0 {
+                continue;
+            }
+            let _ = writeln!(
+                text,
+                "[[route]]\ntenant = \"{name}\"\nprefix = \"{prefix}\"\ntunnels = {tunnels:?}\nports = {ports:?}"
+            );
+        }
+    }
+    for ip in ["10.9.0.7", "fd09::7"] {
+        if random.one_in(3) {
+            let mac = 7 + random.below(2);
+            let _ = writeln!(
+                text,
+                "[[neigh]]\ntenant = \"{name}\"\nip = \"{ip}\"\nmac = \"02:00:00:00:00:0{mac}\""
+            );
+        }
     }
 }
 
