@@ -193,6 +193,11 @@ fn interoperate(datapath: Datapath, options: &Options, mode: Mode) {
         let device = keys.device();
         let mtu = count(&here.ns.json(&format!("link show {device}"))[0], "/mtu");
         there.ns.ip(&format!("link set {device} mtu {mtu}"));
+        if datapath == Datapath::Kernel && options.bits[1] == CHECKSUM {
+            // Since Linux 6.10 `gre_fb_xmit` asks its device, not the packet's metadata, whether to have checksums written
+            // where a large packet is cut behind it (GSO): nobody writes them. What is cut before gets right ones.
+            there.ns.offload(&device, "tso off gso off");
+        }
     }
     addresses([&here, &there]);
     eventually("the wire", || Ping::to(REMOTE).times(1, 10).run(&here.ns).received == 1);
