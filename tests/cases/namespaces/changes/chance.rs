@@ -155,7 +155,9 @@ fn destinations(random: &mut Random, tenant: &Tenant, text: &mut String) {
         for prefix in ["0.0.0.0/0", "10.0.0.0/8", "10.9.0.0/16", "::/0", "fd09::/64"] {
             let mut ways: [Vec<&str>; 2] =
                 [tunnels.iter().map(String::as_str).collect(), ports.clone()];
-            ways.iter_mut().for_each(|ways| ways.retain(|_| random.one_in(2)));
+            for ways in &mut ways {
+                ways.retain(|_| random.one_in(2));
+            }
             let [tunnels, ports] = ways;
             if random.one_in(2) || tunnels.len() + ports.len() == 0 {
                 continue;
