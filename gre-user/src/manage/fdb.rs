@@ -15,7 +15,10 @@ use crate::{
 /// The tenant is none, or l3, or has no such tunnel or port; or the map is full.
 pub fn add(state: &mut State, fdb: &Fdb) -> anyhow::Result<()> {
     let tenant = l2_tenant(state, &fdb.tenant)?;
-    let tunnel = fdb.tunnel.as_ref().and_then(|name| to_tunnel(state, &tenant, name));
+    let tunnel = match &fdb.tunnel {
+        Some(name) => to_tunnel(state, &tenant, name)?,
+        None => None,
+    };
     let port = match &fdb.port {
         Some(name) => to_port(state, &tenant, name)?,
         None => None,
@@ -73,7 +76,7 @@ pub fn place(state: &State, tenant: &str, mac: Mac, name: &str) -> anyhow::Resul
     if to_port(state, &named, &name)?.is_some() {
         return Ok(Fdb { port: Some(name), ..fdb });
     }
-    ensure!(to_tunnel(state, &named, &name).is_some(), no_way(&named, &name));
+    ensure!(to_tunnel(state, &named, &name)?.is_some(), no_way(&named, &name));
     Ok(Fdb { tunnel: Some(name), ..fdb })
 }
 
@@ -90,14 +93,13 @@ fn no_way(tenant: &tenant::Named, name: &str) -> String {
     )
 }
 
-fn to_tunnel(state: &State, tenant: &tenant::Named, name: &str) -> Option<Via> {
-    let ids = state.tunnels_of(&tenant.tenant);
-    let found = state.tunnels().into_iter().find(|tunnel| tunnel.name == name);
-    found.filter(|tunnel| ids.contains(&tunnel.id)).map(|tunnel| Via::tunnel(tunnel.id))
+fn to_tunnel(state: &State, tenant: &tenant::Named, name: &str) -> anyhow::Result<Option<Via>> {
+    let found = state.find_tunnel(name)?.map(|(id, _)| id);
+    let own = found.filter(|id| state.tunnels_of(&tenant.tenant).contains(id));
+    Ok(own.map(Via::tunnel))
 }
 
 fn to_port(state: &State, tenant: &tenant::Named, name: &str) -> anyhow::Result<Option<Via>> {
-    let found = state.ports()?.into_iter().find(|port| port.name == name);
-    let own = found.filter(|port| port.record.tenant == tenant.id);
-    Ok(own.map(|port| Via::port(port.ifindex())))
+    let own = state.find_port(name)?.filter(|record| record.tenant == tenant.id);
+    Ok(own.map(|record| Via::port(record.port.ifindex)))
 }

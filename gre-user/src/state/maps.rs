@@ -14,7 +14,7 @@ use gre_common::{
 };
 use nix::errno::Errno;
 
-use super::{Error, Result, StateDir, error::errno, memory::Memory, table::Table};
+use super::{Error, Result, Sizes, StateDir, error::errno, memory::Memory, table::Table};
 
 type Hash<K, V> = HashMap<MapData, K, V>;
 
@@ -29,6 +29,8 @@ pub(super) struct Maps {
     pub port_tenants: Table<PortUse>,
     pub port_devices: DevMapHash<MapData>,
     pub fdb: Hash<FdbKey, FdbEntry>,
+    /// Stations that there is room for.
+    stations: u32,
     pub fdb_learned: Memory<u64>,
     pub members: Memory<Member>,
     pub sequences: Memory<Sequence>,
@@ -57,6 +59,7 @@ impl Maps {
             port_tenants: table(dir, "PORT_TENANTS")?,
             port_devices: map(dir, "PORT_DEVICES")?,
             fdb: map(dir, "FDB")?,
+            stations: entries(dir, "FDB")?,
             fdb_learned: memory(dir, "FDB_LEARNED")?,
             members: memory(dir, "MEMBERS")?,
             sequences: memory(dir, "SEQUENCES")?,
@@ -75,6 +78,18 @@ impl Maps {
     }
 }
 
+impl Maps {
+    /// How much there is room for.
+    pub fn sizes(&self) -> Sizes {
+        Sizes {
+            tenants: self.tenants.len(),
+            tunnels: self.tunnels.len(),
+            bindings: self.bindings.room(),
+            stations: self.stations,
+        }
+    }
+}
+
 /// The map that tells the schema version of the others.
 pub(super) fn open_meta(dir: &StateDir) -> Result<Array<MapData, Meta>> {
     map(dir, "META")
@@ -86,6 +101,12 @@ fn table<E: Entry + Pod>(dir: &StateDir, name: &str) -> Result<Table<E>> {
 
 fn memory<T: Pod>(dir: &StateDir, name: &str) -> Result<Memory<T>> {
     Memory::new(&MapData::from_pin(dir.map(name)).map_err(refused(dir))?)
+}
+
+/// How many entries a map has room for.
+fn entries(dir: &StateDir, name: &str) -> Result<u32> {
+    let info = MapData::from_pin(dir.map(name)).and_then(|map| map.info());
+    info.map(|info| info.max_entries()).map_err(refused(dir))
 }
 
 fn map<M: TryFrom<Map, Error = MapError>>(dir: &StateDir, name: &str) -> Result<M> {

@@ -1,6 +1,7 @@
 //! Tunnels, tenants, ports and counters in the pinned maps.
 //!
 //! - [`dir`]: where the pins are.
+//! - [`sizes`]: how much there is room for.
 //! - [`maps`]: opens the pinned maps, with their types; [`memory`]: the values of an array, shared with the
 //!   programs; [`table`]: hash tables there; [`grace`]: when a place may be used again.
 //! - [`name`]: names as users type them.
@@ -24,6 +25,7 @@ pub mod member;
 mod memory;
 pub mod name;
 pub mod port;
+pub mod sizes;
 mod table;
 pub mod tenant;
 pub mod transit;
@@ -40,7 +42,11 @@ use gre_common::{
 use nix::fcntl::Flock;
 
 use self::maps::Maps;
-pub use self::{dir::StateDir, error::Error};
+pub use self::{
+    dir::StateDir,
+    error::{Error, Room},
+    sizes::Sizes,
+};
 
 /// What every function of the room returns.
 pub type Result<T> = std::result::Result<T, Error>;
@@ -48,10 +54,13 @@ pub type Result<T> = std::result::Result<T, Error>;
 /// The pinned maps, locked.
 pub struct State {
     maps: Maps,
+    sizes: Sizes,
     /// Where the search for a free slot begins.
     next_tunnel: u32,
     next_tenant: u32,
     next_member: u32,
+    /// How many bindings there are, once that was counted.
+    bound: Option<u32>,
     /// The local address asked for last, and its number: tenants of one tunnel come in a row, a million of them.
     last_local: Option<(Address, LocalId)>,
     _lock: Flock<OwnedFd>,
@@ -66,14 +75,22 @@ impl State {
         let lock = dir.lock()?;
         check_schema(dir)?;
         let maps = Maps::open(dir)?;
+        let sizes = maps.sizes();
         Ok(Self {
             maps,
+            sizes,
             next_tunnel: 0,
             next_tenant: 0,
             next_member: 0,
+            bound: None,
             last_local: None,
             _lock: lock,
         })
+    }
+
+    /// How much there is room for.
+    pub const fn sizes(&self) -> Sizes {
+        self.sizes
     }
 
     /// Waits until no program holds what was taken out of a table, whose places may then be used again.

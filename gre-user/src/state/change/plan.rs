@@ -10,7 +10,7 @@ use gre_common::tables::{
 };
 
 use super::{
-    super::{member::PortMember, name, optional, port::free_position, tenant::describe_key},
+    super::{member::PortMember, port::free_position, tenant::describe_key},
     Changes, Error, Result, State,
     line::{self, Line},
 };
@@ -130,6 +130,13 @@ impl Plan {
         let lines = line::all(state, &planner.tunnels, &tenants)?;
         let Planner { tunnels: Underlay { planned: tunnels, .. }, .. } = planner;
         Ok(Self { tunnels, tenants, ports, lines, nowhere })
+    }
+
+    /// By how many bindings more there will be.
+    pub fn more_bindings(&self) -> u32 {
+        let entered = self.lines.iter().filter(|line| line.before.is_none()).count();
+        let left = self.lines.iter().filter(|line| line.after.is_none()).count();
+        entered.saturating_sub(left) as u32
     }
 
     /// By how many tenants more, or less, each tunnel is used.
@@ -325,7 +332,7 @@ impl Planner<'_> {
         let mut concerned: BTreeSet<_> = self.changes.tenants.keys().cloned().collect();
         for (name, after) in &self.changes.ports {
             concerned.extend(after.as_ref().map(|port| port.tenant.clone()));
-            let there = optional(self.state.maps.ports.get(&name::parse_interface(name)?, 0))?;
+            let there = self.state.find_port(name)?;
             concerned.extend(there.and_then(|record| self.names().get(&record.tenant).cloned()));
         }
         let tunnels = self.tunnels.concerning();
@@ -378,7 +385,7 @@ impl Planner<'_> {
     fn ports(&self, tenants: &mut [Tenants]) -> Result<Vec<Ports>> {
         let mut ports = Vec::new();
         for (name, after) in &self.changes.ports {
-            let before = optional(self.state.maps.ports.get(&name::parse_interface(name)?, 0))?;
+            let before = self.state.find_port(name)?;
             let after = match after {
                 None => None,
                 Some(port) => Some(port.new.record(id_of(tenants, &port.tenant)?)),
