@@ -1,6 +1,6 @@
 //! The maps, and [`Tables`] and [`Rules`] over them.
 //!
-//! The sizes here are those of a state made without `--max-tenants`; the loader scales them.
+//! The sizes here are those of a state made without `--max-tenants` and the like; the loader scales them.
 
 use aya_ebpf::{
     Global,
@@ -134,15 +134,18 @@ pub static UPLINKS: HashMap<IfIndex, Uplink, UPLINKS_MAX, ON_DEMAND> = HashMap::
 #[unsafe(no_mangle)]
 static STRICT: Global<u8> = Global::new(0);
 
-/// One less than the places in every [`table`]. Set at load.
+/// One less than the places in a [`table`]. Set at load, as are those below.
 #[unsafe(no_mangle)]
-static PLACES_MASK: Global<u32> = Global::new(TABLE_PLACES as u32 - 1);
-
-/// One less than the places in every [`table`].
-#[inline(always)]
-pub fn places_mask() -> u32 {
-    PLACES_MASK.load()
-}
+pub static BINDINGS_MASK: Global<u32> = Global::new(TABLE_PLACES as u32 - 1);
+/// Of [`LOCAL_KEYS`].
+#[unsafe(no_mangle)]
+pub static LOCAL_KEYS_MASK: Global<u32> = Global::new(TABLE_PLACES as u32 - 1);
+/// Of [`ENDS6`].
+#[unsafe(no_mangle)]
+pub static ENDS6_MASK: Global<u32> = Global::new(TABLE_PLACES as u32 - 1);
+/// Of [`PORT_TENANTS`].
+#[unsafe(no_mangle)]
+pub static PORT_TENANTS_MASK: Global<u32> = Global::new(TABLE_PLACES as u32 - 1);
 
 /// 1: XDP runs behind the driver, on socket buffers. Set at load.
 #[unsafe(no_mangle)]

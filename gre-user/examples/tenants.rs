@@ -3,13 +3,19 @@
 //! - `tenants add COUNT TUNNEL [IFINDEX]` enters tenants in a state that `xgre run` made, and prints how many
 //!   seconds that took. Number n is called `tenant-n` and has key n + 1. With the index of an interface,
 //!   packets of all of them are redirected there.
+//! - `tenants cloud TENANTS TUNNELS EACH STATIONS` enters tunnels and l2 tenants, each on EACH tunnels with STATIONS stations, and
+//!   prints the seconds that tunnels, tenants and stations took.
 //! - `tenants received` prints how many packets and bytes all tenants have received.
 
-use std::{env, time::Instant};
+use std::{
+    env,
+    net::{IpAddr, Ipv4Addr},
+    time::Instant,
+};
 
 use anyhow::{Context, Result, bail};
 use gre_common::{
-    tables::{Counters, Delivery, IfIndex, Port, Service},
+    tables::{Counters, Delivery, IfIndex, Port, Service, Tunnel, Via},
     wire::{ethernet::Ends, gre::GreKey},
 };
 use gre_user::state::{State, StateDir, tenant};
@@ -23,8 +29,13 @@ fn main() -> Result<()> {
         ["add", count, tunnel, ifindex] => {
             add(&dir, count.parse()?, tunnel, redirected_to(IfIndex(ifindex.parse()?)))
         }
+        ["cloud", tenants, tunnels, each, stations] => {
+            cloud(&dir, tenants.parse()?, tunnels.parse()?, each.parse()?, stations.parse()?)
+        }
         ["received"] => received(&dir),
-        _ => bail!("usage: tenants add COUNT TUNNEL [IFINDEX] | tenants received"),
+        _ => bail!(
+            "usage: tenants add COUNT TUNNEL [IFINDEX] | tenants cloud TENANTS TUNNELS EACH STATIONS | tenants received"
+        ),
     }
 }
 
@@ -46,6 +57,47 @@ fn add(dir: &StateDir, count: u32, tunnel: &str, port: Port) -> Result<()> {
         }
     }
     println!("{}", begin.elapsed().as_secs_f64());
+    Ok(())
+}
+
+/// Tunnel n is called `tunnel-n`; tenant n is on those from n on.
+fn cloud(dir: &StateDir, tenants: u32, tunnels: u32, each: u32, stations: u32) -> Result<()> {
+    let mut state = State::open(dir)?;
+    let begin = Instant::now();
+    let mut ids = Vec::new();
+    for number in 0..tunnels {
+        let remote = Ipv4Addr::from(u32::from(Ipv4Addr::new(198, 18, 0, 1)) + number);
+        let local = IpAddr::from([192, 0, 2, 1]).into();
+        let tunnel = Tunnel { local, remote: IpAddr::from(remote).into(), ..Tunnel::EMPTY };
+        ids.push(state.add_tunnel(&format!("tunnel-{number}"), tunnel)?);
+    }
+    let of_tunnels = begin.elapsed();
+    let begin = Instant::now();
+    let mut entered = Vec::new();
+    for number in 0..tenants {
+        let key = Some(GreKey(number + 1));
+        let new = tenant::New {
+            service: Service::L2,
+            in_key: key,
+            out_key: key,
+            sources: Vec::new(),
+            rate: None,
+        };
+        let own: Vec<_> =
+            (0..each).map(|at| format!("tunnel-{}", (number + at) % tunnels)).collect();
+        entered.push(state.add_tenant(&format!("tenant-{number}"), &own, &new)?);
+    }
+    let of_tenants = begin.elapsed();
+    let begin = Instant::now();
+    for (number, &id) in (0..).zip(&entered) {
+        for station in 0..stations {
+            let [.., a, b, c] = station.to_be_bytes();
+            let via = Via::tunnel(ids[((number + station % each) % tunnels) as usize]);
+            state.set_station(id, [2, 0, 0, a, b, c], via)?;
+        }
+    }
+    let times = [of_tunnels, of_tenants, begin.elapsed()];
+    println!("{}", times.map(|time| time.as_secs_f64().to_string()).join(" "));
     Ok(())
 }
 

@@ -9,7 +9,7 @@ use crate::{
     config::file,
     daemon::{self, Config},
     datapath::{load::Options, uplink},
-    state::StateDir,
+    state::{StateDir, sizes::Asked},
 };
 
 #[derive(Debug, clap::Args)]
@@ -31,9 +31,8 @@ pub struct Args {
     /// Leave the programs attached at the end.
     #[arg(long)]
     keep: bool,
-    /// Room for this many tenants, ports and tunnels, when the state is made [default: 16384].
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=16_777_216))]
-    max_tenants: Option<u32>,
+    #[command(flatten)]
+    sizes: Asked,
     /// Apply this file, as `xgre apply` does, before saying "ready".
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
@@ -78,7 +77,7 @@ pub async fn run(dir: &StateDir, args: Args) -> anyhow::Result<()> {
         keep: args.keep,
         load: Options {
             strict: args.strict,
-            max_tenants: args.max_tenants,
+            sizes: args.sizes,
             generic: matches!(args.mode, Mode::Generic),
             steer: args.steer.is_some(),
             debug: args.debug_datapath,

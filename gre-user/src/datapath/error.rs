@@ -6,7 +6,11 @@ use aya::{
     programs::{ProgramError, links::LinkError, tc::TcError},
 };
 
-use crate::{netlink, slowpath::ipsec::DEVICE, state};
+use crate::{
+    netlink,
+    slowpath::ipsec::DEVICE,
+    state::{self, sizes::Other},
+};
 
 /// Why the datapath could not be set up.
 #[derive(Debug, thiserror::Error)]
@@ -72,14 +76,10 @@ pub enum Error {
     Running(String),
     /// The size of existing maps was to be changed.
     #[error(
-        "the state has room for {found} tenants, not {asked}; leave out --max-tenants, or `xgre detach` first"
+        "the state has room for {} {}, not {}; leave out {}, or `xgre detach` first",
+        .0.found, .0.what, .0.asked, .0.option
     )]
-    Size {
-        /// What there is.
-        found: u32,
-        /// What was asked for.
-        asked: u32,
-    },
+    Size(Other),
     /// The programs are not loaded.
     #[error("the datapath is not loaded; start `xgre run --iface IFACE` first")]
     NotLoaded,

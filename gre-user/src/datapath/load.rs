@@ -9,73 +9,64 @@ use aya::{
     Ebpf, EbpfLoader, include_bytes_aligned,
     programs::{ProgramError, SchedClassifier, Xdp},
 };
-use gre_common::tables::{DEFAULT_TENANTS, Hook, RunOptions, table};
+use gre_common::tables::{Hook, RunOptions, table};
 
 use super::{Error, Result, steer};
-use crate::state::{self, State, StateDir};
+use crate::state::{self, Sizes, State, StateDir, sizes::Asked};
 
 static OBJECT: &[u8] = include_bytes_aligned!(concat!(env!("OUT_DIR"), "/gre-ebpf"));
 
 /// A setting that every kernel with IPsec has.
 const IPSEC_SETTING: &str = "/proc/sys/net/core/xfrm_acq_expires";
 
-/// How a map's size follows from the number of tenants.
-#[derive(Clone, Copy)]
-enum Size {
-    /// It does not.
-    Fixed,
-    /// So many entries for each, and so many besides.
-    PerTenant(u32, u32),
-    /// That of a [`table`].
-    Table,
-}
+/// Entries of a map; `None`: as many as the object says.
+type Size = fn(Sizes) -> Option<u32>;
 
-/// The maps that are pinned, which is all but the rings and what steers.
+const FIXED: Size = |_| None;
+const TENANTS: Size = |sizes| Some(sizes.tenants);
+const TUNNELS: Size = |sizes| Some(sizes.tunnels);
+
+/// The maps that are pinned, which is all but the rings and what steers. Programs know the sizes of tables by [`MASKS`].
 const MAPS: [(&str, Size); 28] = [
-    ("BINDINGS", Size::Table),
-    ("LOCAL_KEYS", Size::Table),
-    ("LOCALS", Size::PerTenant(1, 0)),
-    ("ENDS6", Size::Table),
-    ("TENANTS", Size::PerTenant(1, 0)),
-    ("TUNNELS", Size::PerTenant(1, 0)),
-    ("PORT_TENANTS", Size::Table),
-    ("PORT_DEVICES", Size::PerTenant(1, 0)),
-    ("SEQUENCES", Size::PerTenant(1, 0)),
-    ("FDB", Size::PerTenant(16, 0)),
-    ("FDB_LEARNED", Size::PerTenant(1, 0)),
-    ("MEMBERS", Size::PerTenant(4, 1)),
-    ("ROUTES", Size::PerTenant(4, 0)),
-    ("SOURCES", Size::PerTenant(4, 0)),
-    ("NEIGHBOURS", Size::PerTenant(4, 0)),
-    ("LIMITS", Size::PerTenant(1, 0)),
-    ("TRANSIT_RULES", Size::PerTenant(1, 0)),
-    ("ICMP_PACE", Size::PerTenant(1, 0)),
-    ("SENT", Size::PerTenant(1, 0)),
-    ("FRAGMENTED", Size::PerTenant(1, 0)),
+    ("BINDINGS", |sizes| Some(table::places_for(sizes.bindings))),
+    ("LOCAL_KEYS", |sizes| Some(table::places_for(sizes.bindings))),
+    ("LOCALS", TUNNELS),
+    ("ENDS6", |sizes| Some(table::places_for(sizes.tunnels))),
+    ("TENANTS", TENANTS),
+    ("TUNNELS", TUNNELS),
+    ("PORT_TENANTS", |sizes| Some(table::places_for(sizes.tenants))),
+    ("PORT_DEVICES", TENANTS),
+    ("SEQUENCES", TENANTS),
+    ("FDB", |sizes| Some(sizes.stations)),
+    ("FDB_LEARNED", TENANTS),
+    ("MEMBERS", |sizes| Some(sizes.members())),
+    ("ROUTES", |sizes| Some(sizes.routes)),
+    ("SOURCES", |sizes| Some(sizes.routes)),
+    ("NEIGHBOURS", |sizes| Some(sizes.neighbours)),
+    ("LIMITS", TENANTS),
+    ("TRANSIT_RULES", TENANTS),
+    ("ICMP_PACE", TENANTS),
+    ("SENT", TENANTS),
+    ("FRAGMENTED", TENANTS),
     // A tenant in trouble meets a few different reasons.
-    ("TENANT_EVENTS", Size::PerTenant(4, 0)),
+    ("TENANT_EVENTS", |sizes| Some(sizes.tenants.saturating_mul(4))),
     // Every port has one hook or two; the rest is for uplinks.
-    ("HOOK_COUNTERS", Size::PerTenant(2, 1024)),
-    ("META", Size::Fixed),
-    ("TUNNEL_NAMES", Size::Table),
-    ("TENANT_NAMES", Size::Table),
-    ("PORTS", Size::PerTenant(1, 0)),
-    ("UPLINKS", Size::Fixed),
-    ("UPLINK_DEVICES", Size::Fixed),
+    ("HOOK_COUNTERS", |sizes| Some(sizes.tenants.saturating_mul(2).saturating_add(1024))),
+    ("META", FIXED),
+    ("TUNNEL_NAMES", |sizes| Some(table::places_for(sizes.tunnels))),
+    ("TENANT_NAMES", |sizes| Some(table::places_for(sizes.tenants))),
+    ("PORTS", TENANTS),
+    ("UPLINKS", FIXED),
+    ("UPLINK_DEVICES", FIXED),
 ];
 
-impl Size {
-    /// Entries for that many tenants; `None`: as many as the object says.
-    fn entries(self, tenants: u32) -> Option<u32> {
-        match self {
-            Self::Fixed => None,
-            Self::PerTenant(each, besides) => {
-                Some(tenants.saturating_mul(each).saturating_add(besides))
-            }
-            Self::Table => Some(table::places_for(tenants)),
-        }
-    }
-}
+/// The tables that programs search, and what tells them one less than their places.
+const MASKS: [(&str, &str); 4] = [
+    ("BINDINGS", "BINDINGS_MASK"),
+    ("LOCAL_KEYS", "LOCAL_KEYS_MASK"),
+    ("ENDS6", "ENDS6_MASK"),
+    ("PORT_TENANTS", "PORT_TENANTS_MASK"),
+];
 
 /// How to load.
 #[expect(clippy::struct_excessive_bools, reason = "each is a switch of the command line")]
@@ -83,8 +74,8 @@ impl Size {
 pub struct Options {
     /// Drop GRE to a local address that matches no binding.
     pub strict: bool,
-    /// Room for this many tenants, ports and tunnels; `None`: the default, or what there is.
-    pub max_tenants: Option<u32>,
+    /// How much there is to be room for.
+    pub sizes: Asked,
     /// XDP is to run behind the driver.
     pub generic: bool,
     /// Spread inner flows over the CPUs.
@@ -118,13 +109,10 @@ impl Programs {
     pub fn load(dir: &StateDir, options: Options) -> Result<Self> {
         let adopted = dir.map("META").exists();
         let cookie = if adopted { state::check_schema(dir)?.cookie } else { random() };
-        let tenants = if adopted {
-            adopted_size(dir, options.max_tenants)?
-        } else {
-            options.max_tenants.unwrap_or(DEFAULT_TENANTS)
-        };
+        let sizes =
+            if adopted { adopted_sizes(dir, options.sizes)? } else { options.sizes.sizes() };
         let cpus = if options.steer { steer::cpus()? } else { Vec::new() };
-        let mut ebpf = open_object(dir, options, tenants, cookie, &cpus)?;
+        let mut ebpf = open_object(dir, options, sizes, cookie, &cpus)?;
         if !adopted {
             State::initialize(dir, cookie)?;
         }
@@ -183,7 +171,7 @@ fn random() -> u32 {
 fn open_object(
     dir: &StateDir,
     options: Options,
-    tenants: u32,
+    sizes: Sizes,
     cookie: u32,
     cpus: &[u32],
 ) -> Result<Ebpf> {
@@ -203,23 +191,26 @@ fn open_object(
         .override_global("STEER", &steer, true)
         .map_max_entries("CPU_QUEUES", highest + 1)
         .map_max_entries("STEER_CPUS", steer.max(1));
-    let mask = table::places_for(tenants) - 1;
-    loader.override_global("PLACES_MASK", &mask, true);
     for (name, size) in MAPS {
         loader.map_pin_path(name, dir.map(name));
-        if let Some(entries) = size.entries(tenants) {
+        if let Some(entries) = size(sizes) {
             loader.map_max_entries(name, entries);
         }
+    }
+    let places = |table| MAPS.iter().find(|(name, _)| *name == table)?.1(sizes);
+    let masks = MASKS.map(|(table, _)| places(table).unwrap_or(1) - 1);
+    for ((_, global), mask) in MASKS.iter().zip(&masks) {
+        loader.override_global(global, mask, true);
     }
     Ok(loader.load(OBJECT)?)
 }
 
-/// How many tenants the maps that are there have room for; they keep their size.
-fn adopted_size(dir: &StateDir, asked: Option<u32>) -> Result<u32> {
-    let found = State::open(dir)?.max_tenants();
-    match asked {
-        Some(asked) if asked != found => Err(Error::Size { found, asked }),
-        _ => Ok(found),
+/// How much the maps that are there have room for; they keep their sizes.
+fn adopted_sizes(dir: &StateDir, asked: Asked) -> Result<Sizes> {
+    let found = State::open(dir)?.sizes();
+    match asked.other_than(found) {
+        Some(other) => Err(Error::Size(other)),
+        None => Ok(found),
     }
 }
 

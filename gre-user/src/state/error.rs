@@ -146,11 +146,6 @@ pub enum Error {
         "tunnel {0} has --seq, and the numbers of several senders make no order; give the tenant tunnels without --seq"
     )]
     SequenceShared(String),
-    /// No room for a station.
-    #[error(
-        "the map of stations is full; delete some (`xgre fdb del`), or `xgre detach` and run with a larger --max-tenants"
-    )]
-    FdbFull,
     /// The port is another tenant's.
     #[error("interface {port} is a port of tenant {tenant}, not of {asked}")]
     ForeignPort {
@@ -176,17 +171,47 @@ pub enum Error {
     UnknownTransit(String),
     /// A map has no room.
     #[error(
-        "the map of {what} is full ({max} entries); delete some, or `xgre detach` and run with a larger --max-tenants"
+        "the map of {} is full ({max} entries); delete some, or `xgre detach` and run with a larger {}",
+        room.what, room.option
     )]
     Full {
         /// What it holds.
-        what: &'static str,
+        room: Room,
         /// How many.
         max: u32,
     },
     /// The kernel refused for another reason.
     #[error("the kernel refused a map operation: {}", describe(.0))]
     Map(#[from] MapError),
+}
+
+/// What a map has room for, and the option of `xgre run` that says for how many.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Room {
+    what: &'static str,
+    option: &'static str,
+}
+
+impl Room {
+    pub(super) const TENANTS: Self = Self::of("tenants", "--max-tenants");
+    pub(super) const PORTS: Self = Self::of("ports", "--max-tenants");
+    pub(super) const HOOKS: Self = Self::of("hooks", "--max-tenants");
+    pub(super) const TRANSIT: Self = Self::of("transit rules", "--max-tenants");
+    pub(super) const UPLINKS: Self = Self::of("uplinks", "--max-tenants");
+    pub(super) const TUNNELS: Self = Self::of("tunnels", "--max-tunnels");
+    pub(super) const LOCALS: Self = Self::of("local addresses", "--max-tunnels");
+    pub(super) const BINDINGS: Self = Self::of("bindings", "--max-bindings");
+    pub(super) const KEYS: Self = Self::of("keys", "--max-bindings");
+    pub(super) const MEMBERS: Self = Self::of("members", "--max-bindings");
+    pub(super) const STATIONS: Self = Self::of("stations", "--max-fdb");
+    pub(super) const ROUTES: Self = Self::of("routes", "--max-routes");
+    pub(super) const SOURCES: Self = Self::of("sources", "--max-routes");
+    pub(super) const NEIGHBOURS: Self = Self::of("neighbours", "--max-neigh");
+    pub(super) const RATES: Self = Self::of("rates", "--max-tenants");
+
+    const fn of(what: &'static str, option: &'static str) -> Self {
+        Self { what, option }
+    }
 }
 
 /// The kernel's error code behind a map error.
@@ -208,18 +233,18 @@ fn describe(error: &MapError) -> String {
 impl Error {
     /// No room for a tunnel among `max`.
     pub(super) const fn full_of_tunnels(max: u32) -> Self {
-        Self::Full { what: "tunnels", max }
+        Self::Full { room: Room::TUNNELS, max }
     }
 
     /// No room for a tenant among `max`.
     pub(super) const fn full_of_tenants(max: u32) -> Self {
-        Self::Full { what: "tenants", max }
+        Self::Full { room: Room::TENANTS, max }
     }
 
-    /// A failed insertion into the map of `what`, which has room for `max` entries.
-    pub(super) fn inserting(what: &'static str, max: u32) -> impl Fn(MapError) -> Self {
+    /// A failed insertion into a map, which has room for `max` entries.
+    pub(super) fn inserting(room: Room, max: u32) -> impl Fn(MapError) -> Self {
         move |error| match errno(&error) {
-            Some(Errno::E2BIG | Errno::ENOSPC) => Self::Full { what, max },
+            Some(Errno::E2BIG | Errno::ENOSPC) => Self::Full { room, max },
             _ => Self::Map(error),
         }
     }

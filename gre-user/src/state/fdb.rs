@@ -7,13 +7,12 @@ use gre_common::{
     tables::{FdbEntry, FdbKey, TenantId, Via},
     wire::ethernet::MacAddr,
 };
-use nix::{
-    errno::Errno,
-    time::{ClockId, clock_gettime},
-};
+use nix::time::{ClockId, clock_gettime};
 
-use super::{Error, Result, State, error::errno, optional};
+use super::{Error, Result, Room, State, optional};
 
+/// `BPF_NOEXIST`: an entry is made, and none is replaced.
+const ABSENT: u64 = 1;
 /// `BPF_EXIST`: an entry is replaced, and none is made.
 const EXISTING: u64 = 2;
 
@@ -35,12 +34,14 @@ impl State {
     /// The map is full.
     pub fn set_station(&mut self, tenant: TenantId, mac: MacAddr, via: Via) -> Result<()> {
         let key = FdbKey::new(tenant, mac);
-        let learned = self.learned(&key)?;
         let entry = FdbEntry { via, seen: FdbEntry::STATIC };
-        self.maps.fdb.insert(key, entry, 0).map_err(|error| match errno(&error) {
-            Some(Errno::E2BIG | Errno::ENOSPC) => Error::FdbFull,
-            _ => Error::Map(error),
-        })?;
+        // Mostly nobody has heard of it: that is one call of the kernel for each of a million.
+        if self.maps.fdb.insert(key, entry, ABSENT).is_ok() {
+            return Ok(());
+        }
+        let learned = self.learned(&key)?;
+        let inserted = self.maps.fdb.insert(key, entry, 0);
+        inserted.map_err(Error::inserting(Room::STATIONS, self.maps.sizes.stations))?;
         if learned {
             self.unlearn(tenant);
         }

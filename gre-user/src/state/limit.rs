@@ -2,7 +2,7 @@
 
 use gre_common::tables::{Limit, TenantId, TenantOptions};
 
-use super::{Error, Result, State, optional};
+use super::{Error, Result, Room, State, optional};
 
 impl State {
     /// A tenant's rate in each direction, in bits per second; `None`: as fast as it goes.
@@ -21,7 +21,7 @@ impl State {
         let Some(rate) = rate else { return Ok(()) };
         let max = self.max_tenants();
         let entered = self.maps.limits.insert(tenant, Limit::new(rate), 0);
-        entered.map_err(Error::inserting("limits", max))
+        entered.map_err(Error::inserting(Room::RATES, max))
     }
 
     /// Forgets the rate of a tenant that has no traffic any more.

@@ -18,7 +18,7 @@ use gre_common::{
 };
 use nix::errno::Errno;
 
-use super::{Error, Result, StateDir, error::errno, memory::Memory, table::Table};
+use super::{Error, Result, Sizes, StateDir, error::errno, memory::Memory, table::Table};
 
 type Hash<K, V> = HashMap<MapData, K, V>;
 type Prefixes<V> = LpmTrie<MapData, TenantAddress, V>;
@@ -52,17 +52,29 @@ pub(super) struct Maps {
     pub uplinks: Hash<IfIndex, Uplink>,
     pub uplink_devices: DevMapHash<MapData>,
     pub meta: Array<MapData, Meta>,
+    /// How much there is room for.
+    pub sizes: Sizes,
 }
 
 impl Maps {
     pub fn open(dir: &StateDir) -> Result<Self> {
+        let bindings = table(dir, "BINDINGS")?;
+        let (tenants, tunnels) = (memory(dir, "TENANTS")?, memory(dir, "TUNNELS")?);
+        let sizes = Sizes {
+            tenants: Memory::len(&tenants),
+            tunnels: Memory::len(&tunnels),
+            bindings: Table::room(&bindings),
+            stations: entries(dir, "FDB")?,
+            routes: entries(dir, "ROUTES")?,
+            neighbours: entries(dir, "NEIGHBOURS")?,
+        };
         Ok(Self {
-            bindings: table(dir, "BINDINGS")?,
+            bindings,
             local_keys: table(dir, "LOCAL_KEYS")?,
             locals: map(dir, "LOCALS")?,
             ends6: table(dir, "ENDS6")?,
-            tenants: memory(dir, "TENANTS")?,
-            tunnels: memory(dir, "TUNNELS")?,
+            tenants,
+            tunnels,
             port_tenants: table(dir, "PORT_TENANTS")?,
             port_devices: map(dir, "PORT_DEVICES")?,
             fdb: map(dir, "FDB")?,
@@ -84,6 +96,7 @@ impl Maps {
             uplinks: map(dir, "UPLINKS")?,
             uplink_devices: map(dir, "UPLINK_DEVICES")?,
             meta: open_meta(dir)?,
+            sizes,
         })
     }
 }
@@ -99,6 +112,12 @@ fn table<E: Entry + Pod>(dir: &StateDir, name: &str) -> Result<Table<E>> {
 
 fn memory<T: Pod>(dir: &StateDir, name: &str) -> Result<Memory<T>> {
     Memory::new(&MapData::from_pin(dir.map(name)).map_err(refused(dir))?)
+}
+
+/// How many entries a map has room for.
+fn entries(dir: &StateDir, name: &str) -> Result<u32> {
+    let info = MapData::from_pin(dir.map(name)).and_then(|map| map.info());
+    info.map(|info| info.max_entries()).map_err(refused(dir))
 }
 
 fn map<M: TryFrom<Map, Error = MapError>>(dir: &StateDir, name: &str) -> Result<M> {

@@ -8,7 +8,7 @@ use gre_common::tables::{
     IfIndex, Member, MemberId, Service, Tenant, TenantId, TunnelId, TunnelOptions, Via,
 };
 
-use super::{Error, Result, State, maps::Maps, name};
+use super::{Error, Result, Room, State, maps::Maps, name};
 
 /// A port of a tenant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -130,7 +130,7 @@ impl State {
         for (left, (via, position)) in all.into_iter().enumerate().rev() {
             let Some(free) = self.free_member() else {
                 self.release_members(&entered);
-                return Err(Error::Full { what: "members", max: self.maps.members.len() });
+                return Err(Error::Full { room: Room::MEMBERS, max: self.maps.members.len() });
             };
             let last = self.maps.members.get(free);
             let member = Member { id: last.id.next_turn(free), next, via, tenant, position };

@@ -1,6 +1,7 @@
 //! Tunnels, tenants, ports and counters in the pinned maps.
 //!
 //! - [`dir`]: where the pins are.
+//! - [`sizes`]: how much there is room for.
 //! - [`maps`]: opens the pinned maps, with their types; [`memory`]: the values of an array, shared with the
 //!   programs; [`table`]: hash tables there; [`grace`]: when a place may be used again.
 //! - [`name`]: names as users type them.
@@ -32,6 +33,7 @@ pub mod neighbour;
 pub mod port;
 pub(crate) mod prefix;
 pub mod route;
+pub mod sizes;
 pub mod source;
 mod table;
 pub mod tenant;
@@ -49,7 +51,11 @@ use gre_common::{
 use nix::fcntl::Flock;
 
 use self::maps::Maps;
-pub use self::{dir::StateDir, error::Error};
+pub use self::{
+    dir::StateDir,
+    error::{Error, Room},
+    sizes::Sizes,
+};
 
 /// What every function of the room returns.
 pub type Result<T> = std::result::Result<T, Error>;
@@ -61,6 +67,8 @@ pub struct State {
     next_tunnel: u32,
     next_tenant: u32,
     next_member: u32,
+    /// How many bindings there are, once that was counted.
+    bound: Option<u32>,
     /// The local address asked for last, and its number: tenants of one tunnel come in a row, a million of them.
     last_local: Option<(Address, LocalId)>,
     _lock: Flock<OwnedFd>,
@@ -80,9 +88,15 @@ impl State {
             next_tunnel: 0,
             next_tenant: 0,
             next_member: 0,
+            bound: None,
             last_local: None,
             _lock: lock,
         })
+    }
+
+    /// How much there is room for.
+    pub const fn sizes(&self) -> Sizes {
+        self.maps.sizes
     }
 
     /// Waits until no program holds what was taken out of a table, whose places may then be used again.

@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, net::IpAddr};
 
 use gre_common::tables::{Neighbour, TenantId, TenantOptions};
 
-use super::{Error, Result, State, optional, prefix};
+use super::{Error, Result, Room, State, optional, prefix};
 
 /// Who has an address.
 #[derive(Clone, Copy, Debug)]
@@ -28,9 +28,9 @@ impl State {
         address: IpAddr,
         neighbour: Neighbour,
     ) -> Result<()> {
-        let (key, max) = (prefix::address(tenant, address), self.max_tenants());
+        let key = prefix::address(tenant, address);
         let entered = self.maps.neighbours.insert(key, neighbour, 0);
-        entered.map_err(Error::inserting("neighbours", max))?;
+        entered.map_err(Error::inserting(Room::NEIGHBOURS, self.maps.sizes.neighbours))?;
         self.set_options(tenant, TenantOptions::ANSWERS, true);
         Ok(())
     }

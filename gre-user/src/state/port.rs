@@ -14,7 +14,7 @@ use gre_common::tables::{
 
 use nix::errno::Errno;
 
-use super::{Error, Result, State, error::errno, member::PortMember, name, optional, tenant};
+use super::{Error, Result, Room, State, error::errno, member::PortMember, name, optional, tenant};
 
 const MEMORY_RETRIES: u32 = 10;
 const MEMORY_PAUSE: Duration = Duration::from_millis(10);
@@ -120,7 +120,7 @@ impl State {
     /// # Errors
     /// It is one.
     pub fn check_port_free(&self, name: &str) -> Result<()> {
-        if let Some(record) = optional(self.maps.ports.get(&name::parse_interface(name)?, 0))? {
+        if let Some(record) = self.find_port(name)? {
             let tenant = self.tenant_name(record.tenant);
             return Err(Error::Exists { kind: "port", name: format!("{name} (tenant {tenant})") });
         }
@@ -135,13 +135,22 @@ impl State {
         self.leave_port(&port.name, port.record)
     }
 
+    /// The port of this name, if it is there.
+    ///
+    /// # Errors
+    /// It cannot be a name, or the kernel refuses.
+    pub fn find_port(&self, name: &str) -> Result<Option<PortRecord>> {
+        optional(self.maps.ports.get(&name::parse_interface(name)?, 0))
+    }
+
     /// The port of this name and tenant.
     ///
     /// # Errors
     /// There is none, or it is another tenant's.
     pub fn port(&self, tenant: &str, name: &str) -> Result<Named> {
         let id = self.tenant(tenant)?.id;
-        let record = optional(self.maps.ports.get(&name::parse_interface(name)?, 0))?
+        let record = self
+            .find_port(name)?
             .ok_or_else(|| Error::Unknown { kind: "port", name: name.to_owned() })?;
         if record.tenant != id {
             return Err(Error::ForeignPort {
@@ -151,14 +160,6 @@ impl State {
             });
         }
         Ok(Named { name: name.to_owned(), record })
-    }
-
-    /// The port of this name, if it is there.
-    ///
-    /// # Errors
-    /// It cannot be a name, or the kernel refuses.
-    pub(super) fn find_port(&self, name: &str) -> Result<Option<PortRecord>> {
-        optional(self.maps.ports.get(&name::parse_interface(name)?, 0))
     }
 
     /// All ports, by name.
@@ -205,12 +206,10 @@ impl State {
     fn enter_port(&mut self, name: &str, record: PortRecord) -> Result<()> {
         let max = self.max_tenants();
         let ifindex = record.port.ifindex;
-        let full = || Error::inserting("ports", max);
+        let full = || Error::inserting(Room::PORTS, max);
         self.maps.ports.insert(name::parse_interface(name)?, record, 0).map_err(full())?;
-        self.maps
-            .port_tenants
-            .insert(&port_use(&record))
-            .map_err(|_| Error::Full { what: "ports", max })?;
+        let used = self.maps.port_tenants.insert(&port_use(&record));
+        used.map_err(|_| Error::Full { room: Room::PORTS, max })?;
         let entered = self.maps.port_devices.insert(ifindex.0, ifindex.0, None, 0);
         entered.map_err(map_error).map_err(full())?;
         self.register_hook(Hook::PORT_TC, ifindex)?;
@@ -281,7 +280,7 @@ impl State {
                     retries -= 1;
                     thread::sleep(MEMORY_PAUSE);
                 }
-                inserted => return inserted.map_err(Error::inserting("hooks", max)),
+                inserted => return inserted.map_err(Error::inserting(Room::HOOKS, max)),
             }
         }
     }

@@ -5,7 +5,7 @@ use std::mem::offset_of;
 use gre_common::tables::{ROUTE_WAYS, Route, Tenant, TenantId, Via};
 use ipnet::IpNet;
 
-use super::{Error, Result, State, optional, prefix, tenant};
+use super::{Error, Result, Room, State, optional, prefix, tenant};
 
 /// A route.
 #[derive(Clone, Debug)]
@@ -39,9 +39,8 @@ impl State {
     /// Enters a route, or replaces its ways.
     pub(super) fn enter_route(&mut self, tenant: TenantId, net: IpNet, ways: &[Via]) -> Result<()> {
         let route = Route::new(ways).ok_or(Error::Ways { prefix: net, max: ROUTE_WAYS })?;
-        let max = self.max_tenants();
         let entered = self.maps.routes.insert(&prefix::key(tenant, net), route, 0);
-        entered.map_err(Error::inserting("routes", max))
+        entered.map_err(Error::inserting(Room::ROUTES, self.maps.sizes.routes))
     }
 
     /// Deletes a route. False: there is none for this prefix.

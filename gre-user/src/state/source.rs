@@ -9,7 +9,7 @@ use gre_common::{
 };
 use ipnet::IpNet;
 
-use super::{Error, Result, State, optional, prefix};
+use super::{Error, Result, Room, State, optional, prefix};
 
 /// From whom packets may come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -62,10 +62,9 @@ impl State {
 
     /// Enters sources of a tenant.
     pub(super) fn enter_sources(&mut self, tenant: TenantId, sources: &[Source]) -> Result<()> {
-        let max = self.max_tenants();
         for source in sources {
             let entered = self.maps.sources.insert(&source.key(tenant), 1, 0);
-            entered.map_err(Error::inserting("sources", max))?;
+            entered.map_err(Error::inserting(Room::SOURCES, self.maps.sizes.routes))?;
         }
         Ok(())
     }

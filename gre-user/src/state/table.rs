@@ -109,6 +109,11 @@ impl<E: Entry + Pod> Table<E> {
         self.limbo.clear();
     }
 
+    /// How many entries it is made for: it is half full with them.
+    pub fn room(&self) -> u32 {
+        self.entries.len() / 2
+    }
+
     /// All entries, in no order.
     pub fn iter(&self) -> impl Iterator<Item = E> {
         let used = (0..self.entries.len()).filter(|&place| self.is_used(place));

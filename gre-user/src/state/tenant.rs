@@ -14,7 +14,7 @@ use gre_common::{
 };
 
 use super::{
-    Error, Result, State, from, name, optional,
+    Error, Result, Room, State, from, name, optional,
     source::{self, Source},
     tunnel,
 };
@@ -65,6 +65,24 @@ impl New {
 }
 
 impl State {
+    /// How many bindings there are with so many more: a table is half full at most.
+    ///
+    /// # Errors
+    /// There is no room for them.
+    pub(super) fn bound_with(&mut self, more: u32) -> Result<u32> {
+        let there = self.bound.unwrap_or_else(|| {
+            let all = (0..self.max_tunnels()).map(|slot| self.tunnel_at(TunnelId(slot)));
+            all.filter(|tunnel| tunnel.slot == Slot::IN_USE).map(|tunnel| tunnel.tenants).sum()
+        });
+        self.bound = Some(there);
+        let bound = there.saturating_add(more);
+        if bound > self.maps.sizes.bindings { Err(self.full_of_bindings()) } else { Ok(bound) }
+    }
+
+    pub(super) fn full_of_bindings(&self) -> Error {
+        Error::Full { room: Room::BINDINGS, max: self.maps.sizes.bindings }
+    }
+
     /// How many tenants there is room for.
     pub fn max_tenants(&self) -> u32 {
         self.maps.tenants.len()
@@ -85,6 +103,7 @@ impl State {
             return Err(Error::Exists { kind: "tenant", name: name.to_owned() });
         }
         let tunnels = self.tunnels_for(tunnels, new)?;
+        let bound = self.bound_with(tunnels.len() as u32)?;
         let id = self.take_tenant_slot()?;
         let tenant = Tenant { tunnel: tunnels[0].id, ..new.record() };
         self.maps.tenants.set(id.0, &tenant);
@@ -100,6 +119,7 @@ impl State {
             let tenants = tunnel.tunnel.tenants + 1;
             self.set_tunnel(tunnel.id, Tunnel { tenants, ..tunnel.tunnel });
         }
+        self.bound = Some(bound);
         Ok(id)
     }
 
@@ -151,6 +171,7 @@ impl State {
             let tenants = tunnel.tenants.saturating_sub(1);
             self.set_tunnel(id, Tunnel { tenants, ..tunnel });
         }
+        self.bound = None;
         self.maps.tenants.set(id.0, &Tenant { slot: Slot::RETIRED, ..tenant });
         self.wait_for_programs();
         self.release_members(&members);
@@ -281,7 +302,7 @@ impl State {
     /// Enters a tenant everywhere; the bindings, which bring traffic, come last.
     fn enter(&mut self, named: &tables::Named, tunnels: &[tunnel::Named]) -> Result<()> {
         let (max, id) = (self.max_tenants(), TenantId(named.index));
-        let full = |_| Error::Full { what: "names", max };
+        let full = |_| Error::full_of_tenants(max);
         self.maps.tenant_names.insert(named).map_err(full)?;
         let entered = self.bind_all(id, tunnels);
         entered.inspect_err(|_| self.maps.tenant_names.remove(&named.name))
@@ -316,9 +337,8 @@ impl State {
         let options = binding_options(tunnel.tunnel.options, tenant, has_members);
         let binding = Binding { options, ..Binding::new(key, id, tunnel.id, tenant.port) };
         self.claim_local_key(local_key, id)?;
-        let max = self.max_tenants();
         let bound = self.maps.bindings.insert(&binding);
-        let bound = bound.map_err(|_| Error::Full { what: "bindings", max });
+        let bound = bound.map_err(|_| self.full_of_bindings());
         bound.inspect_err(|_| self.release_local_key(local_key, id, 1))
     }
 
@@ -336,8 +356,9 @@ impl State {
             Some(usage) => LocalKeyUse { bindings: usage.bindings + 1, ..usage },
             None => LocalKeyUse { key, bindings: 1, tenant },
         };
-        let max = self.max_tenants();
-        self.maps.local_keys.insert(&usage).map_err(|_| Error::Full { what: "keys", max })
+        let max = self.maps.sizes.bindings;
+        let entered = self.maps.local_keys.insert(&usage);
+        entered.map_err(|_| Error::Full { room: Room::KEYS, max })
     }
 
     /// Counts so many bindings of this tenant less, which are gone.

@@ -7,7 +7,7 @@ use gre_common::{
     wire::{address::Address, gre::GreKey},
 };
 
-use super::{Error, Result, State, name, optional, tenant::describe_key};
+use super::{Error, Result, Room, State, name, optional, tenant::describe_key};
 
 /// A rule and its packets.
 pub type Entry = (TransitKey, TransitRule);
@@ -27,7 +27,7 @@ impl State {
         self.register_hook(Hook::TRANSIT_TC, key.ifindex)?;
         let max = self.max_tenants();
         let inserted = self.maps.transit_rules.insert(key, rule, 0);
-        inserted.map_err(Error::inserting("transit rules", max)).or_else(|error| {
+        inserted.map_err(Error::inserting(Room::TRANSIT, max)).or_else(|error| {
             self.forget_unused_transit(key.ifindex)?;
             Err(error)
         })

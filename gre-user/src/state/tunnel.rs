@@ -10,7 +10,7 @@ use gre_common::{
     wire::address::Address,
 };
 
-use super::{Error, Result, State, from, name, optional};
+use super::{Error, Result, Room, State, from, name, optional};
 
 /// A tunnel with its name.
 #[derive(Clone, Debug)]
@@ -118,7 +118,7 @@ impl State {
     ///
     /// # Errors
     /// It cannot be a name.
-    pub(super) fn find_tunnel(&self, name: &str) -> Result<Option<(TunnelId, Tunnel)>> {
+    pub fn find_tunnel(&self, name: &str) -> Result<Option<(TunnelId, Tunnel)>> {
         let found = self.maps.tunnel_names.get(&name::parse(name)?);
         Ok(found.map(|entry| (TunnelId(entry.index), self.tunnel_at(TunnelId(entry.index)))))
     }
@@ -212,7 +212,7 @@ impl State {
         };
         let max = self.maps.tunnels.len();
         let inserted = self.maps.locals.insert(local, usage, 0);
-        inserted.map_err(Error::inserting("local addresses", max))
+        inserted.map_err(Error::inserting(Room::LOCALS, max))
     }
 
     /// Counts a tunnel less.

@@ -2,7 +2,7 @@
 
 use gre_common::tables::{Hook, IfIndex, Uplink, UplinkMode};
 
-use super::{Error, Result, State, name, optional, port::map_error};
+use super::{Error, Result, Room, State, name, optional, port::map_error};
 
 /// An uplink with its name.
 #[derive(Clone, Debug)]
@@ -24,7 +24,7 @@ impl State {
         let record = Uplink { name: name::parse_interface(&uplink.name)?, mode: uplink.mode };
         let max = self.max_tenants();
         let inserted = self.maps.uplinks.insert(uplink.ifindex, record, 0);
-        inserted.map_err(Error::inserting("uplinks", max))?;
+        inserted.map_err(Error::inserting(Room::UPLINKS, max))?;
         self.register_hook(Hook::UPLINK_XDP, uplink.ifindex)?;
         self.register_hook(Hook::UPLINK_CPU, uplink.ifindex)?;
         self.register_hook(Hook::SLOW_PATH, uplink.ifindex)?;
@@ -40,7 +40,9 @@ impl State {
             return optional(self.maps.uplink_devices.remove(ifindex.0)).map(drop);
         }
         let inserted = self.maps.uplink_devices.insert(ifindex.0, ifindex.0, None, 0);
-        inserted.map_err(map_error).map_err(Error::inserting("uplinks", self.maps.tenants.len()))
+        inserted
+            .map_err(map_error)
+            .map_err(Error::inserting(Room::UPLINKS, self.maps.tenants.len()))
     }
 
     /// Makes the counters of packets from interfaces that nobody recorded.

@@ -1,5 +1,7 @@
 //! What cannot be is refused, with a message, and nothing has changed.
 
+use std::fmt::Write as _;
+
 use aya::maps::{Array, Map, MapData};
 use gre_common::tables::Meta;
 use testbed::{
@@ -20,6 +22,8 @@ pub fn cases() -> Vec<Case> {
     cases.extend([
         Case::new("refused: an interface with another XDP program", foreign_xdp),
         Case::new("refused: one tenant too many", map_full),
+        Case::new("refused: one too many of each kind", each_map_full),
+        Case::new("refused: other sizes than those that are there", other_sizes),
         Case::new("refused: without privilege", no_privilege).needs(Need::Program("setpriv")),
         Case::new("refused: another map schema", other_schema),
     ]);
@@ -237,6 +241,102 @@ fn map_full() {
     assert_eq!(everything(&host), before);
     host.xgre("tenant del t10").ok();
     host.xgre("tenant add t30 --key 30 --tunnel t").ok();
+}
+
+/// Each thing that there is no room for names the option that makes room, by command and by file.
+fn each_map_full() {
+    let (host, _wire) = sensor();
+    let sizes = "--max-tunnels 2 --max-bindings 8192 --max-fdb 2 --max-routes 2 --max-neigh 2";
+    let _daemon = host.start(&format!("--iface eth0 --max-tenants 5000 {sizes}"));
+    tunnel(&host, "192.0.2.1", "192.0.2.2");
+    for command in [
+        "tunnel add u --local 192.0.2.1 --remote 192.0.2.3",
+        "tenant add l3 --key 1 --tunnel t u --allow-source 10.0.0.0/8 10.9.0.0/16",
+        "tenant add l2 --key 2 --service l2 --tunnel t u",
+        "route add l3 10.0.0.0/8 --via t",
+        "route add l3 10.9.0.0/16 --via u",
+        "fdb add l2 02:00:00:00:00:01 --via t",
+        "fdb add l2 02:00:00:00:00:02 --via u",
+        "neigh add l3 10.0.0.1 02:00:00:00:00:01",
+        "neigh add l3 10.0.0.2 02:00:00:00:00:02",
+    ] {
+        host.xgre(command).ok();
+    }
+    // The smallest table of bindings has room for 8,192; the two tenants have four.
+    let mut file = host.xgre("export").ok();
+    for key in 10..10 + 4094 {
+        let _ =
+            write!(file, "\n[[tenant]]\nname = \"x{key}\"\nkey = {key}\ntunnels = [\"t\", \"u\"]");
+    }
+    host.xgre(&format!("apply {}", host.file("full.toml", &file).display())).ok();
+    let before = everything(&host);
+    let table = |text: &str| format!("{file}\n{}\n", text.replace(", ", "\n").replace(": ", "\n"));
+    for (command, item, option) in [
+        (
+            "tunnel add v --local 192.0.2.1 --remote 192.0.2.4",
+            "[[tunnel]]: name = \"v\", local = \"192.0.2.1\", remote = \"192.0.2.4\"",
+            "--max-tunnels",
+        ),
+        (
+            "tenant add more --key 3 --tunnel t",
+            "[[tenant]]: name = \"more\", key = 3, tunnels = [\"t\"]",
+            "--max-bindings",
+        ),
+        (
+            "fdb add l2 02:00:00:00:00:03 --via t",
+            "[[fdb]]: tenant = \"l2\", mac = \"02:00:00:00:00:03\", tunnel = \"t\"",
+            "--max-fdb",
+        ),
+        (
+            "route add l3 10.8.0.0/16 --via t",
+            "[[route]]: tenant = \"l3\", prefix = \"10.8.0.0/16\", tunnels = [\"t\"]",
+            "--max-routes",
+        ),
+        (
+            "neigh add l3 10.0.0.3 02:00:00:00:00:03",
+            "[[neigh]]: tenant = \"l3\", ip = \"10.0.0.3\", mac = \"02:00:00:00:00:03\"",
+            "--max-neigh",
+        ),
+    ] {
+        fails(&host, command, &["full", option]);
+        let path = host.file("full.toml", &table(item));
+        fails(
+            &host,
+            &format!("apply {}", path.display()),
+            &["full", option, "nothing has changed"],
+        );
+        assert_eq!(everything(&host), before, "{command}");
+    }
+    host.xgre("route del l3 10.0.0.0/8").ok();
+    host.xgre("route add l3 10.8.0.0/16 --via t").ok();
+    host.xgre("tenant del l2").ok();
+    let sources = "--allow-source 10.0.0.0/8";
+    fails(
+        &host,
+        &format!("tenant add more --key 3 --tunnel t {sources}"),
+        &["full", "--max-routes"],
+    );
+    host.xgre("tenant add more --key 3 --tunnel t").ok();
+}
+
+fn other_sizes() {
+    let (host, _wire) = sensor();
+    drop(host.start("--iface eth0 --keep --max-tenants 16 --max-fdb 100"));
+    let before = everything(&host);
+    for (option, found) in [
+        ("--max-tenants 17", "16 tenants"),
+        ("--max-tunnels 17", "16 tunnels"),
+        ("--max-bindings 20000", "8192 bindings"),
+        ("--max-fdb 17", "100 stations"),
+        ("--max-routes 17", "64 routes"),
+        ("--max-neigh 17", "64 neighbours"),
+    ] {
+        let name = option.split(' ').next().expect("an option");
+        let number = option.split(' ').next_back().expect("a number");
+        fails(&host, &format!("run --iface eth0 {option}"), &[found, number, name, "detach"]);
+    }
+    assert_eq!(everything(&host), before);
+    drop(host.start("--iface eth0 --max-tenants 16 --max-bindings 15 --max-fdb 100"));
 }
 
 fn no_privilege() {

@@ -42,7 +42,7 @@ pub fn received(bench: &Bench<'_>, host: &Host) -> Result<[u64; 2]> {
 }
 
 /// Runs the example `tenants` of gre-user.
-fn tool(bench: &Bench<'_>, host: &Host, arguments: &str) -> Result<String> {
+pub fn tool(bench: &Bench<'_>, host: &Host, arguments: &str) -> Result<String> {
     let mut command = Command::new(bench.workspace.tenants_tool());
     command.args(arguments.split_whitespace()).env("XGRE_STATE", host.state());
     let output = host.ns.enter(&mut command).output()?;

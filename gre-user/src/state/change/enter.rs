@@ -10,7 +10,7 @@ use gre_common::wire::address::Address;
 use ipnet::IpNet;
 
 use super::{
-    super::{name, optional, port, source::Source, tunnel::ends6},
+    super::{Room, name, optional, port, source::Source, tunnel::ends6},
     Error, Result, State,
     guards::Guards,
     line::Way,
@@ -149,17 +149,17 @@ impl State {
             let ifindex = record.port.ifindex;
             if it.is_entered() {
                 let place = self.maps.port_tenants.reserve(&ifindex);
-                it.place = Some(place.map_err(|_| Error::Full { what: "ports", max })?);
+                it.place = Some(place.map_err(|_| Error::Full { room: Room::PORTS, max })?);
             }
             if it.before.is_none() {
                 let key = name::parse_interface(&it.name)?;
                 let inserted = self.maps.ports.insert(key, record, 0);
-                inserted.map_err(Error::inserting("ports", max))?;
+                inserted.map_err(Error::inserting(Room::PORTS, max))?;
                 entered.push(Entered::Port(key));
             }
             if it.before.is_none_or(|before| before.port.ifindex != ifindex) {
                 let inserted = self.maps.port_devices.insert(ifindex.0, ifindex.0, None, 0);
-                inserted.map_err(port::map_error).map_err(Error::inserting("ports", max))?;
+                inserted.map_err(port::map_error).map_err(Error::inserting(Room::PORTS, max))?;
                 entered.push(Entered::Device(ifindex));
             }
             for hook in hooks(&record) {
@@ -176,7 +176,6 @@ impl State {
     }
 
     fn enter_lines(&mut self, plan: &Plan, entered: &mut Vec<Entered>) -> Result<()> {
-        let max = self.max_tenants();
         for line in &plan.lines {
             let (Some(binding), true) = (&line.after, line.way() != Way::Stays) else { continue };
             if let Some(tenant) = line.winner() {
@@ -186,7 +185,7 @@ impl State {
                 entered.push(Entered::LocalKey(key, tenant));
             }
             let place = self.maps.bindings.publish(binding);
-            let place = place.map_err(|_| Error::Full { what: "bindings", max })?;
+            let place = place.map_err(|_| self.full_of_bindings())?;
             entered.push(Entered::Binding(place));
         }
         Ok(())

@@ -24,7 +24,7 @@ use gre_common::tables::{Tunnel, Via};
 use ipnet::IpNet;
 
 use self::plan::Plan;
-use super::{Error, Result, State, name, optional, port, route, tenant};
+use super::{Error, Result, State, port, route, tenant};
 
 /// What is to be different, by name. `None`: it goes. What is not named stays.
 #[derive(Clone, Debug, Default)]
@@ -104,6 +104,8 @@ impl State {
             return Ok(());
         }
         let mut plan = Plan::of(self, changes)?;
+        self.bound_with(plan.more_bindings())?;
+        self.bound = None;
         self.enter_new(&mut plan)?;
         self.switch(&mut plan)?;
         self.leave(&plan)
@@ -135,7 +137,7 @@ impl State {
             }
         }
         for (name, port) in &changes.ports {
-            let there = optional(self.maps.ports.get(&name::parse_interface(name)?, 0))?;
+            let there = self.find_port(name)?;
             if there.is_some_and(|record| port.is_none() || left.contains(&record.tenant)) {
                 going.ports.insert(name.clone(), None);
             }
@@ -178,7 +180,7 @@ impl State {
         }
         let owners = if changes.ports.is_empty() { BTreeMap::new() } else { self.tenant_names() };
         for name in changes.ports.keys() {
-            let record = optional(self.maps.ports.get(&name::parse_interface(name)?, 0))?;
+            let record = self.find_port(name)?;
             let port = record.and_then(|record| {
                 let tenant = owners.get(&record.tenant)?.clone();
                 Some(Port { tenant, new: port::New::of(&record) })

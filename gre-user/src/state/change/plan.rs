@@ -10,7 +10,7 @@ use gre_common::tables::{
 };
 
 use super::{
-    super::{member::PortMember, name, optional, port::free_position, tenant::describe_key},
+    super::{member::PortMember, port::free_position, tenant::describe_key},
     Changes, Error, Result, State,
     guards::Guards,
     line::{self, Line},
@@ -144,6 +144,13 @@ impl Plan {
     /// The slots that get a tenant.
     pub fn entered_tenants(&self) -> BTreeSet<TenantId> {
         self.tenants.iter().filter_map(Tenants::entered).map(|side| side.id).collect()
+    }
+
+    /// By how many bindings more there will be.
+    pub fn more_bindings(&self) -> u32 {
+        let entered = self.lines.iter().filter(|line| line.before.is_none()).count();
+        let left = self.lines.iter().filter(|line| line.after.is_none()).count();
+        entered.saturating_sub(left) as u32
     }
 
     /// By how many tenants more, or less, each tunnel is used.
@@ -340,7 +347,7 @@ impl Planner<'_> {
         concerned.extend(self.changes.routes.keys().map(|(tenant, _)| tenant.clone()));
         for (name, after) in &self.changes.ports {
             concerned.extend(after.as_ref().map(|port| port.tenant.clone()));
-            let there = optional(self.state.maps.ports.get(&name::parse_interface(name)?, 0))?;
+            let there = self.state.find_port(name)?;
             concerned.extend(there.and_then(|record| self.names().get(&record.tenant).cloned()));
         }
         let tunnels = self.tunnels.concerning();
@@ -390,7 +397,7 @@ impl Planner<'_> {
     fn ports(&self, tenants: &mut [Tenants]) -> Result<Vec<Ports>> {
         let mut ports = Vec::new();
         for (name, after) in &self.changes.ports {
-            let before = optional(self.state.maps.ports.get(&name::parse_interface(name)?, 0))?;
+            let before = self.state.find_port(name)?;
             let after = match after {
                 None => None,
                 Some(port) => Some(port.new.record(id_of(tenants, &port.tenant)?)),

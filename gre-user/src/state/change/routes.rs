@@ -9,7 +9,7 @@ use gre_common::tables::{IfIndex, ROUTE_WAYS, TenantId, TunnelId, Via};
 use ipnet::IpNet;
 
 use super::{
-    super::{optional, prefix, route::Entry},
+    super::{Room, optional, prefix, route::Entry},
     Error, Result, State, Way,
     plan::{Ports, Side, Tenants, Underlay},
 };
@@ -114,9 +114,9 @@ impl Routes {
     fn check_room(&self, state: &State) -> Result<()> {
         let new = self.after.keys().filter(|key| !self.before.contains_key(*key)).count();
         let is_any_other = self.after.iter().any(|(key, ways)| self.before.get(key) != Some(ways));
-        let max = state.max_tenants();
+        let max = state.sizes().routes;
         if is_any_other && state.maps.routes.keys().count() + new.max(1) > max as usize {
-            return Err(Error::Full { what: "routes", max });
+            return Err(Error::Full { room: Room::ROUTES, max });
         }
         Ok(())
     }

@@ -35,7 +35,8 @@ fn measure(bench: &Bench<'_>, keys: u32) -> Result<Row> {
         .with("largest", largest.join(", ")))
 }
 
-fn sizes(host: &Host) -> Result<Vec<(String, u64)>> {
+/// The maps, and the memory of each in bytes.
+pub fn sizes(host: &Host) -> Result<Vec<(String, u64)>> {
     let maps = fs::read_dir(host.state().join("maps"))?;
     maps.map(|entry| {
         let entry = entry?;

@@ -11,6 +11,7 @@ mod memory;
 mod nic;
 mod ovs;
 mod path;
+mod scale;
 mod steer;
 mod tcp;
 mod verifier;
@@ -52,6 +53,8 @@ pub enum Case {
     Cli,
     /// Kernel memory of a tenant
     Memory,
+    /// A cloud: 1,000 tunnels, 100,000 tenants, a million bindings and stations; loading, changing, memory
+    Scale,
     /// What the verifier and the compiler in the kernel make of the programs
     Verifier,
 }
@@ -74,6 +77,7 @@ impl Case {
             Self::Load => load::run(bench),
             Self::Cli => cli::run(bench),
             Self::Memory => memory::run(bench),
+            Self::Scale => scale::run(bench),
             Self::Verifier => verifier::run(bench),
         }
     }

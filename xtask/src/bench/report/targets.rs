@@ -179,6 +179,24 @@ const TARGETS: &[Target] = &[
         ..PLAIN
     },
     Target {
+        name: "P7",
+        what: "the same of 100,000 tenants on ten of 1,000 tunnels each, in milliseconds",
+        bound: Bound::AtMost(1000.0),
+        case: "scale",
+        with: &[("what", "bindings loaded")],
+        field: "ms",
+        ..PLAIN
+    },
+    Target {
+        name: "P8",
+        what: "`xgre tenant add` there, in milliseconds",
+        bound: Bound::AtMost(50.0),
+        case: "scale",
+        with: &[("what", "tenant add")],
+        field: "ms",
+        ..PLAIN
+    },
+    Target {
         name: "P9",
         what: "instructions that the verifier goes through, of its limit: the largest program",
         bound: Bound::AtMost(0.1),
