@@ -15,7 +15,7 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 use gre_common::{
-    tables::{Counters, Delivery, IfIndex, Port, Service, Tunnel, Via},
+    tables::{Counters, Delivery, FieldPolicy, IfIndex, Port, Service, Tunnel, Via},
     wire::{ethernet::Ends, gre::GreKey},
 };
 use gre_user::state::{State, StateDir, tenant};
@@ -68,7 +68,8 @@ fn cloud(dir: &StateDir, tenants: u32, tunnels: u32, each: u32, stations: u32) -
     for number in 0..tunnels {
         let remote = Ipv4Addr::from(u32::from(Ipv4Addr::new(198, 18, 0, 1)) + number);
         let local = IpAddr::from([192, 0, 2, 1]).into();
-        let tunnel = Tunnel { local, remote: IpAddr::from(remote).into(), ..Tunnel::EMPTY };
+        let (remote, ttl) = (IpAddr::from(remote).into(), FieldPolicy::fixed(64));
+        let tunnel = Tunnel { local, remote, ttl, ..Tunnel::EMPTY };
         ids.push(state.add_tunnel(&format!("tunnel-{number}"), tunnel)?);
     }
     let of_tunnels = begin.elapsed();

@@ -196,8 +196,11 @@ impl<'a> Daemon<'a> {
                 _ = terminate.recv() => return Ok(()),
                 _ = refresh.tick() => Vec::new(),
                 _ = ageing.tick() => {
-                    let aged = State::open(self.dir).and_then(|mut state| state.age_stations());
-                    aged.map_err(Error::from).unwrap_or_else(cannot_follow);
+                    let dir = self.dir.clone();
+                    tokio::task::spawn_blocking(move || {
+                        let aged = State::age_stations(&dir);
+                        aged.map_err(Error::from).unwrap_or_else(cannot_follow);
+                    });
                     continue;
                 }
                 () = log::flush(self.logger.as_mut()) => continue,

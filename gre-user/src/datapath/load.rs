@@ -24,7 +24,7 @@ type Size = fn(Sizes) -> Option<u32>;
 
 const FIXED: Size = |_| None;
 const TENANTS: Size = |sizes| Some(sizes.tenants);
-const TUNNELS: Size = |sizes| Some(sizes.tunnels);
+const TUNNELS: Size = |sizes| Some(sizes.tunnel_slots());
 
 /// The maps that are pinned, which is all but the rings and what steers. Programs know the sizes of tables by [`MASKS`].
 const MAPS: [(&str, Size); 28] = [

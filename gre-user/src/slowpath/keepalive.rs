@@ -99,7 +99,7 @@ impl Keepalives {
     }
 
     fn find_peers(&mut self, live: &Live, now: Instant) {
-        let max = live.max_tunnels();
+        let max = live.tunnel_slots();
         let from = if self.search_at < max { self.search_at } else { 0 };
         self.search_at = max.min(from + SEARCH);
         for id in (from..self.search_at).map(TunnelId) {

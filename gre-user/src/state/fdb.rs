@@ -9,7 +9,7 @@ use gre_common::{
 };
 use nix::time::{ClockId, clock_gettime};
 
-use super::{Error, Result, Room, State, optional};
+use super::{Error, Result, Room, State, StateDir, check_schema, maps::Maps, optional};
 
 /// `BPF_NOEXIST`: an entry is made, and none is replaced.
 const ABSENT: u64 = 1;
@@ -84,9 +84,22 @@ impl State {
     ///
     /// # Errors
     /// The kernel refuses.
-    pub fn age_stations(&mut self) -> Result<()> {
+    pub fn age_stations(dir: &StateDir) -> Result<()> {
+        // All are looked at without the lock: of a million that takes a second.
+        check_schema(dir)?;
+        let old = Maps::open(dir)?.old_stations(now())?;
+        if old.is_empty() {
+            return Ok(());
+        }
+        let mut state = Self::open(dir)?;
         let now = now();
-        self.forget_those(|_, entry| entry.via_at(now) == Via::NONE)
+        let is_old = |entry: FdbEntry| entry.via_at(now) == Via::NONE;
+        for key in &old {
+            if optional(state.maps.fdb.get(key, 0))?.is_some_and(is_old) {
+                state.forget(key)?;
+            }
+        }
+        Ok(())
     }
 
     /// Forgets a tenant's stations, those that are there or all of them. It may be learned of none any more.
@@ -156,6 +169,22 @@ impl State {
     fn unlearn(&mut self, TenantId(tenant): TenantId) {
         let learned = self.maps.fdb_learned.number(tenant, 0);
         let _ = learned.fetch_update(Relaxed, Relaxed, |learned| learned.checked_sub(1));
+    }
+}
+
+impl Maps {
+    /// The stations that programs do not believe any more.
+    fn old_stations(&self, now: u64) -> Result<Vec<FdbKey>> {
+        let mut old = Vec::new();
+        for entry in &self.fdb {
+            match entry {
+                Ok((key, entry)) if entry.via_at(now) == Via::NONE => old.push(key),
+                // The program that learns was faster.
+                Ok(_) | Err(MapError::KeyNotFound | MapError::ElementNotFound) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(old)
     }
 }
 

@@ -81,8 +81,8 @@ impl Live {
         sent.fetch_add(1, Relaxed) as u32
     }
 
-    /// How many tunnels there is room for.
-    pub fn max_tunnels(&self) -> u32 {
+    /// Slots for tunnels.
+    pub fn tunnel_slots(&self) -> u32 {
         self.maps.tunnels.len()
     }
 

@@ -62,7 +62,7 @@ impl Maps {
         let (tenants, tunnels) = (memory(dir, "TENANTS")?, memory(dir, "TUNNELS")?);
         let sizes = Sizes {
             tenants: Memory::len(&tenants),
-            tunnels: Memory::len(&tunnels),
+            tunnels: Sizes::tunnels_in(Memory::len(&tunnels)),
             bindings: Table::room(&bindings),
             stations: entries(dir, "FDB")?,
             routes: entries(dir, "ROUTES")?,

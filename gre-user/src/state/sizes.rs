@@ -6,6 +6,8 @@ use gre_common::tables::{DEFAULT_TENANTS, MemberId, table};
 const STATIONS_PER_TENANT: u32 = 16;
 /// The same of routes, of sources and of neighbours.
 const ADDRESSES_PER_TENANT: u32 = 4;
+/// Slots for tunnels that change at once, besides an eighth of all.
+const SPARE_SLOTS: u32 = 64;
 
 /// What the user asks for, when the state is made.
 #[derive(Clone, Copy, Debug, Default, clap::Args)]
@@ -100,6 +102,17 @@ impl Asked {
 }
 
 impl Sizes {
+    /// Slots for tunnels: some more than there are tunnels, for those that change go to other slots.
+    pub const fn tunnel_slots(self) -> u32 {
+        self.tunnels + self.tunnels / 8 + SPARE_SLOTS
+    }
+
+    /// How many tunnels there is room for where there are so many slots.
+    pub(super) const fn tunnels_in(slots: u32) -> u32 {
+        let eighths = (slots as u64).saturating_sub(SPARE_SLOTS as u64) * 8;
+        eighths.div_ceil(9) as u32
+    }
+
     /// Members of tenants that have several tunnels or ports: a binding or port each, and as many again, for a list is replaced by
     /// another one.
     pub fn members(self) -> u32 {
@@ -110,7 +123,7 @@ impl Sizes {
 
 #[cfg(test)]
 mod tests {
-    use super::{Asked, Other};
+    use super::{Asked, Other, Sizes};
 
     #[test]
     fn what_is_not_asked_for_follows_the_tenants() {
@@ -123,9 +136,17 @@ mod tests {
     }
 
     #[test]
+    fn slots_tell_how_many_tunnels_there_may_be() {
+        for tunnels in (0..10_000).chain([1_000_000, 16_777_216]) {
+            let slots = Sizes { tunnels, ..Asked::default().sizes() }.tunnel_slots();
+            assert_eq!(Sizes::tunnels_in(slots), tunnels);
+        }
+    }
+
+    #[test]
     fn a_size_that_is_there_is_kept() {
         let asked = Asked { max_bindings: Some(1_000_000), ..Asked::default() };
-        let found = super::Sizes { bindings: 1 << 20, ..asked.sizes() };
+        let found = Sizes { bindings: 1 << 20, ..asked.sizes() };
         assert_eq!(asked.other_than(found), None, "a table's size is a power of two");
         let more = Asked { max_fdb: Some(7), ..asked };
         let other =

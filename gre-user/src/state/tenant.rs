@@ -71,7 +71,7 @@ impl State {
     /// There is no room for them.
     pub(super) fn bound_with(&mut self, more: u32) -> Result<u32> {
         let there = self.bound.unwrap_or_else(|| {
-            let all = (0..self.max_tunnels()).map(|slot| self.tunnel_at(TunnelId(slot)));
+            let all = (0..self.maps.tunnels.len()).map(|slot| self.tunnel_at(TunnelId(slot)));
             all.filter(|tunnel| tunnel.slot == Slot::IN_USE).map(|tunnel| tunnel.tenants).sum()
         });
         self.bound = Some(there);

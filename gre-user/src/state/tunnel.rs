@@ -36,10 +36,13 @@ impl State {
         let same_ends = |other: &Named| {
             (other.tunnel.local, other.tunnel.remote) == (tunnel.local, tunnel.remote)
         };
-        if let Some(other) = self.tunnels().into_iter().find(same_ends) {
-            let (local, remote) = (tunnel.local.into(), tunnel.remote.into());
-            return Err(Error::SameEnds { name: other.name, local, remote });
+        let there = self.tunnels();
+        if let Some(other) = there.iter().find(|it| same_ends(it)) {
+            let (name, local, remote) =
+                (other.name.clone(), tunnel.local.into(), tunnel.remote.into());
+            return Err(Error::SameEnds { name, local, remote });
         }
+        self.check_room_for_tunnels(there.len() + 1)?;
         let id = self.take_tunnel_slot()?;
         let tunnel = Tunnel { slot: Slot::IN_USE, tenants: 0, ..tunnel };
         self.set_tunnel(id, tunnel);
@@ -128,19 +131,22 @@ impl State {
         self.maps.tunnel_name(id)
     }
 
-    /// How many tunnels there is room for.
-    pub fn max_tunnels(&self) -> u32 {
-        self.maps.tunnels.len()
-    }
-
     /// The slots that nobody has.
     pub(super) fn free_tunnels(&self) -> impl Iterator<Item = TunnelId> {
-        let all = from(self.next_tunnel, self.max_tunnels()).map(TunnelId);
+        let all = from(self.next_tunnel, self.maps.tunnels.len()).map(TunnelId);
         all.filter(|&id| self.tunnel_at(id).slot != Slot::IN_USE)
     }
 
+    /// Whether there is room for all these tunnels, after others have left their slots.
+    pub(super) fn check_room_for_tunnels(&self, number: usize) -> Result<()> {
+        if number > self.maps.sizes.tunnels as usize {
+            return Err(self.full_of_tunnels());
+        }
+        Ok(())
+    }
+
     pub(super) fn full_of_tunnels(&self) -> Error {
-        Error::full_of_tunnels(self.max_tunnels())
+        Error::full_of_tunnels(self.maps.sizes.tunnels)
     }
 
     /// Where programs find the tunnel in a slot that has these ends; `None` over IPv4.
@@ -172,7 +178,7 @@ impl State {
 
     /// Enters a tunnel everywhere; its local address, which makes packets our own, comes last.
     fn enter_tunnel(&mut self, named: &tables::Named, tunnel: &Tunnel) -> Result<()> {
-        let max = self.max_tunnels();
+        let max = self.maps.sizes.tunnels;
         let full = |_| Error::full_of_tunnels(max);
         let entered = self.maps.tunnel_names.insert(named).map_err(full).and_then(|()| {
             if let Some(key) = ends6(tunnel) {
@@ -210,7 +216,7 @@ impl State {
             Some(usage) => LocalUse { tunnels: usage.tunnels + 1, ..usage },
             None => LocalUse { id: self.free_local_id()?, tunnels: 1 },
         };
-        let max = self.maps.tunnels.len();
+        let max = self.maps.sizes.tunnels;
         let inserted = self.maps.locals.insert(local, usage, 0);
         inserted.map_err(Error::inserting(Room::LOCALS, max))
     }

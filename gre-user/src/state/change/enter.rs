@@ -59,7 +59,7 @@ impl State {
         self.enter_ports(plan, entered)?;
         self.enter_lines(plan, entered)?;
         // The tunnel's bindings are there.
-        let max = self.max_tunnels();
+        let max = self.maps.sizes.tunnels;
         for (id, record) in
             plan.tunnels.iter().filter(|it| it.is_entered()).filter_map(|it| it.after)
         {
@@ -72,7 +72,7 @@ impl State {
     }
 
     fn enter_tunnels(&mut self, plan: &Plan, entered: &mut Vec<Entered>) -> Result<()> {
-        let max = self.max_tunnels();
+        let max = self.maps.sizes.tunnels;
         if let Some(id) = plan.nowhere {
             self.set_tunnel(id, Tunnel { slot: Slot::IN_USE, ..Tunnel::EMPTY });
             entered.push(Entered::Tunnel(id));

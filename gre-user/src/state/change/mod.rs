@@ -1,7 +1,7 @@
 //! Changes tunnels, tenants, ports and routes together, while traffic flows: all of it, or nothing.
 //!
 //! - [`plan`]: what is there and what will be; nothing is written.
-//! - [`line`]: the bindings of both. [`routes`], [`guards`]: the same of routes, and of sources and rates.
+//! - [`line`](mod@line): the bindings of both. [`routes`], [`guards`]: the same of routes, and of sources and rates.
 //! - [`enter`]: what is new. It may fail, and is taken out again then.
 //! - [`switch`]: from the old to the new. [`leave`]: the old goes.
 //!

@@ -214,6 +214,11 @@ impl<'s> Underlay<'s> {
             this.planned.push(Tunnels { name: name.clone(), before, after });
         }
         this.check_ends()?;
+        let there = this.planned.iter().filter(|it| it.before.is_some()).count();
+        let after = this.planned.iter().filter(|it| it.after.is_some()).count();
+        if after > there {
+            state.check_room_for_tunnels(state.tunnels().len() - there + after)?;
+        }
         Ok(this)
     }
 
