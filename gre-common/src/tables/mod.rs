@@ -13,6 +13,7 @@ mod fragmented;
 mod id;
 mod limit;
 mod neighbour;
+mod options;
 mod pace;
 mod route;
 mod run;

@@ -2,7 +2,7 @@
 
 use core::mem::offset_of;
 
-use super::{IfIndex, KeyField, MemberId, TenantId, TunnelId, table::Entry};
+use super::{IfIndex, KeyField, MemberId, TenantId, TunnelId, options::options, table::Entry};
 use crate::{packet::Packet, wire::ethernet::Ends};
 
 /// What a tenant's packets are.
@@ -90,9 +90,9 @@ impl Port {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TenantOptions(u32);
 
+options!(TenantOptions);
+
 impl TenantOptions {
-    /// Nothing.
-    pub const NONE: Self = Self(0);
     /// Who asks for a neighbour that is known is answered.
     pub const ANSWERS: Self = Self(1);
     /// Frames come from certain MAC addresses only.
@@ -102,34 +102,10 @@ impl TenantOptions {
     /// They are as many as its rate allows.
     pub const LIMITED: Self = Self(8);
 
-    /// With `other` where `wanted`, else without.
-    #[must_use]
-    pub const fn with(self, other: Self, wanted: bool) -> Self {
-        if wanted { Self(self.0 | other.0) } else { Self(self.0 & !other.0) }
-    }
-
-    /// As a number.
-    #[inline(always)]
-    pub const fn bits(self) -> u32 {
-        self.0
-    }
-
-    /// What [`bits`](Self::bits) said.
-    #[inline(always)]
-    pub const fn from_bits(bits: u32) -> Self {
-        Self(bits)
-    }
-
-    /// Whether some of `other` is part of it.
-    #[inline(always)]
-    pub const fn has(self, other: Self) -> bool {
-        self.0 & other.0 != 0
-    }
-
     /// Whether packets come from certain addresses only.
     #[inline(always)]
     pub const fn has_sources(self) -> bool {
-        self.has(Self(Self::MACS.0 | Self::PREFIXES.0))
+        self.has_some(Self(Self::MACS.0 | Self::PREFIXES.0))
     }
 
     /// The same, forgotten; see [`Packet::forget`].

@@ -1,6 +1,6 @@
 //! Tunnels and the way to their remote ends.
 
-use super::{IfIndex, Slot};
+use super::{IfIndex, Slot, options::options};
 use crate::wire::{address::Address, ethernet::Ends};
 
 /// The outer TTL where nothing else is asked for.
@@ -57,9 +57,9 @@ impl DfPolicy {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TunnelOptions(u32);
 
+options!(TunnelOptions);
+
 impl TunnelOptions {
-    /// Nothing.
-    pub const NONE: Self = Self(0);
     /// Packets sent carry a checksum (RFC 2784 section 2.1).
     pub const CHECKSUM: Self = Self(1);
     /// Packets sent carry sequence numbers, and those received must come in order (RFC 2890 section 2.2).
@@ -86,49 +86,6 @@ impl TunnelOptions {
     pub const OF_BINDING: Self = Self(64 | 128 | 256 | 512 | 1024);
     /// What is looked for behind a binding before a packet is delivered.
     pub const NETWORK: Self = Self(128 | 256);
-
-    /// With `other` where `wanted`, else without.
-    #[must_use]
-    pub const fn with(self, other: Self, wanted: bool) -> Self {
-        if wanted { Self(self.0 | other.0) } else { self.without(other) }
-    }
-
-    /// Those of `self` that are in `other`, too.
-    #[must_use]
-    pub const fn only(self, other: Self) -> Self {
-        Self(self.0 & other.0)
-    }
-
-    /// Those of `self` that are not in `other`.
-    #[inline(always)]
-    #[must_use]
-    pub const fn without(self, other: Self) -> Self {
-        Self(self.0 & !other.0)
-    }
-
-    /// As a number.
-    #[inline(always)]
-    pub const fn bits(self) -> u32 {
-        self.0
-    }
-
-    /// What [`bits`](Self::bits) said.
-    #[inline(always)]
-    pub const fn from_bits(bits: u32) -> Self {
-        Self(bits)
-    }
-
-    /// Whether some of `other` is part of it.
-    #[inline(always)]
-    pub const fn has_some(self, other: Self) -> bool {
-        self.0 & other.0 != 0
-    }
-
-    /// Whether all of `other` is part of it.
-    #[inline(always)]
-    pub const fn has(self, other: Self) -> bool {
-        self.0 & other.0 == other.0
-    }
 }
 
 /// How far the resolver got with a tunnel's next hop.
