@@ -115,9 +115,7 @@ async fn make(host: &mut Host, changes: &[Change], done: &mut Done) -> anyhow::R
     done.left = left(host, &wanted)?;
     done.back = host.state.change(&wanted)?;
     reshape(host, before, done).await?;
-    for change in known(changes, true).chain(known(changes, false)) {
-        one(host, change).await.with_context(|| change.to_string())?;
-    }
+    tell(host, changes.iter().cloned())?;
     rules(host, changes, true, done).await
 }
 
@@ -127,10 +125,9 @@ async fn undo(host: &mut Host, changes: &[Change], done: Done) -> anyhow::Result
     let mut note = |result: anyhow::Result<()>| failures.extend(result.err());
     note(host.state.change(&done.back).map(drop).map_err(Into::into));
     // What is known of a tenant goes with it, and is the same when it is said again.
-    let known = known(changes, true).chain(known(changes, false)).cloned();
-    for change in known.chain(done.rules).collect::<Vec<_>>().into_iter().rev().map(Change::inverse)
-    {
-        note(one(host, &change).await.with_context(|| change.to_string()));
+    note(tell(host, changes.iter().cloned().map(Change::inverse)));
+    for change in done.rules.into_iter().rev().map(Change::inverse) {
+        note(rule(host, &change).await.with_context(|| change.to_string()));
     }
     for Reshaped { ifindex, name, before, after } in done.reshaped {
         note(device::reshape(host, ifindex, &name, after, before).await);
@@ -372,10 +369,35 @@ async fn reshape(
     Ok(())
 }
 
-/// The changes of what is known of tenants: stations and neighbours; those by which something goes, or the others.
-fn known(changes: &[Change], goes: bool) -> impl Iterator<Item = &Change> {
-    let is_known = |change: &&Change| matches!(change.id().kind, Kind::Fdb | Kind::Neigh);
-    changes.iter().filter(is_known).filter(move |change| change.after().is_none() == goes)
+/// Says what is known of tenants, stations and neighbours, and forgets what is not any more.
+fn tell(host: &mut Host, changes: impl Iterator<Item = Change>) -> anyhow::Result<()> {
+    let is_known = |change: &Change| matches!(change.id().kind, Kind::Fdb | Kind::Neigh);
+    let (coming, going): (Vec<_>, Vec<_>) =
+        changes.filter(is_known).partition(|change| change.after().is_some());
+    let mut neighbours = Vec::new();
+    for change in &going {
+        match change.before() {
+            Some(Item::Fdb(fdb)) => manage::fdb::forget(&mut host.state, fdb),
+            Some(Item::Neigh(neigh)) => {
+                neighbours.push(neigh);
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+        .with_context(|| change.to_string())?;
+    }
+    if !neighbours.is_empty() {
+        manage::neighbour::forget(&mut host.state, &neighbours)?;
+    }
+    for change in &coming {
+        match change.after() {
+            Some(Item::Fdb(fdb)) => manage::fdb::add(&mut host.state, fdb),
+            Some(Item::Neigh(neigh)) => manage::neighbour::set(&mut host.state, neigh),
+            _ => Ok(()),
+        }
+        .with_context(|| change.to_string())?;
+    }
+    Ok(())
 }
 
 /// Changes rules for what passes through; those that go, or the others.
@@ -387,20 +409,15 @@ async fn rules(
 ) -> anyhow::Result<()> {
     for change in changes.iter().filter(|change| change.id().kind == Kind::Transit) {
         if change.after().is_none() == goes {
-            one(host, change).await.with_context(|| change.to_string())?;
+            rule(host, change).await.with_context(|| change.to_string())?;
             done.rules.push(change.clone());
         }
     }
     Ok(())
 }
 
-/// Changes a rule, a station or a neighbour.
-async fn one(host: &mut Host, change: &Change) -> anyhow::Result<()> {
+async fn rule(host: &mut Host, change: &Change) -> anyhow::Result<()> {
     match (change.before(), change.after()) {
-        (_, Some(Item::Fdb(fdb))) => manage::fdb::add(&mut host.state, fdb),
-        (Some(Item::Fdb(fdb)), None) => manage::fdb::forget(&mut host.state, fdb),
-        (_, Some(Item::Neigh(neigh))) => manage::neighbour::set(&mut host.state, neigh),
-        (Some(Item::Neigh(neigh)), None) => manage::neighbour::forget(&mut host.state, neigh),
         (None, Some(Item::Transit(rule))) => manage::transit::add(host, rule).await,
         (Some(_), Some(Item::Transit(rule))) => manage::transit::change(host, rule).await,
         (Some(Item::Transit(rule)), None) => manage::transit::delete(host, &rule.packets).await,

@@ -14,9 +14,8 @@ use crate::{config::model::Neigh, state::State};
 pub fn add(state: &mut State, neigh: &Neigh) -> anyhow::Result<()> {
     let Neigh { tenant: name, ip, .. } = neigh;
     let id = state.tenant(name)?.id;
-    let known = state.neighbours(Some(id))?.into_iter().any(|entry| entry.address == *ip);
     ensure!(
-        !known,
+        state.neighbour(id, *ip)?.is_none(),
         "tenant {name} has the neighbour {ip} already; delete it first (`xgre neigh del {name} {ip}`)"
     );
     set(state, neigh)
@@ -44,19 +43,20 @@ pub fn set(state: &mut State, neigh: &Neigh) -> anyhow::Result<()> {
 pub fn delete(state: &mut State, tenant: &str, ip: IpAddr) -> anyhow::Result<()> {
     let id = state.tenant(tenant)?.id;
     ensure!(
-        state.forget_neighbour(id, ip)?,
+        state.neighbour(id, ip)?.is_some(),
         "tenant {tenant} has no neighbour {ip}; `xgre neigh list {tenant}` shows those it has"
     );
-    Ok(())
+    Ok(state.forget_neighbours(&[(id, ip)])?)
 }
 
-/// Forgets who has an address, if its tenant is there and knows it.
+/// Forgets who has these addresses, where their tenants are there and know it.
 ///
 /// # Errors
 /// The kernel refuses.
-pub fn forget(state: &mut State, neigh: &Neigh) -> anyhow::Result<()> {
-    if let Some(tenant) = state.find_tenant(&neigh.tenant)? {
-        state.forget_neighbour(tenant.id, neigh.ip)?;
+pub fn forget(state: &mut State, those: &[&Neigh]) -> anyhow::Result<()> {
+    let mut known = Vec::with_capacity(those.len());
+    for neigh in those {
+        known.extend(state.find_tenant(&neigh.tenant)?.map(|tenant| (tenant.id, neigh.ip)));
     }
-    Ok(())
+    Ok(state.forget_neighbours(&known)?)
 }

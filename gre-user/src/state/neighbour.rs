@@ -35,16 +35,28 @@ impl State {
         Ok(())
     }
 
-    /// Forgets who has an address. False: that was not known.
+    /// Who has an address; `None`: that is not known.
     ///
     /// # Errors
     /// The kernel refuses.
-    pub fn forget_neighbour(&mut self, tenant: TenantId, address: IpAddr) -> Result<bool> {
-        let known = optional(self.maps.neighbours.remove(&prefix::address(tenant, address)))?;
-        if self.neighbours(Some(tenant))?.is_empty() {
-            self.set_options(tenant, TenantOptions::ANSWERS, false);
+    pub fn neighbour(&self, tenant: TenantId, address: IpAddr) -> Result<Option<Neighbour>> {
+        optional(self.maps.neighbours.get(&prefix::address(tenant, address), 0))
+    }
+
+    /// Forgets who has these addresses. Those of which that is not known are left out.
+    ///
+    /// # Errors
+    /// The kernel refuses.
+    pub fn forget_neighbours(&mut self, those: &[(TenantId, IpAddr)]) -> Result<()> {
+        for (tenant, address) in those {
+            optional(self.maps.neighbours.remove(&prefix::address(*tenant, *address)))?;
         }
-        Ok(known.is_some())
+        let left: BTreeSet<_> = self.neighbours(None)?.iter().map(|entry| entry.tenant).collect();
+        let concerned: BTreeSet<_> = those.iter().map(|(tenant, _)| *tenant).collect();
+        for tenant in concerned.difference(&left) {
+            self.set_options(*tenant, TenantOptions::ANSWERS, false);
+        }
+        Ok(())
     }
 
     /// Neighbours of one tenant, or of all, by tenant and address.
@@ -68,7 +80,7 @@ impl State {
     }
 
     /// Forgets all of these tenants'.
-    pub(super) fn forget_neighbours(&mut self, tenants: &BTreeSet<TenantId>) -> Result<()> {
+    pub(super) fn forget_neighbours_of(&mut self, tenants: &BTreeSet<TenantId>) -> Result<()> {
         let answers = |&id: &TenantId| self.tenant_at(id).options.has(TenantOptions::ANSWERS);
         if !tenants.iter().any(answers) {
             return Ok(());

@@ -401,7 +401,7 @@ impl State {
         self.forget_totals(id)?;
         self.forget_events_of(id)?;
         self.forget_routes(id)?;
-        self.forget_neighbours(&BTreeSet::from([id]))?;
+        self.forget_neighbours_of(&BTreeSet::from([id]))?;
         self.forget_guards(id)?;
         self.maps.sequences.set(id.0, &Sequence::default());
         self.maps.tenants.set(id.0, &Tenant::EMPTY);

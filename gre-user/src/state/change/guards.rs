@@ -10,7 +10,7 @@ use gre_common::tables::TenantId;
 use super::{
     super::source::Source,
     Changes, Result, State,
-    plan::{Side, Tenants},
+    sides::{Side, Tenants},
 };
 
 /// The guards of all tenants that change.

@@ -16,7 +16,8 @@ use super::{
     Result, State,
     enter::hooks,
     line::Way,
-    plan::{Plan, Side, Tunnels},
+    plan::Plan,
+    sides::{self, Side, Tunnels},
 };
 
 const RECEIVED: usize = offset_of!(Binding, received);
@@ -158,7 +159,7 @@ impl State {
             }
         }
         self.forget_events(&left)?;
-        self.forget_neighbours(&left)?;
+        self.forget_neighbours_of(&left)?;
         for &id in &left {
             self.forget_totals(id)?;
             self.maps.sequences.set(id.0, &Sequence::default());
@@ -186,7 +187,7 @@ impl State {
         }
         let gone: BTreeSet<_> =
             plan.tunnels.iter().filter_map(Tunnels::left).map(|it| it.0).collect();
-        for (id, by) in Plan::uses(&plan.tenants) {
+        for (id, by) in sides::uses(&plan.tenants) {
             if !gone.contains(&id) {
                 let tenants = i64::from(self.tunnel_at(id).tenants) + by;
                 let tenants = u32::try_from(tenants).unwrap_or(0);

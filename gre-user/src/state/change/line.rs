@@ -8,9 +8,10 @@ use gre_common::{
 };
 
 use super::{
-    super::tenant::{binding_key, binding_options},
+    super::tenant::{binding_key, binding_options, describe_key},
     Error, Result, State,
-    plan::{self, Side, Tenants, Underlay},
+    sides::{Side, Tenants},
+    underlay::Underlay,
 };
 
 /// A line of the table of bindings, and what it is to be.
@@ -113,7 +114,7 @@ pub(super) fn all(
                 return Err(Error::Bound {
                     tenant: named
                         .map_or_else(|| state.tenant_name(owner.tenant), |it| it.name.clone()),
-                    key: plan::describe(&after.tenant),
+                    key: describe_key(after.tenant.in_key.into()),
                     tunnel: underlay.name(id),
                 });
             }

@@ -1,6 +1,6 @@
 //! Changes tunnels, tenants, ports and routes together, while traffic flows: all of it, or nothing.
 //!
-//! - [`plan`]: what is there and what will be; nothing is written.
+//! - [`plan`]: what is there and what will be, [`sides`] of it; nothing is written. [`underlay`]: the same of tunnels.
 //! - [`line`](mod@line): the bindings of both. [`routes`], [`guards`]: the same of routes, and of sources and rates.
 //! - [`enter`]: what is new. It may fail, and is taken out again then.
 //! - [`switch`]: from the old to the new. [`leave`]: the old goes.
@@ -16,7 +16,9 @@ mod leave;
 mod line;
 mod plan;
 mod routes;
+mod sides;
 mod switch;
+mod underlay;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 

@@ -11,7 +11,8 @@ use ipnet::IpNet;
 use super::{
     super::{Room, optional, prefix, route::Entry},
     Error, Result, State, Way,
-    plan::{Ports, Side, Tenants, Underlay},
+    sides::{self, Ports, Side, Tenants},
+    underlay::Underlay,
 };
 
 /// A tenant's prefix.
@@ -57,11 +58,8 @@ impl Routes {
             this.before.insert((tenant, prefix), ways);
         }
         for ((name, prefix), ways) in &changes.routes {
-            let Some(after) =
-                tenants.iter().find(|it| it.name == *name).and_then(|it| it.after.as_ref())
-            else {
-                continue;
-            };
+            let tenant = sides::named(tenants, name);
+            let Some(after) = tenant.and_then(|it| it.after.as_ref()) else { continue };
             let Some(ways) = ways else {
                 this.after.remove(&(after.id, *prefix));
                 continue;
@@ -82,9 +80,13 @@ impl Routes {
         Ok(this)
     }
 
-    /// How many routes a tenant will have.
-    pub fn count(&self, tenant: TenantId) -> u32 {
-        self.after.keys().filter(|(id, _)| *id == tenant).count() as u32
+    /// How many routes tenants will have.
+    pub fn numbers(&self) -> HashMap<TenantId, u32> {
+        let mut numbers = HashMap::new();
+        for (tenant, _) in self.after.keys() {
+            *numbers.entry(*tenant).or_default() += 1;
+        }
+        numbers
     }
 
     /// Those that are new or other ones, the longest first; of tenants that have traffic, or of those that have none yet.

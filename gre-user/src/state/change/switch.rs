@@ -13,7 +13,8 @@ use super::{
     super::{name, port::port_use},
     Result, State,
     line::Way,
-    plan::{Plan, Side, Tenants},
+    plan::Plan,
+    sides::{Side, Tenants},
 };
 
 const TUNNEL: usize = offset_of!(Tenant, tunnel);
