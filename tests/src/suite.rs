@@ -19,7 +19,7 @@ pub enum Need {
     That(bool, &'static str),
     /// This version of Linux, or a later one.
     Linux(u32, u32),
-    /// A kind of device that the kernel makes: `gre`, `ip6gretap`, `bond`, `vlan`.
+    /// A kind of device that the kernel makes: `gre`, `ip6gretap`, `bond`, `vlan`, `vrf`.
     Device(&'static str),
     /// A kernel that encrypts by ESP.
     Esp,
@@ -49,6 +49,7 @@ fn makes(kind: &str) -> bool {
     let ns = Netns::new();
     let (below, options) = match kind {
         "bond" => ("", ""),
+        "vrf" => ("", "table 10"),
         "vlan" => {
             ns.ip("link add below type veth");
             ("link below", "id 1")

@@ -2,7 +2,7 @@
 
 use std::{
     fs::{File, OpenOptions},
-    io::Read,
+    io::{Read, Write as _},
     os::fd::AsRawFd,
     sync::mpsc::{Receiver, channel},
     thread,
@@ -19,6 +19,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// A tap device, up, as long as this value lives and nobody else holds it.
 #[derive(Debug)]
 pub struct Tap {
+    file: File,
     frames: Receiver<Vec<u8>>,
 }
 
@@ -26,16 +27,23 @@ impl Tap {
     /// Makes the device.
     #[track_caller]
     pub fn new(ns: &Netns, name: &str) -> Self {
-        let mut file = ns.run_in(|| open(name));
+        let file = ns.run_in(|| open(name));
+        let mut reader = file.try_clone().expect("another descriptor");
         ns.ip(&format!("link set {name} up"));
         let (sender, frames) = channel();
         thread::spawn(move || {
             let mut buffer = vec![0; 65536];
-            while let Ok(len) = file.read(&mut buffer)
+            while let Ok(len) = reader.read(&mut buffer)
                 && sender.send(buffer[..len].to_vec()).is_ok()
             {}
         });
-        Self { frames }
+        Self { file, frames }
+    }
+
+    /// Sends a frame, as the machine would.
+    #[track_caller]
+    pub fn send(&mut self, frame: &[u8]) {
+        self.file.write_all(frame).expect("a frame that is taken");
     }
 
     /// The next frame that contains `mark`.

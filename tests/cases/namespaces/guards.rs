@@ -1,10 +1,6 @@
 //! What keeps tenants in bounds: their sources, their rates; and whom their ports answer for.
 
-use testbed::{
-    Capture, Ping,
-    suite::{Case, Need},
-    veth,
-};
+use testbed::{Capture, Ping, suite::Case};
 
 use crate::setup::{Mode, Pair, Service, count, drops, inner_addresses};
 
@@ -21,7 +17,6 @@ pub fn cases() -> Vec<Case> {
     cases.extend([
         Case::new("sources: stations, l2", stations),
         Case::new("neighbours: known ones are answered, and nobody else hears it", neighbours),
-        Case::new("VLANs of a trunk are ports", vlans).needs(Need::Device("vlan")),
     ]);
     cases
 }
@@ -154,41 +149,4 @@ fn neighbours() {
     one.xgre("neigh del blue 10.9.0.2").ok();
     let left = one.json("neigh list blue")["neighbours"].clone();
     assert_eq!(left.as_array().map(Vec::len), Some(3), "{left}");
-}
-
-/// Two tenants on one trunk, as a switch has them.
-fn vlans() {
-    let pair = Pair::with_tenants(
-        Mode::Native,
-        &[("blue", "--key 10 --service l2"), ("red", "--key 20 --service l2")],
-    );
-    let one = &pair.one;
-    let trunk = testbed::Netns::new();
-    veth((&trunk, "eth0"), (&one.ns, "trunk"));
-    for (tenant, vid) in [("blue", 100), ("red", 200)] {
-        one.xgre(&format!("port del {tenant} {tenant}0")).ok();
-        one.xgre(&format!("port add {tenant} trunk --vlan {vid}")).ok();
-        trunk.ip(&format!("link add link eth0 name {tenant} type vlan id {vid}"));
-        pair.two.ns.ip(&format!("link set {tenant}0 up"));
-    }
-    for (tenant, subnet) in [("blue", "10.9.1"), ("red", "10.9.2")] {
-        trunk.ip(&format!("addr add {subnet}.1/24 dev {tenant}"));
-        trunk.ip(&format!("link set {tenant} mtu 1400 up"));
-        pair.two.ns.ip(&format!("addr add {subnet}.2/24 dev {tenant}0"));
-        Ping::to(&format!("{subnet}.2")).all_answered(&trunk);
-    }
-    let ports = one.json("port list");
-    assert!(ports.to_string().contains("trunk.100"), "{ports}");
-    let exported = one.xgre("export").ok();
-    let said = "[[port]]\ntenant = \"red\"\nname = \"trunk\"\nvlan = 200\n";
-    assert!(exported.contains(said), "{exported}");
-    let path = one.file("trunk.toml", &exported);
-    let nothing = one.xgre(&format!("apply {}", path.display())).ok();
-    assert!(nothing.contains("nothing to change"), "{nothing}");
-    one.xgre("port del red trunk.200").ok();
-    assert!(!one.ns.ip("link").contains("trunk.200"));
-    Ping::to("10.9.1.2").all_answered(&trunk);
-    Ping::to("10.9.2.2").unanswered(&trunk);
-    one.xgre(&format!("apply {}", path.display())).ok();
-    Ping::to("10.9.2.2").all_answered(&trunk);
 }

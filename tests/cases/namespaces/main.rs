@@ -24,6 +24,7 @@ mod origins;
 mod path_mtu;
 mod peers;
 mod port_xdp;
+mod ports;
 mod routes;
 mod setup;
 mod slow_path;
@@ -61,6 +62,7 @@ fn main() -> ExitCode {
         changes::cases(),
         containers::cases(),
         port_xdp::cases(),
+        ports::cases(),
         slow_path::cases(),
         fragments::cases(),
         guards::cases(),

@@ -4,12 +4,13 @@
 use testbed::{
     Host, Netns, Ping,
     ovs::OpenVswitch,
+    ping::Pinging,
     suite::{Case, Need},
 };
 
 use crate::{import::Old, setup::eventually};
 
-use super::{Mesh, Station, TENANTS, all_pairs, arrives_once, places, wire};
+use super::{Member, Mesh, Station, TENANTS, all_pairs, arrives_once, places, wire};
 
 pub fn cases() -> Vec<Case> {
     vec![
@@ -110,26 +111,77 @@ fn stations(ns: &Netns, switch: &OpenVswitch<'_>, number: u8) -> Vec<Station> {
 }
 
 fn six_hosts() {
-    let mesh = Mesh::part(4, 6, "auto");
-    let hosts = [Netns::new(), Netns::new()];
+    let Mesh { hosts, router } = Mesh::part(4, 6, "auto");
+    let switches = [Netns::new(), Netns::new()];
     let nodes: Vec<_> =
-        (5..).zip(&hosts).map(|(number, ns)| Node::new(&mesh.router, ns, number, 6)).collect();
-    let of_ovs: Vec<_> = nodes.iter().flat_map(|node| &node.stations).collect();
+        (5..).zip(&switches).map(|(number, ns)| Node::new(&router, ns, number, 6)).collect();
+    let (mut daemons, mut ours) = (Vec::new(), Vec::new());
+    for Member { host, stations, daemon } in hosts {
+        daemons.push(daemon);
+        ours.push((host, stations));
+    }
     // The switch drops what it sends while it asks for its next hop.
-    let first = Ping::to(&mesh.hosts[0].stations[0].address).times(1, 10);
+    let first = Ping::to(&ours[0].1[0].address).times(1, 10);
     for node in &nodes {
         let reaches = || first.run(&node.stations[0].ns).received == 1;
         eventually("the way out of a switch", reaches);
     }
-    let mut everyone = of_ovs.clone();
+    let of_ovs = nodes.iter().flat_map(|node| &node.stations);
+    let everyone: Vec<_> = ours.iter().flat_map(|(_, own)| own).chain(of_ovs).collect();
+    whole(&everyone);
+
+    let traffic = Traffic::start(&everyone);
+    let host = &ours[1].0;
+    let tunnel = "[[tunnel]]\nname = \"to7\"\nlocal = \"192.0.2.2\"\nremote = \"192.0.2.7\"\n";
+    let text = host.xgre("export").ok().replace("\"]\nservice", "\", \"to7\"]\nservice");
+    let path = host.file("seventh.toml", &format!("{tunnel}{text}"));
+    host.xgre(&format!("apply {}", path.display())).ok();
+    traffic.all_arrived();
+    whole(&everyone);
+
+    let traffic = Traffic::start(&everyone);
+    daemons.remove(0).kill();
+    traffic.all_arrived();
+    whole(&everyone);
+}
+
+/// Everyone reaches everyone of the same tenant, and floods arrive once, with a host of ours and with a switch as their origin.
+fn whole(everyone: &[&Station]) {
     for (tenant, _) in TENANTS {
-        let mut stations = mesh.stations(tenant);
-        everyone.extend(&stations);
-        stations.extend(of_ovs.iter().filter(|station| station.tenant == tenant));
-        all_pairs(&stations);
+        let own: Vec<_> =
+            everyone.iter().filter(|station| station.tenant == tenant).copied().collect();
+        all_pairs(&own);
     }
-    for from in [mesh.stations("blue")[0], of_ovs[0]] {
-        arrives_once(from, &everyone);
+    let last = everyone.last().expect("a station at a switch");
+    for from in [everyone[0], last] {
+        arrives_once(from, everyone);
+    }
+}
+
+/// Pings between all hosts, of every tenant.
+struct Traffic(Vec<Pinging>);
+
+impl Traffic {
+    const PINGS: u16 = 300;
+
+    fn start(everyone: &[&Station]) -> Self {
+        let mut pings = Vec::new();
+        for (tenant, _) in TENANTS {
+            let own: Vec<_> = everyone.iter().filter(|station| station.tenant == tenant).collect();
+            // A host has two of each.
+            for (from, to) in own.iter().zip(own.iter().cycle().skip(3)) {
+                pings.push(Ping::to(&to.address).times(Self::PINGS, 10).start(&from.ns));
+            }
+        }
+        Self(pings)
+    }
+
+    #[track_caller]
+    fn all_arrived(self) {
+        for ping in self.0 {
+            let result = ping.wait();
+            assert_eq!(result.received, usize::from(Self::PINGS), "{}", result.log);
+        }
     }
 }
 
