@@ -9,7 +9,7 @@ use gre_common::{
     fragment::Fragments,
     packet::Packet as _,
     partial::{self, Transport},
-    tables::{Counters, HandedUp, HopState, Service, Tables as _, TunnelId},
+    tables::{Counters, HandedUp, HopState, Service, Tables as _, TenantOptions, TunnelId},
     verdict::{Discard, DropReason, Verdict},
     wire::{address::Version, be32::Be32, ethernet, ipv4},
 };
@@ -88,6 +88,10 @@ impl Fragmenter {
             }
             _ => return Err(End::Gone),
         };
+        let limited = |id| live.may_send(id, plan.inner_len).is_ok_and(|may_send| !may_send);
+        if way.tenant.options.has(TenantOptions::LIMITED) && limited(plan.tenant) {
+            return Err(End::Dropped(DropReason::RateLimit.of(plan.tenant)));
+        }
         let ordered = plan.headers.fields.sequence();
         let sequence = if ordered { live.next_sequence(plan.tenant) } else { 0 };
         let sent = self.transmit(&plan, &outer_frame(&plan, sequence, frame));

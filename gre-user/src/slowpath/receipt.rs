@@ -67,8 +67,13 @@ impl Receipt {
         let (binding, inner_len, notice) = (*plan.binding, plan.inner_len, plan.notice);
         let ports = ports(frame, &tables, &plan, live);
         let is_next = |tenant, number| live.advance(tenant, number);
+        let may_receive = !binding.options.has(TunnelOptions::LIMITED)
+            || live.may_receive(binding.tenant, inner_len)?;
         let outcome = if plan.is_in_order(&*frame, is_next) {
             ports.and_then(|ports| {
+                if !may_receive {
+                    return Err(DropReason::RateLimit);
+                }
                 let ends = ports.first().and_then(|port| live.ends_of(*port));
                 let ends = ends.unwrap_or(binding.port.ends);
                 self.deliver(&ports, inner_frame(frame, &plan, ends))

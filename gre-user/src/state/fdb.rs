@@ -14,7 +14,7 @@ use super::{Error, Result, Room, State, StateDir, check_schema, maps::Maps, opti
 /// `BPF_NOEXIST`: an entry is made, and none is replaced.
 const ABSENT: u64 = 1;
 /// `BPF_EXIST`: an entry is replaced, and none is made.
-const EXISTING: u64 = 2;
+pub(super) const EXISTING: u64 = 2;
 
 /// What becomes of a station.
 #[derive(Clone, Copy)]

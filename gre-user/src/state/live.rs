@@ -151,6 +151,22 @@ impl Live {
         }
     }
 
+    /// Whether a tenant may send a packet of so many inner bytes.
+    ///
+    /// # Errors
+    /// The kernel refuses.
+    pub fn may_send(&self, tenant: TenantId, bytes: usize) -> Result<bool> {
+        self.maps.pay(tenant, bytes, |limit| &mut limit.sent)
+    }
+
+    /// Whether a tenant may receive a packet of so many inner bytes.
+    ///
+    /// # Errors
+    /// The kernel refuses.
+    pub fn may_receive(&self, tenant: TenantId, bytes: usize) -> Result<bool> {
+        self.maps.pay(tenant, bytes, |limit| &mut limit.received)
+    }
+
     /// Counts fragments that a tenant has sent.
     pub fn count_fragments(
         &self,

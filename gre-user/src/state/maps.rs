@@ -1,5 +1,7 @@
 //! The pinned maps, with their types.
 
+use std::sync::Mutex;
+
 use aya::{
     Pod,
     maps::{
@@ -20,7 +22,7 @@ use nix::errno::Errno;
 
 use super::{Error, Result, Sizes, StateDir, error::errno, memory::Memory, table::Table};
 
-type Hash<K, V> = HashMap<MapData, K, V>;
+pub(super) type Hash<K, V> = HashMap<MapData, K, V>;
 type Prefixes<V> = LpmTrie<MapData, TenantAddress, V>;
 
 /// Every map that is pinned and that userspace reads or writes.
@@ -39,7 +41,8 @@ pub(super) struct Maps {
     pub routes: Prefixes<Route>,
     pub sources: Prefixes<u32>,
     pub neighbours: Hash<TenantAddress, Neighbour>,
-    pub limits: Hash<TenantId, Limit>,
+    /// Written while other tables are read.
+    pub limits: Mutex<Hash<TenantId, Limit>>,
     pub sequences: Memory<Sequence>,
     pub transit_rules: Hash<TransitKey, TransitRule>,
     pub sent: PerCpuArray<MapData, Counters>,
@@ -83,7 +86,7 @@ impl Maps {
             routes: map(dir, "ROUTES")?,
             sources: map(dir, "SOURCES")?,
             neighbours: map(dir, "NEIGHBOURS")?,
-            limits: map(dir, "LIMITS")?,
+            limits: Mutex::new(map(dir, "LIMITS")?),
             sequences: memory(dir, "SEQUENCES")?,
             transit_rules: map(dir, "TRANSIT_RULES")?,
             sent: map(dir, "SENT")?,

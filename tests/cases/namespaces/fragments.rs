@@ -34,6 +34,7 @@ pub fn cases() -> Vec<Case> {
         Case::new("fragments stay in their VLAN", tagged),
         Case::new("fragments wait for the next hop", unresolved),
         Case::new("what does not fit is dropped where no daemon runs", alone),
+        Case::new("rate: fragments that are made are charged for", charged),
         Case::new("a flood of what does not fit does not stop others", flood),
     ]);
     cases
@@ -219,6 +220,21 @@ fn alone() {
     let _next = wide.one.start("--iface eth0");
     Ping::to("10.9.0.2").size(3000).all_answered(&wide.one.ns);
     assert_eq!(Sums::of(&wide.one).too_big, 3);
+}
+
+/// At a byte a second nothing comes on top of what may be sent at once: 131,072 bytes.
+fn charged() {
+    let Wide { one, daemons: _daemons, .. } = &Wide::new(Tunnel::PLAIN, Service::L3, 9000);
+    Ping::to("10.9.0.2").all_answered(&one.ns);
+    let text = one.xgre("export").ok();
+    let limited = text.replacen("\n\n[[port]]", "\nrate = \"8bit\"\n\n[[port]]", 1);
+    let before = Sums::of(one).sent[1];
+    one.xgre(&format!("apply {}", one.file("rate.toml", &limited).display())).ok();
+    let answered = Ping::to("10.9.0.2").size(3000).times(60, 5).run(&one.ns).received;
+    let blue = one.tenant_stats("blue");
+    let sent = count(&blue, "/tx/bytes") - before;
+    assert!((130_000..=131_072).contains(&sent), "{sent}: {blue}");
+    assert!(answered < 60 && count(&blue, "/drops/rate_limit") > 10, "{answered}: {blue}");
 }
 
 /// So much of it that most must be dropped: of each packet is known what became of it.

@@ -29,6 +29,7 @@ pub fn cases() -> Vec<Case> {
         Case::new("fragments by a bridge on the uplink", by_a_bridge),
         Case::new("fragments that do not fit together are not delivered", misfits),
         Case::new("fragments of packets that are dropped are counted so", drops),
+        Case::new("rate: fragments are charged for", charged),
         Case::new("fragments come in order where the tunnel asks for it", in_order),
         Case::new("GRE by an interface that is no uplink is not delivered", no_uplink),
         Case::new("a flood of fragments does not stop others", flood),
@@ -290,6 +291,20 @@ fn in_order() {
     let blue = setup.blue();
     assert_eq!(count(&blue, "/rx/packets"), 3, "{blue}");
     assert_eq!(count(&blue, "/drops/out_of_sequence"), 3, "{blue}");
+}
+
+/// At a byte a second nothing comes on top of what may come at once: 131,072 bytes.
+fn charged() {
+    let setup = Setup::new("", "", "--rate 8bit");
+    let (most, more) = (131_072 / inner().len() as u64, 5);
+    let frame = setup.packet().build();
+    for id in 1..=most + more {
+        let frames = cut(&frame, 600, id as u16);
+        send_frames(&setup.wire, "eth0", frames.iter().map(Vec::as_slice));
+    }
+    eventually("the last one is dropped", || count(&setup.blue(), "/drops/rate_limit") == more);
+    let blue = setup.blue();
+    assert_eq!(count(&blue, "/rx/packets"), most, "{blue}");
 }
 
 /// Another network, from which somebody sends as if he were the tunnel's remote end.
