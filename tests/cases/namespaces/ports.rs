@@ -10,9 +10,9 @@ use crate::setup::{Mode, Pair, Service, eventually};
 
 pub fn cases() -> Vec<Case> {
     vec![
-        Case::new("a port of a virtual machine", machine),
-        Case::new("a created port in a VRF", vrf).needs(Need::Device("vrf")),
-        Case::new("VLANs of a trunk are ports", vlans).needs(Need::Device("vlan")),
+        Case::new("ports: a virtual machine", machine),
+        Case::new("ports: a created one in a VRF", vrf).needs(Need::Device("vrf")),
+        Case::new("ports: VLANs of a trunk", vlans).needs(Need::Device("vlan")),
     ]
 }
 
@@ -103,7 +103,7 @@ fn vlans() {
     let ports = one.json("port list");
     assert!(ports.to_string().contains("trunk.100"), "{ports}");
     let exported = one.xgre("export").ok();
-    let said = "[[port]]\ntenant = \"red\"\nname = \"trunk\"\nvlan = 200\n";
+    let said = "[[port]]\ntenant = \"red\"\nname = \"trunk\"\nvlan = 200";
     assert!(exported.contains(said), "{exported}");
     let path = one.file("trunk.toml", &exported);
     let nothing = one.xgre(&format!("apply {}", path.display())).ok();
