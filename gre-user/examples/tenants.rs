@@ -43,14 +43,7 @@ fn add(dir: &StateDir, count: u32, tunnel: &str, port: Port) -> Result<()> {
     let begin = Instant::now();
     let mut state = State::open(dir)?;
     for number in 0..count {
-        let key = Some(GreKey(number + 1));
-        let new = tenant::New {
-            service: Service::L3,
-            in_key: key,
-            out_key: key,
-            sources: Vec::new(),
-            rate: None,
-        };
+        let new = plain(number, Service::L3);
         let id = state.add_tenant(&format!("tenant-{number}"), &[tunnel], &new)?;
         if port != Port::NONE {
             state.set_port(id, port);
@@ -58,6 +51,12 @@ fn add(dir: &StateDir, count: u32, tunnel: &str, port: Port) -> Result<()> {
     }
     println!("{}", begin.elapsed().as_secs_f64());
     Ok(())
+}
+
+/// Tenant n, on whatever tunnels.
+fn plain(number: u32, service: Service) -> tenant::New {
+    let key = Some(GreKey(number + 1));
+    tenant::New { service, in_key: key, out_key: key, sources: Vec::new(), rate: None }
 }
 
 /// Tunnel n is called `tunnel-n`; tenant n is on those from n on.
@@ -76,14 +75,7 @@ fn cloud(dir: &StateDir, tenants: u32, tunnels: u32, each: u32, stations: u32) -
     let begin = Instant::now();
     let mut entered = Vec::new();
     for number in 0..tenants {
-        let key = Some(GreKey(number + 1));
-        let new = tenant::New {
-            service: Service::L2,
-            in_key: key,
-            out_key: key,
-            sources: Vec::new(),
-            rate: None,
-        };
+        let new = plain(number, Service::L2);
         let own: Vec<_> =
             (0..each).map(|at| format!("tunnel-{}", (number + at) % tunnels)).collect();
         entered.push(state.add_tenant(&format!("tenant-{number}"), &own, &new)?);

@@ -115,7 +115,7 @@ async fn make(host: &mut Host, changes: &[Change], done: &mut Done) -> anyhow::R
     done.left = left(host, &wanted)?;
     done.back = host.state.change(&wanted)?;
     reshape(host, before, done).await?;
-    tell(host, changes.iter().cloned())?;
+    tell(host, changes)?;
     rules(host, changes, true, done).await
 }
 
@@ -125,7 +125,8 @@ async fn undo(host: &mut Host, changes: &[Change], done: Done) -> anyhow::Result
     let mut note = |result: anyhow::Result<()>| failures.extend(result.err());
     note(host.state.change(&done.back).map(drop).map_err(Into::into));
     // What is known of a tenant goes with it, and is the same when it is said again.
-    note(tell(host, changes.iter().cloned().map(Change::inverse)));
+    let inverses: Vec<_> = changes.iter().cloned().map(Change::inverse).collect();
+    note(tell(host, &inverses));
     for change in done.rules.into_iter().rev().map(Change::inverse) {
         note(rule(host, &change).await.with_context(|| change.to_string()));
     }
@@ -370,12 +371,12 @@ async fn reshape(
 }
 
 /// Says what is known of tenants, stations and neighbours, and forgets what is not any more.
-fn tell(host: &mut Host, changes: impl Iterator<Item = Change>) -> anyhow::Result<()> {
-    let is_known = |change: &Change| matches!(change.id().kind, Kind::Fdb | Kind::Neigh);
+fn tell(host: &mut Host, changes: &[Change]) -> anyhow::Result<()> {
+    let is_known = |change: &&Change| matches!(change.id().kind, Kind::Fdb | Kind::Neigh);
     let (coming, going): (Vec<_>, Vec<_>) =
-        changes.filter(is_known).partition(|change| change.after().is_some());
+        changes.iter().filter(is_known).partition(|change| change.after().is_some());
     let mut neighbours = Vec::new();
-    for change in &going {
+    for change in going {
         match change.before() {
             Some(Item::Fdb(fdb)) => manage::fdb::forget(&mut host.state, fdb),
             Some(Item::Neigh(neigh)) => {
@@ -389,7 +390,7 @@ fn tell(host: &mut Host, changes: impl Iterator<Item = Change>) -> anyhow::Resul
     if !neighbours.is_empty() {
         manage::neighbour::forget(&mut host.state, &neighbours)?;
     }
-    for change in &coming {
+    for change in coming {
         match change.after() {
             Some(Item::Fdb(fdb)) => manage::fdb::add(&mut host.state, fdb),
             Some(Item::Neigh(neigh)) => manage::neighbour::set(&mut host.state, neigh),

@@ -251,11 +251,6 @@ impl Route {
         (!route.hops.is_empty()).then_some(route)
     }
 
-    /// Whether it is for all destinations.
-    pub fn is_default(&self) -> bool {
-        self.destination.1 == 0
-    }
-
     /// Whether it is in the table that `ip route` shows.
     pub fn is_in_main(&self) -> bool {
         self.table == u32::from(RouteHeader::RT_TABLE_MAIN)

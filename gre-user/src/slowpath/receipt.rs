@@ -67,11 +67,11 @@ impl Receipt {
         let (binding, inner_len, notice) = (*plan.binding, plan.inner_len, plan.notice);
         let ports = ports(frame, &tables, &plan, live);
         let is_next = |tenant, number| live.advance(tenant, number);
-        let may_receive = !binding.options.has(TunnelOptions::LIMITED)
-            || live.may_receive(binding.tenant, inner_len)?;
+        let is_limited = binding.options.has(TunnelOptions::LIMITED);
         let outcome = if plan.is_in_order(&*frame, is_next) {
             ports.and_then(|ports| {
-                if !may_receive {
+                let may_receive = || live.may_receive(binding.tenant, inner_len);
+                if is_limited && may_receive().is_ok_and(|may_receive| !may_receive) {
                     return Err(DropReason::RateLimit);
                 }
                 let ends = ports.first().and_then(|port| live.ends_of(*port));

@@ -9,7 +9,11 @@ use gre_common::{
 };
 use nix::time::{ClockId, clock_gettime};
 
-use super::{Error, Result, Room, State, StateDir, check_schema, maps::Maps, optional};
+use super::{
+    Error, Result, Room, State, StateDir, check_schema,
+    maps::{self, Hash},
+    optional,
+};
 
 /// `BPF_NOEXIST`: an entry is made, and none is replaced.
 const ABSENT: u64 = 1;
@@ -63,17 +67,11 @@ impl State {
     pub fn stations(&self, tenant: Option<TenantId>) -> Result<Vec<(FdbKey, FdbEntry)>> {
         let now = now();
         let mut stations = Vec::new();
-        for entry in &self.maps.fdb {
-            match entry {
-                Ok((key, entry)) => {
-                    let asked = tenant.is_none_or(|tenant| tenant == key.tenant);
-                    if asked && entry.via_at(now) != Via::NONE {
-                        stations.push((key, entry));
-                    }
-                }
-                // The program that learns was faster.
-                Err(MapError::KeyNotFound | MapError::ElementNotFound) => {}
-                Err(error) => return Err(error.into()),
+        for station in all(&self.maps.fdb) {
+            let (key, entry) = station?;
+            let asked = tenant.is_none_or(|tenant| tenant == key.tenant);
+            if asked && entry.via_at(now) != Via::NONE {
+                stations.push((key, entry));
             }
         }
         stations.sort_by_key(|(key, _)| (key.tenant, key.mac()));
@@ -87,12 +85,17 @@ impl State {
     pub fn age_stations(dir: &StateDir) -> Result<()> {
         // All are looked at without the lock: of a million that takes a second.
         check_schema(dir)?;
-        let old = Maps::open(dir)?.old_stations(now())?;
+        let (mut old, now) = (Vec::new(), now());
+        for station in all(&maps::open_fdb(dir)?) {
+            let (key, entry) = station?;
+            if entry.via_at(now) == Via::NONE {
+                old.push(key);
+            }
+        }
         if old.is_empty() {
             return Ok(());
         }
         let mut state = Self::open(dir)?;
-        let now = now();
         let is_old = |entry: FdbEntry| entry.via_at(now) == Via::NONE;
         for key in &old {
             if optional(state.maps.fdb.get(key, 0))?.is_some_and(is_old) {
@@ -104,21 +107,15 @@ impl State {
 
     /// Forgets a tenant's stations, those that are there or all of them. It may be learned of none any more.
     pub(super) fn forget_stations(&mut self, tenant: TenantId, via: Option<Via>) -> Result<()> {
-        let is_there = |entry: &FdbEntry| via.is_none_or(|via| entry.via == via);
-        self.forget_those(|key, entry| key.tenant == tenant && is_there(entry))
+        self.decide_stations(|key, entry| {
+            let is_there = via.is_none_or(|via| entry.via == via);
+            if key.tenant == tenant && is_there { Fate::Forgotten } else { Fate::Stays }
+        })
     }
 
     /// Nanoseconds since a station was heard; `None`: someone said where it is.
     pub fn heard(entry: &FdbEntry) -> Option<u64> {
         (!entry.is_static()).then(|| now().saturating_sub(entry.seen))
-    }
-
-    fn forget_those(&mut self, those: impl Fn(&FdbKey, &FdbEntry) -> bool) -> Result<()> {
-        self.decide_stations(
-            |key, entry| {
-                if those(key, entry) { Fate::Forgotten } else { Fate::Stays }
-            },
-        )
     }
 
     /// Decides about every station. Afterwards no program holds what was.
@@ -127,15 +124,12 @@ impl State {
         fate: impl Fn(&FdbKey, &FdbEntry) -> Fate,
     ) -> Result<()> {
         let mut decided = Vec::new();
-        for entry in &self.maps.fdb {
-            match entry {
-                Ok((key, entry)) => match fate(&key, &entry) {
-                    Fate::Stays => {}
-                    Fate::Forgotten => decided.push((key, None)),
-                    Fate::At(via) => decided.push((key, Some(FdbEntry { via, ..entry }))),
-                },
-                Err(MapError::KeyNotFound | MapError::ElementNotFound) => {}
-                Err(error) => return Err(error.into()),
+        for station in all(&self.maps.fdb) {
+            let (key, entry) = station?;
+            match fate(&key, &entry) {
+                Fate::Stays => {}
+                Fate::Forgotten => decided.push((key, None)),
+                Fate::At(via) => decided.push((key, Some(FdbEntry { via, ..entry }))),
             }
         }
         for (key, entry) in &decided {
@@ -172,20 +166,12 @@ impl State {
     }
 }
 
-impl Maps {
-    /// The stations that programs do not believe any more.
-    fn old_stations(&self, now: u64) -> Result<Vec<FdbKey>> {
-        let mut old = Vec::new();
-        for entry in &self.fdb {
-            match entry {
-                Ok((key, entry)) if entry.via_at(now) == Via::NONE => old.push(key),
-                // The program that learns was faster.
-                Ok(_) | Err(MapError::KeyNotFound | MapError::ElementNotFound) => {}
-                Err(error) => return Err(error.into()),
-            }
-        }
-        Ok(old)
-    }
+/// All stations, but for those that the program that learns forgets meanwhile.
+fn all(fdb: &Hash<FdbKey, FdbEntry>) -> impl Iterator<Item = Result<(FdbKey, FdbEntry)>> {
+    fdb.iter().filter_map(|entry| match entry {
+        Err(MapError::KeyNotFound | MapError::ElementNotFound) => None,
+        entry => Some(entry.map_err(Error::Map)),
+    })
 }
 
 /// Nanoseconds of the clock that programs read.

@@ -80,7 +80,7 @@ impl Maps {
             tunnels,
             port_tenants: table(dir, "PORT_TENANTS")?,
             port_devices: map(dir, "PORT_DEVICES")?,
-            fdb: map(dir, "FDB")?,
+            fdb: open_fdb(dir)?,
             fdb_learned: memory(dir, "FDB_LEARNED")?,
             members: memory(dir, "MEMBERS")?,
             routes: map(dir, "ROUTES")?,
@@ -107,6 +107,11 @@ impl Maps {
 /// The map that tells the schema version of the others.
 pub(super) fn open_meta(dir: &StateDir) -> Result<Array<MapData, Meta>> {
     map(dir, "META")
+}
+
+/// The map of stations alone.
+pub(super) fn open_fdb(dir: &StateDir) -> Result<Hash<FdbKey, FdbEntry>> {
+    map(dir, "FDB")
 }
 
 fn table<E: Entry + Pod>(dir: &StateDir, name: &str) -> Result<Table<E>> {
