@@ -111,7 +111,9 @@ fn only_some() {
         ("--drops green", &["drop wrong_remote green -"]),
     ] {
         let watching = capture(&host, args);
-        frames.iter().for_each(|frame| send_frame(&wire, "eth0", frame));
+        for frame in &frames {
+            send_frame(&wire, "eth0", frame);
+        }
         thread::sleep(Duration::from_millis(200));
         let seen = fates(&watching.documents());
         let expected: Vec<_> =
@@ -166,7 +168,9 @@ fn part() {
         assert_eq!(document["length"].as_u64(), Some(frame.len() as u64), "{document}");
     }
     let counted = host.background("capture --count 3", "capturing");
-    (0..20).for_each(|_| send_frame(&wire, "eth0", &frame));
+    for _ in 0..20 {
+        send_frame(&wire, "eth0", &frame);
+    }
     assert_eq!(counted.wait().lines().count(), 3);
 }
 
