@@ -12,9 +12,9 @@ use aya_ebpf::{
 use gre_common::{
     tables::{
         Binding, BindingKey, Counters, DEFAULT_TENANTS, Ends6, Ends6Use, FdbEntry, FdbKey,
-        Fragmented, HookCounters, HookKey, IfIndex, IfName, Limit, LocalId, LocalKey, LocalKeyUse,
-        LocalUse, Member, MemberId, Meta, Named, Neighbour, Pace, PortRecord, PortUse, Route,
-        Sequence, Slot, Tables, Tenant, TenantAddress, TenantEvent, TenantId, TransitKey,
+        Fragmented, HookCounters, HookKey, IfIndex, IfName, KeyField, Limit, LocalId, LocalKey,
+        LocalKeyUse, LocalUse, Member, MemberId, Meta, Named, Neighbour, Pace, PortRecord, PortUse,
+        Route, Sequence, Slot, Tables, Tenant, TenantAddress, TenantEvent, TenantId, TransitKey,
         TransitRule, Tunnel, TunnelId, Uplink, Via, table,
     },
     transit::Rules,
@@ -88,6 +88,10 @@ pub static NEIGHBOURS: HashMap<TenantAddress, Neighbour, STATIONS_MAX, ON_DEMAND
 /// How much tenants may send and receive.
 #[btf_map]
 pub static LIMITS: HashMap<TenantId, Limit, TENANTS_MAX, ON_DEMAND> = HashMap::new();
+
+/// Keys that tenants receive by besides, while keys are changed; only userspace uses it.
+#[btf_map]
+pub static SECOND_KEYS: HashMap<TenantId, KeyField, TENANTS_MAX, ON_DEMAND> = HashMap::new();
 
 /// Rules for packets in transit.
 #[btf_map]

@@ -56,7 +56,14 @@ fn add(dir: &StateDir, count: u32, tunnel: &str, port: Port) -> Result<()> {
 /// Tenant n, on whatever tunnels.
 fn plain(number: u32, service: Service) -> tenant::New {
     let key = Some(GreKey(number + 1));
-    tenant::New { service, in_key: key, out_key: key, sources: Vec::new(), rate: None }
+    tenant::New {
+        service,
+        in_key: key,
+        second_in_key: None,
+        out_key: key,
+        sources: Vec::new(),
+        rate: None,
+    }
 }
 
 /// Tunnel n is called `tunnel-n`; tenant n is on those from n on.

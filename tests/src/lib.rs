@@ -16,7 +16,7 @@
 //! - [`netns`]: a network namespace, and running commands and closures in it.
 //! - [`link`]: veth pairs and bridges between namespaces.
 //! - [`host`]: a namespace with `xgre` and its state; [`background`]: a command of its that goes on; [`topology`]: hosts ready joined.
-//! - [`ping`]: echo requests and their replies; [`traffic`]: TCP and UDP with a result.
+//! - [`ping`]: echo requests and their replies; [`traffic`]: TCP and UDP with a result; [`stream`]: numbered datagrams.
 //! - [`capture`]: frames off and onto an interface; [`packet`]: frames built in words;
 //!   [`fragment`]: and cut; [`ipv6`]: and over IPv6.
 //! - [`Tap`]: a tap device that is read.
@@ -38,6 +38,8 @@ pub mod netns;
 pub mod ovs;
 pub mod packet;
 pub mod ping;
+mod random;
+pub mod stream;
 pub mod suite;
 mod tap;
 pub mod topology;
@@ -53,6 +55,7 @@ pub use self::{
     netns::Netns,
     ovs::OpenVswitch,
     ping::Ping,
+    random::Random,
     tap::Tap,
     topology::two_hosts,
 };

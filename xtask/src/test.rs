@@ -35,6 +35,9 @@ const TEST_TOOLS: &[Tool] = &[
 pub struct Args {
     /// Only the integration tests whose name contains this
     filter: Option<String>,
+    /// How long the soak test runs; a minute by default
+    #[arg(long, value_name = "SECONDS")]
+    soak: Option<u32>,
     /// Only these integration tests, as they were built; `vm` says so to its guest
     #[arg(long, value_name = "FILE", hide = true)]
     built: Vec<PathBuf>,
@@ -74,7 +77,7 @@ pub fn verb(workspace: &Workspace, args: &Args) -> Result<ExitCode> {
         session.fuzzing();
     }
     if built {
-        session.integration_tests(args.filter.as_deref());
+        session.integration_tests(args.filter.as_deref(), args.soak);
     } else {
         // What an earlier build left would pass for this one.
         session.skip(INTEGRATION, "xgre did not build");
@@ -171,7 +174,7 @@ impl Session<'_> {
         self.count(what, tally);
     }
 
-    fn integration_tests(&mut self, filter: Option<&str>) {
+    fn integration_tests(&mut self, filter: Option<&str>, soak: Option<u32>) {
         // The tests skip themselves, each one counted, when something they need is missing.
         if !debian::is_root() {
             let command = say::as_root("test");
@@ -185,6 +188,9 @@ impl Session<'_> {
         cargo
             .args(["test", "--no-fail-fast", "--package", "testbed", "--tests"])
             .env("XGRE", self.workspace.xgre());
+        if let Some(seconds) = soak {
+            cargo.env("XGRE_SOAK", seconds.to_string());
+        }
         if let Some(filter) = filter {
             cargo.args(["--", filter]);
         }

@@ -103,6 +103,14 @@ impl BindingKey {
     }
 }
 
+impl BindingKey {
+    /// Whether this is the key in packets received.
+    pub const fn has_key(&self, key: KeyField) -> bool {
+        self.key.kind & !KeyField::OVER_IPV6 == key.kind
+            && self.key.key.as_read() == key.key.as_read()
+    }
+}
+
 impl Key for BindingKey {
     const DELETED: u32 = KeyField::DELETED;
 

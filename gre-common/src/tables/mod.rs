@@ -50,7 +50,7 @@ pub use self::{
 use crate::wire::address::Address;
 
 /// Version of everything in this room. A pinned state of another version is refused.
-pub const SCHEMA_VERSION: u32 = 7;
+pub const SCHEMA_VERSION: u32 = 8;
 
 /// Tenants, and tunnels, that a state has room for unless its maker asks for another number.
 pub const DEFAULT_TENANTS: u32 = 16_384;

@@ -101,6 +101,8 @@ impl TenantOptions {
     pub const PREFIXES: Self = Self(4);
     /// They are as many as its rate allows.
     pub const LIMITED: Self = Self(8);
+    /// It receives by a second key too, which stands in the map `SECOND_KEYS`. Only userspace asks: there is a binding for it.
+    pub const SECOND_KEY: Self = Self(16);
 
     /// Whether packets come from certain addresses only.
     #[inline(always)]

@@ -153,6 +153,7 @@ mod tests {
         Item::Tenant(Tenant {
             name,
             in_key: key,
+            second_in_key: None,
             out_key: key,
             tunnels,
             service: Service::L3,

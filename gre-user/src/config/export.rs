@@ -110,6 +110,7 @@ fn tenants(state: &State) -> anyhow::Result<Vec<Item>> {
         Ok(Item::Tenant(Tenant {
             name,
             in_key: key(tenant.in_key),
+            second_in_key: state.second_key(id, &tenant)?.and_then(key),
             out_key: key(tenant.out_key),
             tunnels: state
                 .tunnels_of(&tenant)

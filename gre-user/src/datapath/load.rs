@@ -27,7 +27,7 @@ const TENANTS: Size = |sizes| Some(sizes.tenants);
 const TUNNELS: Size = |sizes| Some(sizes.tunnel_slots());
 
 /// The maps that are pinned, which is all but what shows and what steers. Programs know the sizes of tables by [`MASKS`].
-const MAPS: [(&str, Size); 29] = [
+const MAPS: [(&str, Size); 30] = [
     ("BINDINGS", |sizes| Some(table::places_for(sizes.bindings))),
     ("LOCAL_KEYS", |sizes| Some(table::places_for(sizes.bindings))),
     ("LOCALS", TUNNELS),
@@ -44,6 +44,7 @@ const MAPS: [(&str, Size); 29] = [
     ("SOURCES", |sizes| Some(sizes.routes)),
     ("NEIGHBOURS", |sizes| Some(sizes.neighbours)),
     ("LIMITS", TENANTS),
+    ("SECOND_KEYS", TENANTS),
     ("TRANSIT_RULES", TENANTS),
     ("ICMP_PACE", TENANTS),
     ("SENT", TENANTS),

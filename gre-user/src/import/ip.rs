@@ -85,6 +85,7 @@ async fn carry(
     let tenant = Tenant {
         name: link.name.clone(),
         in_key,
+        second_in_key: None,
         out_key,
         tunnels: vec![tunnel],
         service,

@@ -258,6 +258,7 @@ mod tests {
         Tenant {
             name: name.to_owned(),
             in_key: key,
+            second_in_key: None,
             out_key: key,
             tunnels,
             service: Service::L3,

@@ -12,9 +12,9 @@ use aya::{
 use gre_common::{
     tables::{
         Binding, Counters, Ends6Use, FdbEntry, FdbKey, Fragmented, HookCounters, HookKey, IfIndex,
-        IfName, Limit, LocalKeyUse, LocalUse, Member, Meta, Named, Neighbour, PortRecord, PortUse,
-        Route, Sequence, Tenant, TenantAddress, TenantEvent, TenantId, TransitKey, TransitRule,
-        Tunnel, Uplink, table::Entry,
+        IfName, KeyField, Limit, LocalKeyUse, LocalUse, Member, Meta, Named, Neighbour, PortRecord,
+        PortUse, Route, Sequence, Tenant, TenantAddress, TenantEvent, TenantId, TransitKey,
+        TransitRule, Tunnel, Uplink, table::Entry,
     },
     wire::address::Address,
 };
@@ -43,6 +43,7 @@ pub(super) struct Maps {
     pub neighbours: Hash<TenantAddress, Neighbour>,
     /// Written while other tables are read.
     pub limits: Mutex<Hash<TenantId, Limit>>,
+    pub second_keys: Hash<TenantId, KeyField>,
     pub sequences: Memory<Sequence>,
     pub transit_rules: Hash<TransitKey, TransitRule>,
     pub sent: PerCpuArray<MapData, Counters>,
@@ -87,6 +88,7 @@ impl Maps {
             sources: map(dir, "SOURCES")?,
             neighbours: map(dir, "NEIGHBOURS")?,
             limits: Mutex::new(map(dir, "LIMITS")?),
+            second_keys: map(dir, "SECOND_KEYS")?,
             sequences: memory(dir, "SEQUENCES")?,
             transit_rules: map(dir, "TRANSIT_RULES")?,
             sent: map(dir, "SENT")?,

@@ -8,6 +8,7 @@
 //! - [`tunnel`], [`tenant`], [`port`], [`uplink`], [`transit`]: read and write, all or nothing.
 //! - [`member`]: the tunnels and ports of a tenant that has several; [`fdb`]: where its stations are; [`route`]: where its
 //!   destinations are.
+//! - [`second_key`]: by which a tenant receives too, while keys are changed.
 //! - [`neighbour`]: who is answered for; [`source`]: from whom a tenant's packets may come; [`limit`]: how many.
 //! - [`prefix`]: prefixes among a tenant's addresses.
 //! - [`change`]: changes tunnels, tenants, ports and routes together, while traffic flows.
@@ -33,6 +34,7 @@ pub mod neighbour;
 pub mod port;
 pub(crate) mod prefix;
 pub mod route;
+pub mod second_key;
 pub mod sizes;
 pub mod source;
 mod table;

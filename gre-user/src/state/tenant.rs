@@ -37,6 +37,8 @@ pub struct New {
     pub service: Service,
     /// The key in packets received.
     pub in_key: Option<GreKey>,
+    /// Another one that packets received may have, while keys are changed.
+    pub second_in_key: Option<GreKey>,
     /// The key in packets sent.
     pub out_key: Option<GreKey>,
     /// From whom its packets may come; none: from anyone.
@@ -60,7 +62,15 @@ impl New {
 
     /// From whom its packets may come, and how many, as programs are told.
     pub(super) fn options(&self) -> TenantOptions {
-        source::options(&self.sources).with(TenantOptions::LIMITED, self.rate.is_some())
+        source::options(&self.sources)
+            .with(TenantOptions::LIMITED, self.rate.is_some())
+            .with(TenantOptions::SECOND_KEY, self.second_in_key.is_some())
+    }
+
+    /// The keys in packets received.
+    pub(super) fn in_keys(&self) -> impl Iterator<Item = Option<GreKey>> + use<> {
+        let second = self.second_in_key.map(Some);
+        [self.in_key].into_iter().chain(second)
     }
 }
 
@@ -72,7 +82,8 @@ impl State {
     pub(super) fn bound_with(&mut self, more: u32) -> Result<u32> {
         let there = self.bound.unwrap_or_else(|| {
             let all = (0..self.maps.tunnels.len()).map(|slot| self.tunnel_at(TunnelId(slot)));
-            all.filter(|tunnel| tunnel.slot == Slot::IN_USE).map(|tunnel| tunnel.tenants).sum()
+            let used = all.filter(|tunnel| tunnel.slot == Slot::IN_USE);
+            used.map(|tunnel| tunnel.tenants).sum::<u32>() + self.bound_by_second_keys()
         });
         self.bound = Some(there);
         let bound = there.saturating_add(more);
@@ -103,15 +114,17 @@ impl State {
             return Err(Error::Exists { kind: "tenant", name: name.to_owned() });
         }
         let tunnels = self.tunnels_for(tunnels, new)?;
-        let bound = self.bound_with(tunnels.len() as u32)?;
+        let bound = self.bound_with((tunnels.len() * new.in_keys().count()) as u32)?;
         let id = self.take_tenant_slot()?;
         let tenant = Tenant { tunnel: tunnels[0].id, ..new.record() };
         self.maps.tenants.set(id.0, &tenant);
         let guarded = self.enter_sources(id, &new.sources);
         let limited = guarded.and_then(|()| self.enter_rate(id, new.rate));
+        let limited = limited.and_then(|()| self.enter_second_key(id, new.second_in_key));
         let named = tables::Named { name: key, index: id.0 };
         if let Err(error) = limited.and_then(|()| self.enter(&named, &tunnels)) {
             self.forget_guards(id)?;
+            self.forget_second_key(id)?;
             self.maps.tenants.set(id.0, &Tenant::EMPTY);
             return Err(error);
         }
@@ -131,13 +144,15 @@ impl State {
             if tunnels.iter().any(|other| other.id == tunnel.id) {
                 return Err(Error::TunnelTwice(tunnel.name));
             }
-            let binding = binding_key(tunnel.id, &tunnel.tunnel, new.in_key.into());
-            if let Some(owner) = self.maps.bindings.get(&binding) {
-                return Err(Error::Bound {
-                    tenant: self.tenant_name(owner.tenant),
-                    key: describe_key(new.in_key),
-                    tunnel: tunnel.name,
-                });
+            for in_key in new.in_keys() {
+                let binding = binding_key(tunnel.id, &tunnel.tunnel, in_key.into());
+                if let Some(owner) = self.maps.bindings.get(&binding) {
+                    return Err(Error::Bound {
+                        tenant: self.tenant_name(owner.tenant),
+                        key: describe_key(in_key),
+                        tunnel: tunnel.name,
+                    });
+                }
             }
             tunnels.push(tunnel);
         }
@@ -246,8 +261,11 @@ impl State {
 
     /// What a tenant receives, by tunnel.
     pub(super) fn bindings_of(&self, id: TenantId, tenant: &Tenant) -> Vec<Binding> {
-        let tunnels = self.tunnels_of(tenant).into_iter();
-        let keys = tunnels.map(|tunnel| self.binding_key_of(tenant, tunnel));
+        let in_keys = self.in_keys(id, tenant);
+        let tunnels = self.tunnels_of(tenant).into_iter().map(|it| (it, self.tunnel_at(it)));
+        let keys = tunnels.flat_map(|(id, tunnel)| {
+            in_keys.iter().map(move |&in_key| binding_key(id, &tunnel, in_key))
+        });
         let found = keys.filter_map(|key| self.maps.bindings.get(&key));
         found.filter(|binding| binding.tenant == id).collect()
     }
@@ -295,10 +313,6 @@ impl State {
         Named { name: name::text(&entry.name), id, tenant: self.tenant_at(id) }
     }
 
-    fn binding_key_of(&self, tenant: &Tenant, tunnel: TunnelId) -> BindingKey {
-        binding_key(tunnel, &self.tunnel_at(tunnel), tenant.in_key)
-    }
-
     /// Enters a tenant everywhere; the bindings, which bring traffic, come last.
     fn enter(&mut self, named: &tables::Named, tunnels: &[tunnel::Named]) -> Result<()> {
         let (max, id) = (self.max_tenants(), TenantId(named.index));
@@ -316,7 +330,7 @@ impl State {
         let tenant = self.tenant_at(id);
         for (bound, tunnel) in tunnels.iter().enumerate() {
             if let Err(error) = self.bind(id, &tenant, tunnel) {
-                for tunnel in &tunnels[..bound] {
+                for tunnel in &tunnels[..=bound] {
                     self.unbind(id, &tenant, tunnel.id)?;
                 }
                 let members = self.maps.members_from(tenant.members);
@@ -328,25 +342,35 @@ impl State {
         Ok(())
     }
 
-    /// Has a tenant receive what comes by a tunnel.
+    /// Has a tenant receive what comes by a tunnel. On an error some of its keys may be bound.
     fn bind(&mut self, id: TenantId, tenant: &Tenant, tunnel: &tunnel::Named) -> Result<()> {
-        let key = binding_key(tunnel.id, &tunnel.tunnel, tenant.in_key);
         let local = self.local_id(tunnel.tunnel.local)?;
-        let local_key = LocalKey { local, key: tenant.in_key };
         let has_members = tenant.members != MemberId::NONE;
         let options = binding_options(tunnel.tunnel.options, tenant, has_members);
-        let binding = Binding { options, ..Binding::new(key, id, tunnel.id, tenant.port) };
-        self.claim_local_key(local_key, id)?;
-        let bound = self.maps.bindings.insert(&binding);
-        let bound = bound.map_err(|_| self.full_of_bindings());
-        bound.inspect_err(|_| self.release_local_key(local_key, id, 1))
+        for in_key in self.in_keys(id, tenant) {
+            let key = binding_key(tunnel.id, &tunnel.tunnel, in_key);
+            let local_key = LocalKey { local, key: in_key };
+            let binding = Binding { options, ..Binding::new(key, id, tunnel.id, tenant.port) };
+            self.claim_local_key(local_key, id)?;
+            if self.maps.bindings.insert(&binding).is_err() {
+                self.release_local_key(local_key, id, 1);
+                return Err(self.full_of_bindings());
+            }
+        }
+        Ok(())
     }
 
     /// Has a tenant receive no more of what comes by a tunnel.
     fn unbind(&mut self, id: TenantId, tenant: &Tenant, tunnel: TunnelId) -> Result<()> {
-        let local = self.local_id(self.tunnel_at(tunnel).local)?;
-        self.maps.bindings.remove(&self.binding_key_of(tenant, tunnel));
-        self.release_local_key(LocalKey { local, key: tenant.in_key }, id, 1);
+        let record = self.tunnel_at(tunnel);
+        let local = self.local_id(record.local)?;
+        for in_key in self.in_keys(id, tenant) {
+            let key = binding_key(tunnel, &record, in_key);
+            if self.maps.bindings.get(&key).is_some_and(|binding| binding.tenant == id) {
+                self.maps.bindings.remove(&key);
+                self.release_local_key(LocalKey { local, key: in_key }, id, 1);
+            }
+        }
         Ok(())
     }
 
@@ -381,7 +405,8 @@ impl State {
         };
         let is_bound = |&id: &TenantId| {
             let tenant = self.tenant_at(id);
-            (tenant.slot, tenant.in_key) == (Slot::IN_USE, key.key)
+            tenant.slot == Slot::IN_USE
+                && self.in_keys(id, &tenant).contains(&key.key)
                 && self.bindings_of(id, &tenant).iter().any(has_key)
         };
         (0..self.max_tenants()).map(TenantId).find(is_bound).unwrap_or(TenantId::NONE)
@@ -403,6 +428,7 @@ impl State {
         self.forget_routes(id)?;
         self.forget_neighbours_of(&BTreeSet::from([id]))?;
         self.forget_guards(id)?;
+        self.forget_second_key(id)?;
         self.maps.sequences.set(id.0, &Sequence::default());
         self.maps.tenants.set(id.0, &Tenant::EMPTY);
         Ok(())

@@ -14,6 +14,7 @@ mod import;
 mod ipsec;
 mod isolation;
 mod keepalive;
+mod keys;
 mod lifetime;
 mod linux;
 mod mesh;
@@ -31,6 +32,7 @@ mod service;
 mod setup;
 mod shadow;
 mod slow_path;
+mod soak;
 mod statistics;
 mod steering;
 mod trace;
@@ -70,10 +72,12 @@ fn main() -> ExitCode {
         port_xdp::cases(),
         ports::cases(),
         slow_path::cases(),
+        soak::cases(),
         fragments::cases(),
         guards::cases(),
         routes::cases(),
         keepalive::cases(),
+        keys::cases(),
         path_mtu::cases(),
         steering::cases(),
         trace::cases(),

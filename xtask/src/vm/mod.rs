@@ -58,7 +58,7 @@ pub struct Args {
     #[arg(long, default_value_t = 4096)]
     memory: u32,
     /// Minutes after which the guest is switched off
-    #[arg(long, default_value_t = 60)]
+    #[arg(long, default_value_t = 180)]
     timeout: u64,
     /// A folder whose changes stay: it is the same inside and outside
     #[arg(long, value_name = "FOLDER")]

@@ -20,7 +20,12 @@ use serde::{Deserialize as _, Deserializer};
 use toml::Table;
 
 pub use self::{
-    fdb::Fdb, neigh::Neigh, port::Port, route::Route, tenant::Tenant, transit::Transit,
+    fdb::Fdb,
+    neigh::Neigh,
+    port::Port,
+    route::Route,
+    tenant::{Tenant, check_second_key},
+    transit::Transit,
     tunnel::Tunnel,
 };
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use anyhow::bail;
+use gre_common::wire::gre::GreKey;
 use serde::{Deserialize, Serialize};
 
 use super::{Claim, is_false};
@@ -19,6 +20,8 @@ pub struct Tenant {
     pub name: String,
     /// The key in packets received; `None`: they carry none.
     pub in_key: Option<Key>,
+    /// Another one that packets received may have, while keys are changed.
+    pub second_in_key: Option<Key>,
     /// The key in packets sent.
     pub out_key: Option<Key>,
     /// Its tunnels.
@@ -39,6 +42,7 @@ struct Written {
     key: Option<Key>,
     in_key: Option<Key>,
     out_key: Option<Key>,
+    second_in_key: Option<Key>,
     #[serde(default, skip_serializing_if = "is_false")]
     no_key: bool,
     tunnels: Vec<String>,
@@ -59,6 +63,7 @@ impl Tenant {
         if self.tunnels.is_empty() {
             bail!("a tenant has a tunnel at least; name one");
         }
+        check_second_key(self.in_key.map(|key| key.0), self.second_in_key.map(|key| key.0))?;
         let of_station = |Source(source): &&Source| matches!(source, source::Source::Mac(_));
         if let Some(mac) =
             self.sources.iter().find(of_station).filter(|_| self.service == Service::L3)
@@ -75,14 +80,30 @@ impl Tenant {
     }
 
     pub(super) fn claims(&self) -> Vec<Claim> {
-        let key = describe_key(self.in_key.map(|key| key.0));
-        let claim = |tunnel| Claim {
-            what: format!("receives {key} on tunnel {tunnel}"),
-            remedy: "choose another key, or another tunnel",
-        };
-        // One that is named twice is an error of its own.
+        // What is named twice is an error of its own.
         let tunnels: BTreeSet<_> = self.tunnels.iter().collect();
-        tunnels.into_iter().map(claim).collect()
+        let keys = [self.in_key].into_iter().chain(self.second_in_key.map(Some));
+        let keys: BTreeSet<_> = keys.map(|key| describe_key(key.map(|key| key.0))).collect();
+        let claims = keys.iter().flat_map(|key| {
+            tunnels.iter().map(move |tunnel| Claim {
+                what: format!("receives {key} on tunnel {tunnel}"),
+                remedy: "choose another key, or another tunnel",
+            })
+        });
+        claims.collect()
+    }
+}
+
+/// Whether a tenant can receive by both.
+///
+/// # Errors
+/// They are the same.
+pub fn check_second_key(first: Option<GreKey>, second: Option<GreKey>) -> anyhow::Result<()> {
+    match second {
+        Some(GreKey(key)) if first == second => {
+            bail!("the key {key} is the first one already; give another as the second, or none")
+        }
+        _ => Ok(()),
     }
 }
 
@@ -95,6 +116,7 @@ impl TryFrom<Written> for Tenant {
             key,
             in_key,
             out_key,
+            second_in_key,
             no_key,
             tunnels,
             service,
@@ -119,18 +141,21 @@ impl TryFrom<Written> for Tenant {
                 );
             }
         };
-        Ok(Self { name, in_key, out_key, tunnels, service, sources: allow_source, rate })
+        let sources = allow_source;
+        Ok(Self { name, in_key, second_in_key, out_key, tunnels, service, sources, rate })
     }
 }
 
 impl From<Tenant> for Written {
     fn from(tenant: Tenant) -> Self {
-        let Tenant { name, in_key, out_key, tunnels, service, sources, rate } = tenant;
+        let Tenant { name, in_key, second_in_key, out_key, tunnels, service, sources, rate } =
+            tenant;
         let none = Self {
             name,
             key: None,
             in_key: None,
             out_key: None,
+            second_in_key,
             no_key: false,
             tunnels,
             service,

@@ -135,6 +135,7 @@ impl<'a> Reader<'a> {
         let tenant = Tenant {
             name: name.to_owned(),
             in_key,
+            second_in_key: None,
             out_key,
             tunnels,
             service,

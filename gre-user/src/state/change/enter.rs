@@ -3,8 +3,8 @@
 use std::mem::offset_of;
 
 use gre_common::tables::{
-    self, Hook, IfIndex, IfName, LocalKey, Member, MemberId, Name, PortMode, PortRecord, Slot,
-    TenantId, Tunnel, TunnelId,
+    self, Hook, IfIndex, IfName, KeyField, LocalKey, Member, MemberId, Name, PortMode, PortRecord,
+    Slot, TenantId, Tunnel, TunnelId,
 };
 use gre_common::wire::address::Address;
 use ipnet::IpNet;
@@ -30,6 +30,8 @@ enum Entered {
     Source(TenantId, Source),
     Rate(TenantId),
     FirstPort(TenantId),
+    /// In place of this one.
+    SecondKey(TenantId, Option<KeyField>),
     Port(IfName),
     Device(IfIndex),
     Hook(Hook, IfIndex),
@@ -113,6 +115,9 @@ impl State {
                 entered.push(Entered::FirstPort(after.id));
             }
             if !is_entered {
+                let before = it.before.as_ref().and_then(|before| before.second_key);
+                self.enter_second_key(after.id, after.second_key.and_then(Into::into))?;
+                entered.push(Entered::SecondKey(after.id, before));
                 continue;
             }
             if self.tenant_at(after.id).slot == Slot::RETIRED {
@@ -120,6 +125,7 @@ impl State {
             }
             self.maps.tenants.set(after.id.0, &after.tenant);
             entered.push(Entered::Tenant(after.id));
+            self.enter_second_key(after.id, after.second_key.and_then(Into::into))?;
             if it.before.is_none() {
                 let key = name::parse(&it.name)?;
                 let named = tables::Named { name: key, index: after.id.0 };
@@ -205,6 +211,10 @@ impl State {
                 Entered::Route(key) => self.leave_routes(&[key])?,
                 Entered::Source(id, source) => self.leave_source(id, source)?,
                 Entered::Rate(id) => self.forget_rate(id)?,
+                Entered::SecondKey(id, before) => {
+                    self.forget_second_key(id)?;
+                    self.enter_second_key(id, before.and_then(Into::into))?;
+                }
                 Entered::Port(name) => optional(self.maps.ports.remove(&name)).map(drop)?,
                 Entered::Hook(hook, ifindex) => self.forget_hook(hook, ifindex)?,
                 it => later.push(it),

@@ -17,7 +17,7 @@ use super::{
     enter::hooks,
     line::Way,
     plan::Plan,
-    sides::{self, Side, Tunnels},
+    sides::{self, Side, Tenants, Tunnels},
 };
 
 const RECEIVED: usize = offset_of!(Binding, received);
@@ -39,6 +39,11 @@ impl State {
             if let Some(members) = members.filter(|_| !(stays && has_members)) {
                 let members = self.maps.members_from(members);
                 self.release_members(&members);
+            }
+        }
+        for (before, after) in plan.tenants.iter().filter_map(Tenants::staying) {
+            if before.second_key.is_some() && after.second_key.is_none() {
+                self.forget_second_key(after.id)?;
             }
         }
         self.leave_ports(plan)?;
@@ -162,6 +167,7 @@ impl State {
         self.forget_neighbours_of(&left)?;
         for &id in &left {
             self.forget_totals(id)?;
+            self.forget_second_key(id)?;
             self.maps.sequences.set(id.0, &Sequence::default());
             self.maps.tenants.set(id.0, &tables::Tenant::EMPTY);
         }

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use gre_common::{
-    tables::{Binding, BindingKey, KeyField, TenantId, TunnelOptions},
+    tables::{Binding, BindingKey, KeyField, TenantId, TunnelId, TunnelOptions},
     wire::address::Address,
 };
 
@@ -89,20 +89,22 @@ pub(super) fn all(
     for side in tenants.iter().filter_map(|it| it.before.as_ref()) {
         for &id in &side.tunnels {
             let tunnel = state.tunnel_at(id);
-            let key = binding_key(id, &tunnel, side.tenant.in_key);
-            let Some(place) = bindings.place_of(&key) else { continue };
-            let binding = bindings.at(place);
-            let (local, in_key) = (tunnel.local, side.tenant.in_key);
-            let before = Some(Place { place, binding });
-            lines.insert(key, Line { key, local, in_key, before, after: None });
+            for in_key in side.in_keys() {
+                let key = binding_key(id, &tunnel, in_key);
+                let Some(place) = bindings.place_of(&key) else { continue };
+                let before = Some(Place { place, binding: bindings.at(place) });
+                lines.insert(key, Line { key, local: tunnel.local, in_key, before, after: None });
+            }
         }
     }
     for it in tenants {
         let Some(after) = &it.after else { continue };
-        for &id in &after.tunnels {
+        let keys =
+            |id: &TunnelId| after.in_keys().map(move |in_key| (*id, in_key)).collect::<Vec<_>>();
+        for (id, in_key) in after.tunnels.iter().flat_map(keys) {
             let tunnel = underlay.after(id);
-            let key = binding_key(id, &tunnel, after.tenant.in_key);
-            let (local, in_key) = (tunnel.local, after.tenant.in_key);
+            let key = binding_key(id, &tunnel, in_key);
+            let local = tunnel.local;
             let line = lines.entry(key);
             let fresh = || Line { key, local, in_key, before: None, after: None };
             let line = line.or_insert_with(fresh);
@@ -114,7 +116,7 @@ pub(super) fn all(
                 return Err(Error::Bound {
                     tenant: named
                         .map_or_else(|| state.tenant_name(owner.tenant), |it| it.name.clone()),
-                    key: describe_key(after.tenant.in_key.into()),
+                    key: describe_key(in_key.into()),
                     tunnel: underlay.name(id),
                 });
             }
@@ -124,12 +126,7 @@ pub(super) fn all(
     Ok(lines.into_values().collect())
 }
 
-fn binding(
-    key: BindingKey,
-    side: &Side,
-    tunnel: gre_common::tables::TunnelId,
-    options: TunnelOptions,
-) -> Binding {
+fn binding(key: BindingKey, side: &Side, tunnel: TunnelId, options: TunnelOptions) -> Binding {
     let options = binding_options(options, &side.tenant, side.has_members())
         .with(TunnelOptions::SWITCHED, side.ports.len() > 1);
     Binding { options, ..Binding::new(key, side.id, tunnel, side.tenant.port) }

@@ -22,7 +22,10 @@ mod underlay;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use gre_common::tables::{Tunnel, Via};
+use gre_common::{
+    tables::{Tunnel, Via},
+    wire::gre::GreKey,
+};
 use ipnet::IpNet;
 
 use self::plan::Plan;
@@ -101,6 +104,17 @@ impl State {
         Ok(back)
     }
 
+    /// A tenant as it is now, to be changed.
+    ///
+    /// # Errors
+    /// It does not exist, or the kernel refuses.
+    pub fn tenant_as_it_is(&self, name: &str) -> Result<Tenant> {
+        let tenants = BTreeMap::from([(name.to_owned(), None)]);
+        let mut found = self.as_it_is(&Changes { tenants, ..Changes::default() })?.tenants;
+        let unknown = || Error::Unknown { kind: "tenant", name: name.to_owned() };
+        found.remove(name).flatten().ok_or_else(unknown)
+    }
+
     fn change_at_once(&mut self, changes: &Changes) -> Result<()> {
         if changes.is_empty() {
             return Ok(());
@@ -172,6 +186,9 @@ impl State {
                 new: tenant::New {
                     service: there.tenant.service,
                     in_key: there.tenant.in_key.into(),
+                    second_in_key: self
+                        .second_key(there.id, &there.tenant)?
+                        .and_then(Option::<GreKey>::from),
                     out_key: there.tenant.out_key.into(),
                     sources: sources.get(&there.id).cloned().unwrap_or_default(),
                     rate: self.rate(there.id)?,

@@ -92,12 +92,16 @@ impl Planner<'_> {
         let mut free = self.state.free_tenants();
         let mut tenants = Vec::new();
         for name in self.concerned()? {
-            let before = self.state.find_tenant(&name)?.map(|there| Side {
-                id: there.id,
-                tenant: there.tenant,
-                tunnels: self.state.tunnels_of(&there.tenant),
-                ports: self.state.maps.ports_of(&there.tenant),
-            });
+            let before = match self.state.find_tenant(&name)? {
+                None => None,
+                Some(there) => Some(Side {
+                    id: there.id,
+                    tenant: there.tenant,
+                    second_key: self.state.second_key(there.id, &there.tenant)?,
+                    tunnels: self.state.tunnels_of(&there.tenant),
+                    ports: self.state.maps.ports_of(&there.tenant),
+                }),
+            };
             let mut after = self.after(&name, before.as_ref())?;
             if let Some(after) = &mut after
                 && before.as_ref().is_none_or(|before| before.id != after.id)
@@ -157,7 +161,8 @@ impl Planner<'_> {
         let answers = there.options.has(TenantOptions::ANSWERS);
         let options = record.options.with(TenantOptions::ANSWERS, answers);
         let tenant = tables::Tenant { in_key, out_key, options, ..there };
-        Ok(Some(Side { id, tenant, tunnels, ports: Vec::new() }))
+        let second_key = wanted.new.second_in_key.map(|key| Some(key).into());
+        Ok(Some(Side { id, tenant, second_key, tunnels, ports: Vec::new() }))
     }
 
     /// The ports that change, and all ports of the tenants concerned.

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use gre_common::tables::{self, PortRecord, TenantId, Tunnel, TunnelId};
+use gre_common::tables::{self, KeyField, PortRecord, TenantId, Tunnel, TunnelId};
 
 use super::super::member::PortMember;
 
@@ -30,6 +30,7 @@ pub(super) struct Tenants {
 pub(super) struct Side {
     pub id: TenantId,
     pub tenant: tables::Tenant,
+    pub second_key: Option<KeyField>,
     pub tunnels: Vec<TunnelId>,
     pub ports: Vec<PortMember>,
 }
@@ -77,6 +78,11 @@ impl Tenants {
 }
 
 impl Side {
+    /// Every key that it receives by.
+    pub fn in_keys(&self) -> impl Iterator<Item = KeyField> + use<> {
+        [self.tenant.in_key].into_iter().chain(self.second_key)
+    }
+
     /// Whether it does not go point to point.
     pub fn has_members(&self) -> bool {
         self.tunnels.len() > 1 || self.ports.len() > 1 || self.tenant.routes > 0

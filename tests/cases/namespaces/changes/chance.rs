@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, fmt::Write as _};
 
 use serde_json::Value;
-use testbed::{Host, suite::Case, topology::sensor};
+use testbed::{Host, Random, suite::Case, topology::sensor};
 
 use super::apply;
 
@@ -16,24 +16,6 @@ pub fn cases() -> Vec<Case> {
 const FILES: u32 = 8;
 /// Interfaces that are there for ports.
 const DEVICES: [&str; 4] = ["p0", "p1", "p2", "p3"];
-
-/// A linear congruential generator (Numerical Recipes): enough to make many different files.
-struct Random(u32);
-
-impl Random {
-    fn below(&mut self, limit: u32) -> u32 {
-        self.0 = self.0.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-        (self.0 >> 16) % limit
-    }
-
-    fn one_in(&mut self, of: u32) -> bool {
-        self.below(of) == 0
-    }
-
-    fn among<T: Copy>(&mut self, list: &[T]) -> T {
-        list[self.below(list.len() as u32) as usize]
-    }
-}
 
 /// A tenant of a file.
 struct Tenant {
@@ -96,6 +78,12 @@ fn tenants(random: &mut Random, tunnels: &[String], text: &mut String) -> Vec<Te
             continue;
         }
         taken.extend(own.iter().map(|tunnel| ((*tunnel).clone(), in_key)));
+        let second = 5 + random.below(3);
+        let free = own.iter().all(|tunnel| !taken.contains(&((*tunnel).clone(), second)));
+        let has_second = free && random.one_in(3);
+        if has_second {
+            taken.extend(own.iter().map(|tunnel| ((*tunnel).clone(), second)));
+        }
         let keys = match in_key {
             0 => "no-key = true".to_owned(),
             _ if out_key > 0 => format!("in-key = {in_key}\nout-key = {out_key}"),
@@ -106,6 +94,9 @@ fn tenants(random: &mut Random, tunnels: &[String], text: &mut String) -> Vec<Te
             text,
             "[[tenant]]\nname = \"{name}\"\n{keys}\ntunnels = {own:?}\nservice = \"{service}\""
         );
+        if has_second {
+            let _ = writeln!(text, "second-in-key = {second}");
+        }
         let mut sources = vec!["10.0.0.0/8", "fd09::/64", "02:00:00:00:00:07"];
         sources.retain(|source| (l2 || source.contains('/')) && random.one_in(3));
         if !sources.is_empty() {
