@@ -8,6 +8,7 @@
 //! - [`daemon`]: what `xgre run` does with all of these.
 //! - [`manage`]: adds and deletes: entries, devices and programs together.
 //! - [`trace`]: what the programs would do with a packet, and why; [`capture`]: what they do with those that come.
+//! - [`events`]: what happens.
 //! - [`config`]: the configuration as a file.
 //! - [`import`]: what other GRE endpoints on this host are configured to do, as a configuration of ours.
 //! - [`value`]: what users type.
@@ -18,6 +19,7 @@ pub mod cli;
 pub mod config;
 pub mod daemon;
 pub mod datapath;
+pub mod events;
 pub mod import;
 pub mod manage;
 pub mod netlink;

@@ -1,6 +1,6 @@
 //! A packet in a line.
 
-use std::io::{self, ErrorKind, Write as _};
+use std::io::{self, Write};
 
 use serde::Serialize;
 
@@ -36,16 +36,13 @@ struct Document<'a> {
     frame: String,
 }
 
-/// Prints a packet. False: nobody reads any more.
-pub fn print(sample: &Sample, told: &Told, style: Style) -> anyhow::Result<bool> {
+/// Writes a packet.
+pub fn write(file: &mut dyn Write, sample: &Sample, told: &Told, style: Style) -> io::Result<()> {
     let line = match style {
         Style::Words => words(sample, told),
         Style::Json => serde_json::to_string(&document(sample, told))?,
     };
-    match writeln!(io::stdout(), "{line}") {
-        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(false),
-        result => Ok(result.map(|()| true)?),
-    }
+    writeln!(file, "{line}")
 }
 
 /// "drop `wrong_remote`, tenant blue, tunnel to-b"

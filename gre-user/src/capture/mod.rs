@@ -11,7 +11,7 @@ mod sample;
 pub mod wanted;
 
 use std::{
-    io::{self, Write},
+    io::{self, ErrorKind, Write},
     time::Duration,
 };
 
@@ -37,12 +37,13 @@ const PAGES: usize = 256;
 /// How often rings are looked into.
 const LOOK: Duration = Duration::from_millis(10);
 
-/// Where packets go.
-pub enum Output {
-    /// A line for each, on the standard output.
+/// How packets are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// A line for each.
     Lines(Style),
     /// A file for Wireshark, tcpdump and the like.
-    Pcapng(Box<dyn Write>),
+    Pcapng,
 }
 
 /// How many packets there were.
@@ -75,7 +76,7 @@ impl Told {
 pub async fn capture(
     dir: &StateDir,
     wanted: &Wanted,
-    output: Output,
+    (file, format): (Box<dyn Write>, Format),
     count: Option<u64>,
 ) -> anyhow::Result<Tally> {
     let _lock: Flock<_> = dir.lock_programs()?;
@@ -89,7 +90,7 @@ pub async fn capture(
     drop(state);
     let mut programs = Programs::load_to_capture(dir, wanted.programs)?;
     let rings = Rings::open(programs.object(), "CAPTURED", PAGES)?;
-    let writer = Writer::new(output, told)?;
+    let writer = Writer::new(file, format, told)?;
     let mut watch =
         Watch { rings, wanted, writer, count, clock: Clock::now(), tally: Tally::default() };
 
@@ -159,8 +160,7 @@ impl Watch<'_> {
             }
             self.tally.shown += 1;
         }
-        self.writer.flush()?;
-        Ok(!self.has_enough())
+        Ok(self.writer.flush()? && !self.has_enough())
     }
 
     fn has_enough(&self) -> bool {
@@ -182,38 +182,48 @@ impl Watch<'_> {
     }
 }
 
-/// An [`Output`] with names.
+/// What writes packets with names.
 struct Writer {
     told: Told,
     to: To,
 }
 
 enum To {
-    Lines(Style),
+    Lines(Box<dyn Write>, Style),
     Pcapng(Pcapng<Box<dyn Write>>),
 }
 
 impl Writer {
-    fn new(output: Output, told: Told) -> anyhow::Result<Self> {
-        let to = match output {
-            Output::Lines(style) => To::Lines(style),
-            Output::Pcapng(file) => To::Pcapng(Pcapng::new(file)?),
+    fn new(file: Box<dyn Write>, format: Format, told: Told) -> anyhow::Result<Self> {
+        let to = match format {
+            Format::Lines(style) => To::Lines(file, style),
+            Format::Pcapng => To::Pcapng(Pcapng::new(file)?),
         };
         Ok(Self { told, to })
     }
 
     /// False: nobody reads any more.
     fn write(&mut self, sample: &Sample) -> anyhow::Result<bool> {
-        match &mut self.to {
-            To::Lines(style) => line::print(sample, &self.told, *style),
+        let written = match &mut self.to {
+            To::Lines(file, style) => line::write(file, sample, &self.told, *style),
             To::Pcapng(file) => file.write(sample, &self.told),
-        }
+        };
+        is_read(written)
     }
 
-    fn flush(&mut self) -> anyhow::Result<()> {
-        match &mut self.to {
-            To::Lines(_) => Ok(()),
+    /// False: nobody reads any more.
+    fn flush(&mut self) -> anyhow::Result<bool> {
+        is_read(match &mut self.to {
+            To::Lines(file, _) => file.flush(),
             To::Pcapng(file) => file.flush(),
-        }
+        })
+    }
+}
+
+/// False: nobody reads what was written.
+fn is_read(written: io::Result<()>) -> anyhow::Result<bool> {
+    match written {
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(false),
+        written => Ok(written.map(|()| true)?),
     }
 }

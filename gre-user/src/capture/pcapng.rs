@@ -5,7 +5,7 @@
 use std::{
     borrow::Cow,
     collections::HashMap,
-    io::{self, ErrorKind, Write},
+    io::{self, Write},
     time::{Duration, UNIX_EPOCH},
 };
 
@@ -38,21 +38,17 @@ impl<W: Write> Pcapng<W> {
         Ok(Self { writer: PcapNgWriter::new(file)?, interfaces: HashMap::new() })
     }
 
-    /// Adds a packet. False: nobody reads any more.
-    pub fn write(&mut self, sample: &Sample, told: &Told) -> anyhow::Result<bool> {
-        match self.try_write(sample, told) {
-            Ok(()) => Ok(true),
-            Err(PcapError::IoError(error)) if error.kind() == ErrorKind::BrokenPipe => Ok(false),
-            Err(error) => Err(error.into()),
-        }
+    /// Adds a packet.
+    pub fn write(&mut self, sample: &Sample, told: &Told) -> io::Result<()> {
+        self.try_write(sample, told).map_err(|error| match error {
+            PcapError::IoError(error) => error,
+            error => io::Error::other(error),
+        })
     }
 
     /// What was added reaches the file.
-    pub fn flush(&mut self) -> anyhow::Result<()> {
-        match self.writer.get_mut().flush() {
-            Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error.into()),
-            _ => Ok(()),
-        }
+    pub fn flush(&mut self) -> io::Result<()> {
+        self.writer.get_mut().flush()
     }
 
     fn try_write(&mut self, sample: &Sample, told: &Told) -> Result<(), PcapError> {

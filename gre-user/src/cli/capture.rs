@@ -7,7 +7,7 @@ use gre_common::tables::{HandedUp, Sight};
 
 use crate::{
     capture::{
-        self, Output, Style, Tally, create,
+        self, Format, Style, Tally, create,
         wanted::{Asked, Wanted},
     },
     state::{State, StateDir},
@@ -59,15 +59,13 @@ pub async fn run(dir: &StateDir, args: Args) -> anyhow::Result<()> {
         one_in: args.one_in,
     };
     let wanted = Wanted::find(&State::open(dir)?, asked)?;
-    let output = match &args.write {
-        Some(path) => {
-            let file = create(path).with_context(|| format!("cannot write {}", path.display()))?;
-            Output::Pcapng(file)
-        }
-        None if args.json => Output::Lines(Style::Json),
-        None => Output::Lines(Style::Words),
+    let format = match &args.write {
+        Some(_) => Format::Pcapng,
+        None => Format::Lines(if args.json { Style::Json } else { Style::Words }),
     };
-    let Tally { shown, lost } = capture::capture(dir, &wanted, output, args.count).await?;
+    let path = args.write.unwrap_or_else(|| "-".into());
+    let file = create(&path).with_context(|| format!("cannot write {}", path.display()))?;
+    let Tally { shown, lost } = capture::capture(dir, &wanted, (file, format), args.count).await?;
     let remedy = if lost > 0 { "; take less of them with --one-in and --snaplen" } else { "" };
     eprintln!("{shown} captured, {lost} lost for want of room{remedy}");
     Ok(())

@@ -2,7 +2,8 @@
 //!
 //! - [`run`] is the daemon.
 //! - [`tunnel`], [`tenant`], [`port`], [`route`], [`fdb`], [`neigh`] and [`transit`] read and change the state.
-//! - [`stats`] shows the counters, [`trace`] what would become of a packet, [`capture`] what becomes of those that come.
+//! - [`stats`] shows the counters, [`trace`] what would become of a packet, [`capture`] what becomes of those that come,
+//!   [`events`] what happens.
 //! - [`detach`] takes everything down.
 //! - [`check`], [`apply`] and [`export`] are about files; [`import`] makes one of what others do.
 //! - [`output`] is what users see.
@@ -11,6 +12,7 @@ mod apply;
 mod capture;
 mod check;
 mod detach;
+mod events;
 mod export;
 mod fdb;
 mod import;
@@ -88,6 +90,8 @@ enum Verb {
     Trace(trace::Args),
     /// Show packets as they come to the programs, with what becomes of them and why, until interrupted.
     Capture(capture::Args),
+    /// Follow what happens, until interrupted: tunnels up and down, stations learned and moved, limits hit, uplinks gone and back.
+    Events(events::Args),
     /// Take every program off its interface, and remove the state and the devices that xgre made.
     Detach,
 }
@@ -115,6 +119,7 @@ impl Cli {
             Verb::Stats(args) => stats::run(&dir, args).await,
             Verb::Trace(args) => trace::run(&dir, &args).await,
             Verb::Capture(args) => capture::run(&dir, args).await,
+            Verb::Events(args) => events::run(&dir, &args).await,
             Verb::Detach => detach::run(&dir).await,
         }
     }

@@ -38,6 +38,14 @@ pub fn print(text: &impl Display) -> anyhow::Result<()> {
     }
 }
 
+/// Prints one line of many. False: nobody reads any more.
+pub fn line(text: &str) -> anyhow::Result<bool> {
+    match writeln!(io::stdout(), "{text}") {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
+        result => Ok(result.map(|()| true)?),
+    }
+}
+
 /// A value, or a dash.
 pub fn or_dash(value: Option<impl Display>) -> String {
     value.map_or_else(|| "-".to_owned(), |value| value.to_string())

@@ -32,6 +32,27 @@ pub struct TenantTotals {
 #[derive(Debug, Default)]
 pub struct Events(HashMap<TenantId, HashMap<u32, u64>>);
 
+impl Events {
+    /// Who has any.
+    pub fn tenants(&self) -> impl Iterator<Item = TenantId> {
+        self.0.keys().copied()
+    }
+
+    /// How often a tenant's packets were dropped for a reason.
+    pub fn drops(&self, tenant: TenantId, reason: DropReason) -> u64 {
+        self.count(tenant, reason as u32)
+    }
+
+    /// How often something was to be said of a tenant's packets.
+    pub fn notices(&self, tenant: TenantId, notice: Notice) -> u64 {
+        self.count(tenant, TenantEvent::NOTICE + notice as u32)
+    }
+
+    fn count(&self, tenant: TenantId, event: u32) -> u64 {
+        *self.0.get(&tenant).and_then(|counts| counts.get(&event)).unwrap_or(&0)
+    }
+}
+
 /// What happened at a hook to packets that no tenant was charged with.
 #[derive(Clone, Debug, Default)]
 pub struct HookTotals {
@@ -81,12 +102,11 @@ impl State {
             totals.sent += *cpu;
         }
         totals.sent += self.maps.fragmented.get(id.0).sent;
-        let count = |event| *events.0.get(&id).and_then(|counts| counts.get(&event)).unwrap_or(&0);
         for &reason in DropReason::ALL {
-            push(&mut totals.drops, reason, count(reason as u32));
+            push(&mut totals.drops, reason, events.drops(id, reason));
         }
         for &notice in Notice::ALL {
-            push(&mut totals.notices, notice, count(TenantEvent::NOTICE + notice as u32));
+            push(&mut totals.notices, notice, events.notices(id, notice));
         }
         Ok(totals)
     }

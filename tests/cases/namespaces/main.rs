@@ -8,6 +8,7 @@ mod config;
 mod containers;
 mod crossing;
 mod documents;
+mod events;
 mod fragments;
 mod guards;
 mod import;
@@ -83,6 +84,7 @@ fn main() -> ExitCode {
         trace::cases(),
         transit::cases(),
         documents::cases(),
+        events::cases(),
     ];
     let mut cases: Vec<_> = rooms.into_iter().flatten().collect();
     cases.push(documented("namespaces", origins::NAMES, &cases));
