@@ -8,6 +8,7 @@
 //! - [`daemon`]: what `xgre run` does with all of these.
 //! - [`manage`]: adds and deletes: entries, devices and programs together.
 //! - [`trace`]: what the programs would do with a packet, and why.
+//! - [`doctor`]: what is wrong with this host, and what to do.
 //! - [`config`]: the configuration as a file.
 //! - [`import`]: what other GRE endpoints on this host are configured to do, as a configuration of ours.
 //! - [`value`]: what users type.
@@ -17,6 +18,7 @@ pub mod cli;
 pub mod config;
 pub mod daemon;
 pub mod datapath;
+pub mod doctor;
 pub mod import;
 pub mod manage;
 pub mod netlink;

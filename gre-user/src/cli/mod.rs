@@ -2,7 +2,7 @@
 //!
 //! - [`run`] is the daemon.
 //! - [`tunnel`], [`tenant`], [`port`], [`route`], [`fdb`], [`neigh`] and [`transit`] read and change the state.
-//! - [`stats`] shows the counters, [`trace`] what becomes of a packet.
+//! - [`stats`] shows the counters, [`trace`] what becomes of a packet, [`doctor`] what is wrong with the host.
 //! - [`detach`] takes everything down.
 //! - [`check`], [`apply`] and [`export`] are about files; [`import`] makes one of what others do.
 //! - [`output`] is what users see.
@@ -10,6 +10,7 @@
 mod apply;
 mod check;
 mod detach;
+mod doctor;
 mod export;
 mod fdb;
 mod import;
@@ -24,7 +25,7 @@ mod trace;
 mod transit;
 mod tunnel;
 
-use std::path::PathBuf;
+use std::{path::PathBuf, process::ExitCode};
 
 use clap::{Parser, Subcommand};
 
@@ -85,16 +86,18 @@ enum Verb {
     Stats(stats::Args),
     /// Tell what the programs would do with packets now, and why; changes nothing.
     Trace(trace::Args),
+    /// Tell what is wrong with this host, and what to do; changes nothing. Fails where there is an error.
+    Doctor(doctor::Args),
     /// Take every program off its interface, and remove the state and the devices that xgre made.
     Detach,
 }
 
 impl Cli {
-    /// Carries the command out.
+    /// Carries the command out, and gives its exit status.
     ///
     /// # Errors
     /// Cause and remedy, for stderr; nothing is half done.
-    pub async fn run(self) -> anyhow::Result<()> {
+    pub async fn run(self) -> anyhow::Result<ExitCode> {
         let dir = StateDir::new(self.state);
         match self.verb {
             Verb::Run(args) => run::run(&dir, args).await,
@@ -112,6 +115,8 @@ impl Cli {
             Verb::Stats(args) => stats::run(&dir, args).await,
             Verb::Trace(args) => trace::run(&dir, &args).await,
             Verb::Detach => detach::run(&dir).await,
+            Verb::Doctor(args) => return doctor::run(&dir, args).await,
         }
+        .map(|()| ExitCode::SUCCESS)
     }
 }

@@ -16,7 +16,7 @@ mod pinned;
 pub mod port;
 pub mod privilege;
 mod steer;
-mod tc;
+pub mod tc;
 pub mod transit;
 pub mod uplink;
 mod xdp;

@@ -18,10 +18,15 @@ use gre_common::tables::{Hook, IfIndex};
 use nix::libc;
 
 use super::{Error, Result, pinned};
-use crate::{netlink::link::Link, state::StateDir};
+use crate::{
+    netlink::{filter::Filter, link::Link},
+    state::StateDir,
+};
 
 /// "GR", which no one else is likely to use.
 const HANDLE: TcHandle = TcHandle::new(0, 0x4752);
+/// The kind of our filters.
+const KIND: &str = "bpf";
 
 /// Puts the program on an interface, in place of the one that is there.
 ///
@@ -69,6 +74,16 @@ pub(super) fn detach(dir: &StateDir, hook: Hook, interface: &str, ifindex: IfInd
     // Dropping the link deletes the filter, if there is one.
     drop(filter(interface, priority(hook)));
     Ok(())
+}
+
+/// Whether a filter is one of ours, below TCX.
+pub fn is_ours(filter: &Filter) -> bool {
+    filter.handle == u32::from(HANDLE)
+}
+
+/// Whether a filter stands where ours would, below TCX: one priority holds filters of one kind.
+pub fn is_in_the_way(filter: &Filter) -> bool {
+    filter.priority == priority(Hook::UPLINK_TC) && filter.kind != KIND
 }
 
 /// The link of ours that a hook's comes behind.

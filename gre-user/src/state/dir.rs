@@ -3,7 +3,7 @@
 use std::{
     fs::{self, File},
     io,
-    os::fd::OwnedFd,
+    os::{fd::OwnedFd, unix::fs::symlink},
     path::{Path, PathBuf},
 };
 
@@ -62,6 +62,27 @@ impl StateDir {
         entries.flatten().filter_map(|entry| ifindex(entry.file_name().to_str()?)).collect()
     }
 
+    /// The build of xgre whose programs are pinned, as it calls itself; `None` where it did not say.
+    pub fn build(&self) -> Option<String> {
+        let build = fs::read_link(self.build_link()).ok()?;
+        Some(build.to_string_lossy().into_owned())
+    }
+
+    /// Says which build of xgre the pinned programs are of. A BPF file system takes no files with text, but links to what need
+    /// not be there.
+    ///
+    /// # Errors
+    /// The caller lacks the privilege.
+    pub fn set_build(&self, build: &str) -> Result<()> {
+        let link = self.build_link();
+        let _ = fs::remove_file(&link);
+        symlink(build, &link).map_err(|cause| self.failed("write to", cause))
+    }
+
+    fn build_link(&self) -> PathBuf {
+        self.0.join("programs").join("build")
+    }
+
     fn links(&self) -> PathBuf {
         self.0.join("links")
     }
@@ -71,16 +92,26 @@ impl StateDir {
         self.0.join("maps").is_dir()
     }
 
+    /// Whether [`StateDir::create`] finds a BPF file system, or mounts it.
+    ///
+    /// # Errors
+    /// It does not.
+    pub fn check_parent(&self) -> Result<()> {
+        let parent = self.parent();
+        if is_bpffs(parent)? || parent == Path::new(SYSTEM_BPFFS) {
+            return Ok(());
+        }
+        Err(Error::NotBpffs(parent.to_owned()))
+    }
+
     /// Makes the folder, and mounts the system's BPF file system if that is where it belongs.
     ///
     /// # Errors
     /// Its parent is not on a BPF file system, or the caller lacks the privilege.
     pub fn create(&self) -> Result<()> {
-        let parent = self.0.parent().unwrap_or(Path::new("/"));
+        self.check_parent()?;
+        let parent = self.parent();
         if !is_bpffs(parent)? {
-            if parent != Path::new(SYSTEM_BPFFS) {
-                return Err(Error::NotBpffs(parent.to_owned()));
-            }
             let no_data = None::<&str>;
             mount(Some("bpf"), parent, Some("bpf"), MsFlags::empty(), no_data)
                 .map_err(|errno| self.failed("mount a BPF file system at", errno.into()))?;
@@ -109,6 +140,18 @@ impl StateDir {
             .map_err(|(_, errno)| self.failed("lock", errno.into()))
     }
 
+    /// Whether a daemon runs, as far as its lock tells.
+    ///
+    /// # Errors
+    /// There is no state, or the caller may not read it.
+    pub fn has_daemon(&self) -> Result<bool> {
+        match Flock::lock(self.open("links")?, FlockArg::LockSharedNonblock) {
+            Ok(_) => Ok(false),
+            Err((_, nix::errno::Errno::EWOULDBLOCK)) => Ok(true),
+            Err((_, errno)) => Err(self.failed("lock", errno.into())),
+        }
+    }
+
     /// Takes the lock that a running daemon holds; `None` where another one has it.
     ///
     /// # Errors
@@ -119,6 +162,10 @@ impl StateDir {
             Err((_, nix::errno::Errno::EWOULDBLOCK)) => Ok(None),
             Err((_, errno)) => Err(self.failed("lock", errno.into())),
         }
+    }
+
+    fn parent(&self) -> &Path {
+        self.0.parent().unwrap_or(Path::new("/"))
     }
 
     fn open(&self, folder: &str) -> Result<OwnedFd> {
