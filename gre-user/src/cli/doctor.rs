@@ -73,7 +73,8 @@ fn text(findings: &[Finding], verbose: bool) -> String {
         let of_family = findings.iter().filter(|it| it.family == family.name);
         let lines: String = of_family.filter(is_told).map(line).collect();
         if !lines.is_empty() {
-            text += &format!("{BOLD}{}{BOLD:#}\n{lines}\n", family.name);
+            let name = family.name;
+            text.extend([format!("{BOLD}{name}{BOLD:#}\n"), lines, "\n".to_owned()]);
         }
     }
     text + &summary(findings)

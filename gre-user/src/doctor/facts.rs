@@ -216,8 +216,8 @@ pub struct Port {
     pub device: Option<Device>,
     /// The other end of its pair, in this namespace.
     pub other_end: Option<Device>,
-    /// What the tenant's tunnels take.
-    pub fits: Fits,
+    /// What the tenant's tunnels take; `None` where they lead nowhere.
+    pub fits: Option<Fits>,
     /// Networks that the host has routes to by the port, and the interface that the kernel prefers.
     pub detours: Vec<Detour>,
 }

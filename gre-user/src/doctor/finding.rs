@@ -43,6 +43,33 @@ impl Trouble {
     pub fn new(cause: impl Into<String>, remedy: impl Into<String>) -> Self {
         Self { cause: cause.into(), remedy: remedy.into() }
     }
+
+    /// An error's message: "cause; remedy", as a rule.
+    pub fn of_message(message: &str) -> Self {
+        let (cause, remedy) = message.split_once("; ").unwrap_or((message, "see what it says"));
+        Self::new(cause, remedy)
+    }
+}
+
+/// What a check says of a subject: that nothing is wrong, or what. `None`: it does not apply.
+pub type Told = Option<Result<(), Trouble>>;
+
+/// Nothing is wrong.
+pub const FINE: Told = Some(Ok(()));
+
+/// Nothing is wrong unless this is so.
+pub fn when(wrong: bool, trouble: impl FnOnce() -> Trouble) -> Told {
+    if wrong { Some(Err(trouble())) } else { FINE }
+}
+
+/// Something is wrong.
+pub fn bad(cause: impl Into<String>, remedy: impl Into<String>) -> Told {
+    Some(Err(Trouble::new(cause, remedy)))
+}
+
+/// Nothing is wrong unless there is a trouble.
+pub fn found(trouble: Option<Trouble>) -> Told {
+    Some(trouble.map_or(Ok(()), Err))
 }
 
 /// What a check found of a subject.

@@ -18,7 +18,7 @@ use self::{
         Check, Family, Judge, clash, config, counters, daemon, kernel, port, tenant, tunnel, uplink,
     },
     facts::Host,
-    finding::{Finding, Severity, Trouble},
+    finding::{Finding, Severity, Told, Trouble},
 };
 
 /// All checks, in the order in which they are told.
@@ -42,43 +42,33 @@ pub fn judge(host: &Host) -> Vec<Finding> {
 impl Family {
     fn judge(&self, host: &Host) -> Vec<Finding> {
         let of_check = |check: &Check| {
-            let told = check.judge.of(host);
-            let finding = |(subject, trouble)| check.finding(self.name, subject, trouble);
-            told.into_iter().map(finding).collect::<Vec<_>>()
+            let told = check.judge.of(host).into_iter();
+            let finding = |(subject, told)| Some(check.finding(self.name, subject, told?));
+            told.filter_map(finding).collect::<Vec<_>>()
         };
         self.checks.iter().flat_map(of_check).collect()
     }
 }
 
 impl Check {
-    fn finding(&self, family: &'static str, subject: String, trouble: Option<Trouble>) -> Finding {
-        let id = self.id;
-        match trouble {
-            Some(Trouble { cause, remedy }) => Finding {
-                id,
-                severity: self.severity,
-                subject,
-                cause,
-                remedy: Some(remedy),
-                family,
-            },
-            None => {
-                let (severity, cause) = (Severity::Ok, self.fine.to_owned());
-                Finding { id, severity, subject, cause, remedy: None, family }
-            }
-        }
+    fn finding(&self, family: &'static str, subject: String, told: Result<(), Trouble>) -> Finding {
+        let (severity, cause, remedy) = match told {
+            Ok(()) => (Severity::Ok, self.fine.to_owned(), None),
+            Err(Trouble { cause, remedy }) => (self.severity, cause, Some(remedy)),
+        };
+        Finding { id: self.id, severity, subject, cause, remedy, family }
     }
 }
 
 impl Judge {
     /// What there is to say of each subject.
-    fn of(&self, host: &Host) -> Vec<(String, Option<Trouble>)> {
+    fn of(&self, host: &Host) -> Vec<(String, Told)> {
         fn each<T>(
             subjects: &[T],
-            name: impl Fn(&T) -> String,
-            judge: impl Fn(&T) -> Option<Trouble>,
-        ) -> Vec<(String, Option<Trouble>)> {
-            subjects.iter().map(|subject| (name(subject), judge(subject))).collect()
+            name: impl Fn(&T) -> &String,
+            judge: impl Fn(&T) -> Told,
+        ) -> Vec<(String, Told)> {
+            subjects.iter().map(|subject| (name(subject).clone(), judge(subject))).collect()
         }
         match self {
             Self::Kernel(judge) => {
@@ -86,18 +76,37 @@ impl Judge {
                 vec![(format!("Linux {major}.{minor}"), judge(host))]
             }
             Self::State(judge) => vec![(host.state.dir.clone(), judge(host))],
-            Self::Problem(judge) => each(&host.problems, |it| it.place.clone(), judge),
-            Self::Uplink(judge) => {
-                each(&host.uplinks, |it| it.name.clone(), |uplink| judge(host, uplink))
-            }
-            Self::Tunnel(judge) => {
-                each(&host.tunnels, |it| it.name.clone(), |tunnel| judge(host, tunnel))
-            }
-            Self::Tenant(judge) => {
-                each(&host.tenants, |it| it.name.clone(), |tenant| judge(host, tenant))
-            }
-            Self::Port(judge) => each(&host.ports, |it| it.name.clone(), |port| judge(host, port)),
-            Self::Counter(judge) => each(&host.counters, |it| it.subject.clone(), judge),
+            Self::Problem(judge) => each(&host.problems, |it| &it.place, judge),
+            Self::Uplink(judge) => each(&host.uplinks, |it| &it.name, |it| judge(host, it)),
+            Self::Tunnel(judge) => each(&host.tunnels, |it| &it.name, |it| judge(host, it)),
+            Self::Tenant(judge) => each(&host.tenants, |it| &it.name, |it| judge(host, it)),
+            Self::Port(judge) => each(&host.ports, |it| &it.name, |it| judge(host, it)),
+            Self::Counter(judge) => each(&host.counters, |it| &it.subject, judge),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::FAMILIES;
+
+    const PAGE: &str = include_str!("../../../docs/doctor.md");
+
+    /// Each family has its section, with a row for each check, in order, and no others.
+    #[test]
+    fn the_page_has_every_check() {
+        let documented =
+            PAGE.lines().filter(|line| line.starts_with("## ") || line.starts_with("| `"));
+        let mut documented = documented.filter(|line| *line != "## What it does not see");
+        for family in FAMILIES {
+            let heading = documented.next().unwrap_or_default().to_lowercase();
+            assert_eq!(heading, format!("## {}", family.name));
+            for check in family.checks {
+                let row = documented.next().unwrap_or_default();
+                let expected = format!("| `{}` | {} | ", check.id, check.severity);
+                assert!(row.starts_with(&expected), "{row} in place of {expected}");
+            }
+        }
+        assert_eq!(documented.next(), None, "of no check");
     }
 }

@@ -83,7 +83,7 @@ pub fn good() -> Host {
             delivery: Some(Delivery::PASS),
             device: Some(carrier),
             other_end: Some(stack),
-            fits: Fits { inner: 1472, overhead: 28 },
+            fits: Some(Fits { inner: 1472, overhead: 28 }),
             detours: Vec::new(),
         }],
         ..Host::default()

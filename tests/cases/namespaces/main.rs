@@ -6,6 +6,7 @@ mod changes;
 mod config;
 mod containers;
 mod crossing;
+mod doctor;
 mod documents;
 mod fragments;
 mod guards;
@@ -73,6 +74,7 @@ fn main() -> ExitCode {
         trace::cases(),
         transit::cases(),
         documents::cases(),
+        doctor::cases(),
     ];
     let mut cases: Vec<_> = rooms.into_iter().flatten().collect();
     cases.push(documented("namespaces", origins::NAMES, &cases));

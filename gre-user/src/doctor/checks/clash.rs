@@ -1,6 +1,9 @@
 //! Who else takes packets at the same place.
 
-use super::{Check, Host, Judge, Severity, Tenant, Trouble, Uplink, kernel::TCX};
+use super::{
+    Check, FINE, Host, Judge, Severity, Tenant, Told, Trouble, Uplink, bad, found, kernel::TCX,
+    when,
+};
 use crate::{
     datapath::tc,
     doctor::facts::{Device, Endpoint, Keys, Owner, Program},
@@ -66,49 +69,44 @@ impl Program {
     }
 }
 
-fn xdp_in_the_way(_: &Host, uplink: &Uplink) -> Option<Trouble> {
-    let program = foreign(uplink.device.as_ref()?)?;
-    let name = &uplink.name;
-    uplink.mode.is_none().then(|| {
+fn xdp_in_the_way(_: &Host, uplink: &Uplink) -> Told {
+    let program = foreign(uplink.device.as_ref().filter(|_| uplink.mode.is_none())?);
+    found(program.map(|program| {
         let what = program.describe();
         let cause =
             format!("it has another XDP program ({what}), and xgre never replaces another's");
-        Trouble::new(
-            cause,
-            format!("ip link set dev {name} xdp off  # or: xgre run --iface {name} --mode tc"),
-        )
-    })
+        let name = &uplink.name;
+        let remedy =
+            format!("ip link set dev {name} xdp off  # or: xgre run --iface {name} --mode tc");
+        Trouble::new(cause, remedy)
+    }))
 }
 
-fn xdp_before_tc(_: &Host, uplink: &Uplink) -> Option<Trouble> {
-    let program = foreign(uplink.device.as_ref()?)?;
-    uplink.mode.is_some().then(|| {
+fn xdp_before_tc(_: &Host, uplink: &Uplink) -> Told {
+    let program = foreign(uplink.device.as_ref().filter(|_| uplink.mode.is_some())?);
+    found(program.map(|program| {
         let what = program.describe();
         let cause = format!("another XDP program ({what}) sees packets first: what it takes or changes xgre never sees");
         Trouble::new(cause, format!("ip link set dev {} xdp off  # if nobody needs it", uplink.name))
-    })
+    }))
 }
 
-fn tc_before_ours(_: &Host, uplink: &Uplink) -> Option<Trouble> {
+fn tc_before_ours(_: &Host, uplink: &Uplink) -> Told {
     let programs = uplink.device.as_ref()?.tcx.as_ref()?;
     let ours = programs.iter().position(|program| program.is_ours)?;
-    let before = programs[..ours].first()?;
-    let what = before.describe();
-    let name = &uplink.name;
+    let Some(before) = programs[..ours].first() else { return FINE };
+    let (name, what) = (&uplink.name, before.describe());
     let cause = format!(
         "another TC program ({what}) comes first: what it takes or changes xgre never sees"
     );
-    Some(Trouble::new(
-        cause,
-        format!("bpftool net show dev {name}  # says whose it is; attach it behind xgre's"),
-    ))
+    bad(cause, format!("bpftool net show dev {name}  # says whose it is; attach it behind xgre's"))
 }
 
-fn filter_in_the_way(host: &Host, uplink: &Uplink) -> Option<Trouble> {
-    let device = uplink.device.as_ref()?;
-    let filter = device.filters.iter().find(|filter| tc::is_in_the_way(filter))?;
-    let name = &uplink.name;
-    (host.kernel.release < TCX).then(|| {
+fn filter_in_the_way(host: &Host, uplink: &Uplink) -> Told {
+    let device = uplink.device.as_ref().filter(|_| host.kernel.release < TCX)?;
+    let filter = device.filters.iter().find(|filter| tc::is_in_the_way(filter));
+    found(filter.map(|filter| {
+        let name = &uplink.name;
         let cause = format!(
             "a TC filter ({}) has priority {} at its ingress, which xgre needs",
             filter.kind, filter.priority
@@ -117,43 +115,37 @@ fn filter_in_the_way(host: &Host, uplink: &Uplink) -> Option<Trouble> {
             cause,
             format!("tc filter show dev {name} ingress  # give that one a higher number"),
         )
-    })
+    }))
 }
 
-fn missing(_: &Host, uplink: &Uplink) -> Option<Trouble> {
+fn missing(_: &Host, uplink: &Uplink) -> Told {
     uplink.mode?;
     let device = uplink.device.as_ref()?;
     let is_there = match &device.tcx {
         Some(programs) => programs.iter().any(|program| program.is_ours),
         None => device.filters.iter().any(tc::is_ours),
     };
-    (!is_there).then(|| {
+    when(!is_there, || {
         let cause = "somebody took xgre's TC program off: what XDP decapsulates gets lost";
         Trouble::new(cause, format!("xgre run --iface {}  # attaches it again", uplink.name))
     })
 }
 
-fn kernel_device(host: &Host, tenant: &Tenant) -> Option<Trouble> {
-    let (endpoint, what) = twin(host, tenant, Owner::Kernel)?;
+fn kernel_device(host: &Host, tenant: &Tenant) -> Told {
+    let Some((endpoint, what)) = twin(host, tenant, Owner::Kernel) else { return FINE };
     let name = &endpoint.name;
     let cause = format!(
         "the kernel's GRE device {name} has {what}, too: it receives nothing, and both send"
     );
-    Some(Trouble::new(
-        cause,
-        format!("ip link del {name}  # `xgre import ip` carries over what it does"),
-    ))
+    bad(cause, format!("ip link del {name}  # `xgre import ip` carries over what it does"))
 }
 
-fn ovs_port(host: &Host, tenant: &Tenant) -> Option<Trouble> {
-    let (endpoint, what) = twin(host, tenant, Owner::OpenVswitch)?;
+fn ovs_port(host: &Host, tenant: &Tenant) -> Told {
+    let Some((endpoint, what)) = twin(host, tenant, Owner::OpenVswitch) else { return FINE };
     let name = &endpoint.name;
     let cause =
         format!("Open vSwitch's port {name} has {what}, too: it receives nothing, and both send");
-    Some(Trouble::new(
-        cause,
-        format!("ovs-vsctl del-port {name}  # `xgre import ovs` carries over what it does"),
-    ))
+    bad(cause, format!("ovs-vsctl del-port {name}  # `xgre import ovs` carries over what it does"))
 }
 
 /// An endpoint that answers to what a tenant receives, and what that is.

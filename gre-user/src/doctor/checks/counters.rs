@@ -2,7 +2,7 @@
 
 use gre_common::verdict::DropReason;
 
-use super::{Check, Counter, Judge, Severity, Trouble};
+use super::{Check, Counter, FINE, Judge, Severity, Told, Trouble, bad, when};
 
 /// The rows.
 pub const CHECKS: &[Check] = &[
@@ -23,16 +23,18 @@ pub const CHECKS: &[Check] = &[
 /// One dropped packet of so many is worth a note.
 const RARE: u64 = 100;
 
-fn now(counter: &Counter) -> Option<Trouble> {
-    let (reason, count) = most(&counter.recent)?;
+fn now(counter: &Counter) -> Told {
+    let Some((reason, count)) = most(&counter.recent) else { return FINE };
     let cause = format!("{count} dropped within a second as {}", describe(reason));
-    Some(Trouble::new(cause, hint(reason)))
+    bad(cause, hint(reason))
 }
 
-fn so_far(counter: &Counter) -> Option<Trouble> {
-    let (reason, count) = most(&counter.drops)?;
-    let is_told = !counter.recent.is_empty();
-    (!is_told && count.saturating_mul(RARE) >= counter.packets).then(|| {
+fn so_far(counter: &Counter) -> Told {
+    if !counter.recent.is_empty() {
+        return None;
+    }
+    let Some((reason, count)) = most(&counter.drops) else { return FINE };
+    when(count.saturating_mul(RARE) >= counter.packets, || {
         let cause = format!("{count} of {} dropped as {}", counter.packets, describe(reason));
         Trouble::new(cause, hint(reason))
     })

@@ -1,6 +1,6 @@
 //! The state and the daemon that follows it.
 
-use super::{Check, Host, Judge, Severity, Trouble};
+use super::{Check, FINE, Host, Judge, Severity, Told, Trouble, bad, found, when};
 
 /// The rows.
 pub const CHECKS: &[Check] = &[
@@ -36,24 +36,22 @@ pub const CHECKS: &[Check] = &[
     },
 ];
 
-fn state(host: &Host) -> Option<Trouble> {
-    let message = host.state.unreadable.as_ref()?;
-    let (cause, remedy) = message.split_once("; ").unwrap_or((message, "xgre detach"));
-    Some(Trouble::new(cause, remedy))
+fn state(host: &Host) -> Told {
+    found(host.state.unreadable.as_ref().map(|message| Trouble::of_message(message)))
 }
 
-fn no_uplink(host: &Host) -> Option<Trouble> {
+fn no_uplink(host: &Host) -> Told {
     let cause = if host.state.exists {
         "no uplink is attached, and none was named to look at"
     } else {
         "there is no state yet, and no interface was named to look at"
     };
-    host.uplinks.is_empty().then(|| Trouble::new(cause, "xgre doctor --iface IFACE"))
+    when(host.uplinks.is_empty(), || Trouble::new(cause, "xgre doctor --iface IFACE"))
 }
 
-fn daemon(host: &Host) -> Option<Trouble> {
+fn daemon(host: &Host) -> Told {
     let state = &host.state;
-    if !state.exists || state.has_daemon || state.unreadable.is_some() {
+    if !state.exists || state.unreadable.is_some() {
         return None;
     }
     let cause = if state.linked.is_empty() && host.uplinks.iter().all(|it| it.mode.is_none()) {
@@ -61,18 +59,18 @@ fn daemon(host: &Host) -> Option<Trouble> {
     } else {
         "no daemon runs: traffic flows on, but no next hop, port or uplink is followed"
     };
-    Some(Trouble::new(cause, run(host)))
+    when(!state.has_daemon, || Trouble::new(cause, run(host)))
 }
 
-fn other_build(host: &Host) -> Option<Trouble> {
-    let build = host.state.other_build.as_ref()?;
+fn other_build(host: &Host) -> Told {
+    let Some(build) = &host.state.other_build else { return FINE };
     let cause = format!("the programs attached are of another build of xgre ({build})");
     let remedy = if host.state.has_daemon {
         format!("end the daemon that runs, then: {} (it replaces them in place)", run(host))
     } else {
         run(host)
     };
-    Some(Trouble::new(cause, remedy))
+    bad(cause, remedy)
 }
 
 /// The command that takes the state over.
@@ -82,11 +80,11 @@ fn run(host: &Host) -> String {
     format!("xgre run --iface {names}")
 }
 
-fn stale_link(host: &Host) -> Option<Trouble> {
+fn stale_link(host: &Host) -> Told {
     let is_gone = |ifindex| host.links.iter().all(|link| link.ifindex != ifindex);
     let gone = host.state.linked.iter().filter(|(_, ifindex)| is_gone(*ifindex));
     let names: Vec<_> = gone.map(|(hook, ifindex)| format!("{hook}-{}", ifindex.0)).collect();
-    (!names.is_empty()).then(|| {
+    when(!names.is_empty(), || {
         let cause = format!("the device is gone of the pinned {}", names.join(", "));
         let links = names.iter().map(|name| format!("{}/links/{name}", host.state.dir));
         Trouble::new(cause, format!("rm {}", links.collect::<Vec<_>>().join(" ")))

@@ -1,6 +1,6 @@
 //! The kernel, and what the caller may do.
 
-use super::{Check, Host, Judge, Severity, Trouble};
+use super::{Check, Host, Judge, Severity, Told, Trouble, found, when};
 
 /// The rows.
 pub const CHECKS: &[Check] = &[
@@ -58,13 +58,13 @@ const XDP_FEATURES: (u32, u32) = (6, 3);
 /// XDP programs that take frames longer than a page.
 pub const XDP_FRAGMENTS: (u32, u32) = (5, 18);
 
-fn version(host: &Host) -> Option<Trouble> {
+fn version(host: &Host) -> Told {
     older(host, OLDEST, |(major, minor)| {
         format!("xgre needs Linux {major}.{minor}: an older one refuses its programs")
     })
 }
 
-fn tcx(host: &Host) -> Option<Trouble> {
+fn tcx(host: &Host) -> Told {
     older(host, TCX, |(major, minor)| {
         format!(
             "programs are clsact filters: links that nobody takes off by accident (TCX) are in Linux {major}.{minor} and later"
@@ -72,7 +72,7 @@ fn tcx(host: &Host) -> Option<Trouble> {
     })
 }
 
-fn xdp_features(host: &Host) -> Option<Trouble> {
+fn xdp_features(host: &Host) -> Told {
     older(host, XDP_FEATURES, |(major, minor)| {
         format!(
             "it does not tell which NICs transmit frames that XDP redirects (Linux {major}.{minor} does): their ports are \
@@ -81,31 +81,25 @@ fn xdp_features(host: &Host) -> Option<Trouble> {
     })
 }
 
-fn older(
-    host: &Host,
-    needed: (u32, u32),
-    cause: impl FnOnce((u32, u32)) -> String,
-) -> Option<Trouble> {
+fn older(host: &Host, needed: (u32, u32), cause: impl FnOnce((u32, u32)) -> String) -> Told {
     let (major, minor) = needed;
     let remedy = || format!("install Linux {major}.{minor} or later");
-    (host.kernel.release < needed).then(|| Trouble::new(cause(needed), remedy()))
+    when(host.kernel.release < needed, || Trouble::new(cause(needed), remedy()))
 }
 
-fn privilege(host: &Host) -> Option<Trouble> {
-    let lacks = host.kernel.lacks.as_ref()?;
-    Some(Trouble::new(
-        format!("{lacks} missing, and much cannot be looked at without"),
-        "sudo xgre doctor",
-    ))
+fn privilege(host: &Host) -> Told {
+    found(host.kernel.lacks.as_ref().map(|lacks| {
+        let cause = format!("{lacks} missing, and much cannot be looked at without");
+        Trouble::new(cause, "sudo xgre doctor")
+    }))
 }
 
-fn file_system(host: &Host) -> Option<Trouble> {
-    let cause = host.kernel.no_place.clone()?;
-    Some(Trouble::new(cause, "mount -t bpf bpf /sys/fs/bpf"))
+fn file_system(host: &Host) -> Told {
+    found(host.kernel.no_place.as_ref().map(|message| Trouble::of_message(message)))
 }
 
-fn jit(host: &Host) -> Option<Trouble> {
-    (host.kernel.jit == Some(false)).then(|| {
+fn jit(host: &Host) -> Told {
+    when(!host.kernel.jit?, || {
         Trouble::new(
             "programs are interpreted, which takes many times as long",
             "sysctl -w net.core.bpf_jit_enable=1",
@@ -113,8 +107,8 @@ fn jit(host: &Host) -> Option<Trouble> {
     })
 }
 
-fn unprivileged(host: &Host) -> Option<Trouble> {
-    (host.kernel.unprivileged == Some(true)).then(|| {
+fn unprivileged(host: &Host) -> Told {
+    when(host.kernel.unprivileged?, || {
         Trouble::new(
             "every user may load BPF programs, which xgre does not need",
             "sysctl -w kernel.unprivileged_bpf_disabled=2",
@@ -122,8 +116,8 @@ fn unprivileged(host: &Host) -> Option<Trouble> {
     })
 }
 
-fn btf(host: &Host) -> Option<Trouble> {
-    (!host.kernel.btf).then(|| {
+fn btf(host: &Host) -> Told {
+    when(!host.kernel.btf, || {
         Trouble::new(
             "the kernel has no BTF: xgre works, and bpftrace knows none of the kernel's types",
             "boot a kernel with CONFIG_DEBUG_INFO_BTF=y where you want to look inside",
@@ -155,7 +149,7 @@ mod tests {
         host.kernel.unprivileged = Some(true);
         host.kernel.btf = false;
         host.kernel.lacks = Some("CAP_BPF".to_owned());
-        host.kernel.no_place = Some("/tmp is not on a BPF file system".to_owned());
+        host.kernel.no_place = Some("/tmp is not on a BPF file system; mount one".to_owned());
         let ids = ["privilege", "bpf_file_system", "bpf_jit", "unprivileged_bpf", "btf"];
         assert_eq!(told(&host), ids);
     }

@@ -17,7 +17,7 @@ pub mod uplink;
 
 use super::{
     facts::{Counter, Host, Port, Problem, Tenant, Tunnel, Uplink},
-    finding::{Severity, Trouble},
+    finding::{FINE, Severity, Told, Trouble, bad, found, when},
 };
 
 /// Checks that are told together.
@@ -42,23 +42,23 @@ pub struct Check {
     pub judge: Judge,
 }
 
-/// A function that says what is wrong, and what it looks at.
+/// A function, and what it looks at.
 #[derive(Clone, Copy, Debug)]
 pub enum Judge {
     /// The kernel.
-    Kernel(fn(&Host) -> Option<Trouble>),
+    Kernel(fn(&Host) -> Told),
     /// The state.
-    State(fn(&Host) -> Option<Trouble>),
+    State(fn(&Host) -> Told),
     /// Each problem of the file.
-    Problem(fn(&Problem) -> Option<Trouble>),
+    Problem(fn(&Problem) -> Told),
     /// Each uplink.
-    Uplink(fn(&Host, &Uplink) -> Option<Trouble>),
+    Uplink(fn(&Host, &Uplink) -> Told),
     /// Each tunnel.
-    Tunnel(fn(&Host, &Tunnel) -> Option<Trouble>),
+    Tunnel(fn(&Host, &Tunnel) -> Told),
     /// Each tenant.
-    Tenant(fn(&Host, &Tenant) -> Option<Trouble>),
+    Tenant(fn(&Host, &Tenant) -> Told),
     /// Each port.
-    Port(fn(&Host, &Port) -> Option<Trouble>),
+    Port(fn(&Host, &Port) -> Told),
     /// Each counter.
-    Counter(fn(&Counter) -> Option<Trouble>),
+    Counter(fn(&Counter) -> Told),
 }

@@ -2,8 +2,12 @@
 
 use gre_common::tables::{Delivery, PortMode};
 
-use super::{Check, Host, Judge, Port, Severity, Trouble};
-use crate::{doctor::facts::Device, netlink::generic::XdpFeatures, state::port::Origin};
+use super::{Check, FINE, Host, Judge, Port, Severity, Told, Trouble, bad, when};
+use crate::{
+    doctor::facts::{Device, Fits},
+    netlink::{generic::XdpFeatures, link::Link},
+    state::port::Origin,
+};
 
 /// The rows.
 pub const CHECKS: &[Check] = &[
@@ -51,11 +55,11 @@ pub const CHECKS: &[Check] = &[
     },
 ];
 
-fn missing(_: &Host, port: &Port) -> Option<Trouble> {
+fn missing(_: &Host, port: &Port) -> Told {
     let Port { name, tenant, .. } = port;
     // In a file one that xgre is to make is not there yet.
     let is_to_be_made = port.origin != Origin::Existing && port.delivery.is_none();
-    (port.device.is_none() && !is_to_be_made).then(|| {
+    when(port.device.is_none() && !is_to_be_made, || {
         let cause = format!("its device is gone: what tenant {tenant} receives is dropped");
         Trouble::new(
             cause,
@@ -72,47 +76,53 @@ fn end(port: &Port) -> Option<&Device> {
     }
 }
 
-fn down(_: &Host, port: &Port) -> Option<Trouble> {
+fn down(_: &Host, port: &Port) -> Told {
     let ends = [port.device.as_ref(), port.other_end.as_ref()];
-    let down = ends.into_iter().flatten().find(|device| !device.link.up)?;
-    let name = &down.link.name;
-    Some(Trouble::new(format!("{name} is down"), format!("ip link set {name} up")))
+    port.device.as_ref()?;
+    let down = ends.into_iter().flatten().find(|device| !device.link.up);
+    let Some(Device { link: Link { name, .. }, .. }) = down else { return FINE };
+    bad(format!("{name} is down"), format!("ip link set {name} up"))
 }
 
-fn mtu(_: &Host, port: &Port) -> Option<Trouble> {
+fn mtu(_: &Host, port: &Port) -> Told {
     let device = end(port)?;
     let (name, mtu) = (&device.link.name, device.link.mtu);
-    let facts = port.fits;
-    (mtu > facts.inner).then(|| {
-        let needed = mtu + facts.overhead;
+    let Fits { inner, overhead } = port.fits?;
+    when(mtu > inner, || {
+        let needed = mtu + overhead;
         let cause = format!(
-            "MTU {mtu}, and the tunnels carry {}: {mtu} + {} bytes of headers need an underlay of {needed}",
-            facts.inner, facts.overhead
+            "MTU {mtu}, and the tunnels carry {inner}: {mtu} + {overhead} bytes of headers need an underlay of {needed}"
         );
-        let inside = if port.origin == Origin::Created { "" } else { ", and the same in the machine behind it" };
-        Trouble::new(cause, format!("ip link set {name} mtu {}  # or raise the underlay's to {needed}{inside}", facts.inner))
+        let inside = if port.origin == Origin::Created {
+            ""
+        } else {
+            ", and the same in the machine behind it"
+        };
+        Trouble::new(
+            cause,
+            format!(
+                "ip link set {name} mtu {inner}  # or raise the underlay's to {needed}{inside}"
+            ),
+        )
     })
 }
 
-fn rp_filter(_: &Host, port: &Port) -> Option<Trouble> {
-    let device = end(port).filter(|device| device.is_strict)?;
-    let detour = port.detours.first()?;
+fn rp_filter(_: &Host, port: &Port) -> Told {
+    let device = end(port)?;
+    let Some(detour) = port.detours.first().filter(|_| device.is_strict) else { return FINE };
     let name = &device.link.name;
     let cause = format!(
         "rp_filter is strict, and the route back to {} leaves by {}: the kernel drops what comes from there",
         detour.address, detour.by
     );
-    Some(Trouble::new(
-        cause,
-        format!("sysctl -w net.ipv4.conf.{name}.rp_filter=2  # or correct the routes"),
-    ))
+    bad(cause, format!("sysctl -w net.ipv4.conf.{name}.rp_filter=2  # or correct the routes"))
 }
 
-fn redirect(_: &Host, port: &Port) -> Option<Trouble> {
+fn redirect(_: &Host, port: &Port) -> Told {
     let device = port.device.as_ref()?;
     let is_wire = matches!(device.link.kind.as_deref(), None | Some("tun"));
     let transmits = device.xdp?.has(XdpFeatures::TRANSMIT);
-    (is_wire && !transmits && port.delivery.is_none_or(|it| it == Delivery::PASS)).then(|| {
+    when(is_wire && !transmits && port.delivery.is_none_or(|it| it == Delivery::PASS), || {
         let cause =
             "its driver transmits no frames of XDP: it is delivered to by TC, which costs more";
         Trouble::new(
@@ -122,10 +132,13 @@ fn redirect(_: &Host, port: &Port) -> Option<Trouble> {
     })
 }
 
-fn vlan_offload(_: &Host, port: &Port) -> Option<Trouble> {
+fn vlan_offload(_: &Host, port: &Port) -> Told {
     let device = port.device.as_ref()?;
-    if device.is_veth() || device.offloads.rx_vlan != Some(true) {
+    if device.is_veth() || port.mode == PortMode::TC {
         return None;
+    }
+    if device.offloads.rx_vlan != Some(true) {
+        return FINE;
     }
     let cause = match port.mode {
         PortMode::NATIVE => {
@@ -134,21 +147,26 @@ fn vlan_offload(_: &Host, port: &Port) -> Option<Trouble> {
         PortMode::AUTO if device.xdp.is_some_and(|it| it.has(XdpFeatures::BASIC)) => {
             "the NIC takes VLAN tags out of frames, so TC sends what XDP could"
         }
-        _ => return None,
+        _ => return FINE,
     };
     let name = &device.link.name;
-    Some(Trouble::new(cause, format!("ethtool -K {name} rxvlan off  # then add the port again")))
+    bad(cause, format!("ethtool -K {name} rxvlan off  # then add the port again"))
 }
 
-fn native_veth(_: &Host, port: &Port) -> Option<Trouble> {
+fn native_veth(_: &Host, port: &Port) -> Told {
     let device = port.device.as_ref().filter(|device| device.is_veth())?;
     let sender = port.other_end.as_ref()?;
     let offloads = sender.offloads;
     let leaves = offloads.tx_checksum == Some(true) || offloads.tx_vlan == Some(true);
-    (port.mode == PortMode::NATIVE && leaves).then(|| {
+    when(port.mode == PortMode::NATIVE && leaves, || {
         let (name, other) = (&device.link.name, &sender.link.name);
-        let cause = format!("{name} has XDP, and {other} leaves checksums or VLAN tags to the device: broken packets are sent");
-        Trouble::new(cause, format!("ethtool -K {other} tx off txvlan off  # or add the port with --mode tc"))
+        let cause = format!(
+            "{name} has XDP, and {other} leaves checksums or VLAN tags to the device: broken packets are sent"
+        );
+        Trouble::new(
+            cause,
+            format!("ethtool -K {other} tx off txvlan off  # or add the port with --mode tc"),
+        )
     })
 }
 

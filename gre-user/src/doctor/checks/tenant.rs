@@ -1,6 +1,6 @@
 //! Tenants.
 
-use super::{Check, Host, Judge, Severity, Tenant, Trouble};
+use super::{Check, Host, Judge, Severity, Tenant, Told, Trouble, when};
 
 /// The rows.
 pub const CHECKS: &[Check] = &[Check {
@@ -10,9 +10,9 @@ pub const CHECKS: &[Check] = &[Check {
     judge: Judge::Tenant(no_port),
 }];
 
-fn no_port(host: &Host, tenant: &Tenant) -> Option<Trouble> {
+fn no_port(host: &Host, tenant: &Tenant) -> Told {
     let name = &tenant.name;
-    host.ports.iter().all(|port| port.tenant != *name).then(|| {
+    when(host.ports.iter().all(|port| port.tenant != *name), || {
         let cause = "it has no port: what it receives is dropped";
         Trouble::new(cause, format!("xgre port add {name} {name}0 --create"))
     })

@@ -1,6 +1,6 @@
 //! Tunnels: how their packets leave, and whether answers come.
 
-use super::{Check, Host, Judge, Severity, Trouble, Tunnel};
+use super::{Check, FINE, Host, Judge, Severity, Told, Trouble, Tunnel, bad, when};
 use crate::netlink::next_hop::Acquaintance;
 
 /// The rows.
@@ -55,10 +55,10 @@ pub const CHECKS: &[Check] = &[
     },
 ];
 
-fn local_address(host: &Host, tunnel: &Tunnel) -> Option<Trouble> {
+fn local_address(host: &Host, tunnel: &Tunnel) -> Told {
     let device = host.uplinks.first().map_or("IFACE", |uplink| &uplink.name);
     let local = tunnel.local;
-    (!tunnel.is_local).then(|| {
+    when(!tunnel.is_local, || {
         let cause = format!("{local} is no address of this host: nothing is sent");
         let bits = if local.is_ipv4() { 32 } else { 128 };
         Trouble::new(
@@ -68,35 +68,38 @@ fn local_address(host: &Host, tunnel: &Tunnel) -> Option<Trouble> {
     })
 }
 
-fn no_route(host: &Host, tunnel: &Tunnel) -> Option<Trouble> {
+fn no_route(host: &Host, tunnel: &Tunnel) -> Told {
     let device = host.uplinks.first().map_or("IFACE", |uplink| &uplink.name);
     let Tunnel { local, remote, .. } = tunnel;
-    (tunnel.is_local && tunnel.route.is_none()).then(|| {
+    if !tunnel.is_local {
+        return None;
+    }
+    when(tunnel.route.is_none(), || {
         let cause = format!("the kernel has no route from {local} to {remote}: nothing is sent");
         Trouble::new(cause, format!("ip route add {remote} via GATEWAY dev {device}"))
     })
 }
 
-fn recursive(_: &Host, tunnel: &Tunnel) -> Option<Trouble> {
+fn recursive(_: &Host, tunnel: &Tunnel) -> Told {
     let route = tunnel.route.as_ref()?;
-    let port = route.into_port.as_ref()?;
+    let Some(port) = &route.into_port else { return FINE };
     let Tunnel { remote, .. } = tunnel;
     let cause =
         format!("the route to {remote} leads back into port {port}: the tunnel would carry itself");
-    Some(Trouble::new(
+    bad(
         cause,
         format!(
             "ip route add {remote} via GATEWAY dev UPLINK  # more specific than the one by {port}"
         ),
-    ))
+    )
 }
 
-fn no_uplink(host: &Host, tunnel: &Tunnel) -> Option<Trouble> {
+fn no_uplink(host: &Host, tunnel: &Tunnel) -> Told {
     let route = tunnel.route.as_ref().filter(|route| route.into_port.is_none())?;
     let device = &route.link.name;
     let names: Vec<_> = host.uplinks.iter().map(|uplink| uplink.name.as_str()).collect();
     let all_known = !names.is_empty() && host.devices().count() == names.len();
-    (all_known && !host.is_covered(&route.link)).then(|| {
+    when(all_known && !host.is_covered(&route.link), || {
         let cause = format!(
             "packets leave by {device}, which is no uplink: nobody takes what comes back there"
         );
@@ -104,7 +107,7 @@ fn no_uplink(host: &Host, tunnel: &Tunnel) -> Option<Trouble> {
     })
 }
 
-fn neighbour(_: &Host, tunnel: &Tunnel) -> Option<Trouble> {
+fn neighbour(_: &Host, tunnel: &Tunnel) -> Told {
     let route = tunnel.route.as_ref().filter(|route| route.into_port.is_none())?;
     let next = route.next?;
     let device = &route.link.name;
@@ -115,32 +118,30 @@ fn neighbour(_: &Host, tunnel: &Tunnel) -> Option<Trouble> {
                 "the MAC address of {next} on {device} is not known: the kernel asks with every packet"
             )
         }
-        _ => return None,
+        _ => return FINE,
     };
-    Some(Trouble::new(
-        cause,
-        format!("ping -c 1 -I {device} {next}  # is it up, on this wire, in this VLAN?"),
-    ))
+    bad(cause, format!("ping -c 1 -I {device} {next}  # is it up, on this wire, in this VLAN?"))
 }
 
-fn rp_filter(host: &Host, tunnel: &Tunnel) -> Option<Trouble> {
+fn rp_filter(host: &Host, tunnel: &Tunnel) -> Told {
     let route = tunnel.route.as_ref().filter(|_| tunnel.remote.is_ipv4())?;
     let leaves_by = &route.link.name;
     let home = host.devices().find(|device| {
         let is_home = tunnel.home.contains(&device.link.ifindex);
         is_home && device.is_strict && device.link.ifindex != route.link.ifindex
-    })?;
+    });
+    let Some(home) = home else { return FINE };
     let name = &home.link.name;
     let remote = tunnel.remote;
     let cause = format!(
         "rp_filter is strict on {name}, and the route back to {remote} leaves by {leaves_by}: fragments, keepalives and ICMP from there are dropped"
     );
-    Some(Trouble::new(cause, format!("sysctl -w net.ipv4.conf.{name}.rp_filter=2")))
+    bad(cause, format!("sysctl -w net.ipv4.conf.{name}.rp_filter=2"))
 }
 
-fn down(_: &Host, tunnel: &Tunnel) -> Option<Trouble> {
+fn down(_: &Host, tunnel: &Tunnel) -> Told {
     let Tunnel { local, remote, .. } = tunnel;
-    tunnel.is_down.then(|| {
+    when(tunnel.is_down, || {
         let cause = format!(
             "{remote} leaves keepalives unanswered: it is away, or does not let GRE through"
         );
@@ -148,12 +149,12 @@ fn down(_: &Host, tunnel: &Tunnel) -> Option<Trouble> {
     })
 }
 
-fn mtu(host: &Host, tunnel: &Tunnel) -> Option<Trouble> {
+fn mtu(host: &Host, tunnel: &Tunnel) -> Told {
     let route = tunnel.route.as_ref()?;
     let asked = u32::from(tunnel.mtu?);
     let needed = asked + overhead(host, tunnel)?;
     let device = &route.link.name;
-    (needed > route.mtu).then(|| {
+    when(needed > route.mtu, || {
         let cause = format!(
             "packets of --mtu {asked} take {needed} bytes with their headers, and the path carries {}",
             route.mtu
@@ -169,7 +170,7 @@ fn overhead(host: &Host, tunnel: &Tunnel) -> Option<u32> {
         tenant.is_some_and(|tenant| tenant.tunnels.contains(&tunnel.name))
     };
     let ports = host.ports.iter().filter(|port| is_on(&port.tenant));
-    ports.map(|port| port.fits.overhead).max()
+    ports.filter_map(|port| Some(port.fits?.overhead)).max()
 }
 
 #[cfg(test)]

@@ -2,7 +2,9 @@
 
 use gre_common::tables::{PortMode, UplinkMode};
 
-use super::{Check, Host, Judge, Severity, Trouble, Uplink, kernel::XDP_FRAGMENTS};
+use super::{
+    Check, FINE, Host, Judge, Severity, Told, Trouble, Uplink, bad, kernel::XDP_FRAGMENTS, when,
+};
 use crate::{doctor::facts::Device, netlink::generic::XdpFeatures};
 
 /// The rows.
@@ -79,23 +81,23 @@ pub const CHECKS: &[Check] = &[
 /// and `struct skb_shared_info` (`veth_xdp_set`). Many drivers take a little less.
 const PAGE_ROOM: u32 = 3506;
 
-fn missing(_: &Host, uplink: &Uplink) -> Option<Trouble> {
+fn missing(_: &Host, uplink: &Uplink) -> Told {
     let remedy = "ip link  # then name one of these";
-    uplink.device.is_none().then(|| Trouble::new("there is no such interface", remedy))
+    when(uplink.device.is_none(), || Trouble::new("there is no such interface", remedy))
 }
 
-fn not_ethernet(_: &Host, uplink: &Uplink) -> Option<Trouble> {
+fn not_ethernet(_: &Host, uplink: &Uplink) -> Told {
     let device = uplink.device.as_ref()?;
-    device.link.mac.is_none().then(|| {
+    when(device.link.mac.is_none(), || {
         let cause = "its frames have no Ethernet header, and xgre needs one";
         Trouble::new(cause, "name an Ethernet device, or the one below it, as --iface")
     })
 }
 
-fn down(_: &Host, uplink: &Uplink) -> Option<Trouble> {
+fn down(_: &Host, uplink: &Uplink) -> Told {
     let device = uplink.device.as_ref()?;
     let remedy = format!("ip link set {} up", uplink.name);
-    (!device.link.up).then(|| Trouble::new("it is down", remedy))
+    when(!device.link.up, || Trouble::new("it is down", remedy))
 }
 
 /// Whether XDP in its driver is used, or will be: `auto` prefers it.
@@ -114,7 +116,7 @@ fn can_native(device: &Device) -> Option<bool> {
     device.xdp.map(|features| features.has(XdpFeatures::BASIC))
 }
 
-fn native_xdp(host: &Host, uplink: &Uplink) -> Option<Trouble> {
+fn native_xdp(host: &Host, uplink: &Uplink) -> Told {
     let device = uplink.device.as_ref()?;
     let name = &uplink.name;
     let is_tc = uplink.mode.is_none_or(|mode| mode == UplinkMode::TC);
@@ -123,44 +125,43 @@ fn native_xdp(host: &Host, uplink: &Uplink) -> Option<Trouble> {
     let below = host.links.iter().filter(|it| link.below == Some(it.ifindex));
     let parts: Vec<_> = parts.chain(below).map(|it| it.name.as_str()).collect();
     match (can_native(device), link.kind.as_deref()) {
-        _ if !is_tc => None,
+        _ if !is_tc => FINE,
         (Some(false), _) if !parts.is_empty() => {
             let cause = "XDP does not run on it, only TC; what is below it may have XDP";
-            Some(Trouble::new(cause, format!("xgre run --iface {}", parts.join(" "))))
+            bad(cause, format!("xgre run --iface {}", parts.join(" ")))
         }
         (Some(false), _) => {
             let cause = "its driver has no XDP: packets are taken off by TC";
-            Some(Trouble::new(
-                cause,
-                "use a NIC whose driver has XDP, or leave it: TC does the same",
-            ))
+            bad(cause, "use a NIC whose driver has XDP, or leave it: TC does the same")
         }
         (Some(true), None) if uplink.mode.is_some() => {
             let cause = "its driver has XDP, and xgre works by TC: that was asked for, or the driver refused";
             let remedy =
                 format!("xgre run --iface {name} --mode native  # tells why it is refused");
-            Some(Trouble::new(cause, remedy))
+            bad(cause, remedy)
         }
-        _ => None,
+        _ => FINE,
     }
 }
 
-fn veth_native(_: &Host, uplink: &Uplink) -> Option<Trouble> {
+fn veth_native(_: &Host, uplink: &Uplink) -> Told {
     let device = uplink.device.as_ref()?;
-    (uplink.mode == Some(UplinkMode::NATIVE) && device.is_veth()).then(|| {
-        let cause =
-            "with native XDP the other end of a veth pair segments every large packet, which about halves TCP";
+    when(is_native(uplink) && device.is_veth(), || {
+        let cause = "with native XDP the other end of a veth pair segments every large packet, which about halves TCP";
         Trouble::new(cause, format!("xgre run --iface {} --mode tc", uplink.name))
     })
 }
 
-fn frags(host: &Host, uplink: &Uplink) -> Option<Trouble> {
+fn frags(host: &Host, uplink: &Uplink) -> Told {
     let device = uplink.device.as_ref()?;
     let mtu = device.link.mtu;
     // Of a veth uplink TC was asked for: its driver does not refuse.
     let may_be_refused = uplink.mode == Some(UplinkMode::TC) && !device.is_veth();
-    if !is_native(uplink) && !may_be_refused || mtu <= PAGE_ROOM {
+    if !is_native(uplink) && !may_be_refused {
         return None;
+    }
+    if mtu <= PAGE_ROOM {
+        return FINE;
     }
     let basic = device.xdp.is_some_and(|features| features.has(XdpFeatures::BASIC));
     let no_frags = basic && !device.xdp.is_some_and(|it| it.has(XdpFeatures::FRAGMENTS));
@@ -169,16 +170,16 @@ fn frags(host: &Host, uplink: &Uplink) -> Option<Trouble> {
     } else if no_frags {
         "frames of this MTU do not fit a page, and its driver takes no longer ones by XDP"
     } else {
-        return None;
+        return FINE;
     };
     let cause = format!("MTU {mtu}: {cause}; TC does all of it");
-    Some(Trouble::new(cause, format!("ip link set {} mtu {PAGE_ROOM}", uplink.name)))
+    bad(cause, format!("ip link set {} mtu {PAGE_ROOM}", uplink.name))
 }
 
-fn transmit(host: &Host, uplink: &Uplink) -> Option<Trouble> {
+fn transmit(host: &Host, uplink: &Uplink) -> Told {
     let features = uplink.device.as_ref()?.xdp?;
     let by_xdp = host.ports.iter().find(|port| port.mode == PortMode::NATIVE)?;
-    (!features.has(XdpFeatures::TRANSMIT)).then(|| {
+    when(!features.has(XdpFeatures::TRANSMIT), || {
         let port = &by_xdp.name;
         let cause = format!(
             "it transmits no frames of XDP: port {port} has XDP, and TC sends all the same"
@@ -187,51 +188,54 @@ fn transmit(host: &Host, uplink: &Uplink) -> Option<Trouble> {
     })
 }
 
-fn lro(_: &Host, uplink: &Uplink) -> Option<Trouble> {
+fn lro(_: &Host, uplink: &Uplink) -> Told {
     let device = uplink.device.as_ref()?;
-    (device.offloads.lro == Some(true)).then(|| {
+    when(device.offloads.lro?, || {
         let cause = "the NIC merges packets (LRO) before programs see them: lengths are wrong, and many drivers refuse XDP";
         Trouble::new(cause, format!("ethtool -K {} lro off", uplink.name))
     })
 }
 
-fn gro(_: &Host, uplink: &Uplink) -> Option<Trouble> {
+fn gro(_: &Host, uplink: &Uplink) -> Told {
     let device = uplink.device.as_ref()?;
-    (device.offloads.gro == Some(false)).then(|| {
+    when(!device.offloads.gro?, || {
         let cause = "GRO is off: tenants' TCP segments stay single, and each costs as much as a merged 64 KiB packet";
         Trouble::new(cause, format!("ethtool -K {} gro on", uplink.name))
     })
 }
 
-fn one_queue(host: &Host, uplink: &Uplink) -> Option<Trouble> {
+fn one_queue(host: &Host, uplink: &Uplink) -> Told {
     let device = uplink.device.as_ref()?;
     let queues = device.queues?;
-    // Without GRO and XDP a veth device has no queue: the sender's CPU does all.
-    let is_queued = !device.is_veth() || is_native(uplink) || device.offloads.gro == Some(true);
-    if queues.used > 1 || host.kernel.cpus < 2 || host.state.steers || !is_queued {
+    // Without GRO and XDP a veth device has no queue: the sender's CPU does all, as of other virtual devices.
+    let is_queued = match device.link.kind.as_deref() {
+        None => true,
+        Some("veth") => is_native(uplink) || device.offloads.gro == Some(true),
+        Some(_) => false,
+    };
+    if !is_queued {
         return None;
     }
-    let name = &uplink.name;
-    let cpus = host.kernel.cpus;
+    let (name, cpus) = (&uplink.name, host.kernel.cpus);
+    if queues.used > 1 || cpus < 2 || host.state.steers {
+        return FINE;
+    }
     let cause = format!("one receive queue, so one of {cpus} CPUs does all the work");
     let wanted = queues.max.min(cpus as u32);
     let kind = if queues.combined { "combined" } else { "rx" };
-    Some(Trouble::new(
-        cause,
-        match wanted {
-            ..2 => format!("xgre run --iface {name} --steer inner"),
-            _ => format!(
-                "ethtool -L {name} {kind} {wanted}  # one tunnel still goes to one queue: `xgre run --steer inner` spreads it"
-            ),
-        },
-    ))
+    let steer = format!("xgre run --iface {name} --steer inner");
+    let more = format!("ethtool -L {name} {kind} {wanted}  # for many tunnels; for one: {steer}");
+    bad(cause, if wanted < 2 { steer } else { more })
 }
 
-fn steered_veth(host: &Host, uplink: &Uplink) -> Option<Trouble> {
-    let device = uplink.device.as_ref()?;
-    (host.state.steers && is_native(uplink) && device.is_veth()).then(|| {
+fn steered_veth(host: &Host, uplink: &Uplink) -> Told {
+    let device = uplink.device.as_ref().filter(|_| host.state.steers)?;
+    when(device.is_veth(), || {
         let cause = "--steer sends frames to other CPUs, where they lose the mark of a checksum that a sender on this machine left to the device";
-        Trouble::new(cause, "leave out --steer, or turn checksum offload off at the other end (`ethtool -K DEV tx off`)")
+        Trouble::new(
+            cause,
+            "leave out --steer, or turn checksum offload off at the other end (`ethtool -K DEV tx off`)",
+        )
     })
 }
 

@@ -13,17 +13,17 @@ mod kernel;
 mod port;
 mod tunnel;
 
-use std::{collections::BTreeSet, path::PathBuf};
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+};
 
 use gre_common::tables::{Hook, RunOptions};
 
 use self::{configured::Configured, counter::Sample, device::Devices};
 use super::facts::{Host, Problem, State as StateFacts, Uplink};
 use crate::{
-    config::{
-        file::{self, Problems},
-        model::Model,
-    },
+    config::file::{self, Problems},
     datapath::load,
     netlink::Netlink,
     state::{self, State, StateDir, uplink},
@@ -54,17 +54,14 @@ pub async fn host(dir: &StateDir, subjects: &Subjects) -> anyhow::Result<Host> {
     let mut host =
         Host { kernel: kernel::kernel(dir), links: netlink.links().await?, ..Host::default() };
     let pinned = state(dir, &mut host.state);
-    let file = subjects.file.as_ref().map(|path| match file::read(path) {
-        Ok(model) => Some(model),
-        Err(error) => {
-            host.problems = problems(&path.display().to_string(), &error);
-            None
-        }
-    });
     let known = pinned.as_ref().map(|it| it.uplinks.as_slice()).unwrap_or_default();
     let devices = Devices::new(dir, &netlink);
     host.uplinks = uplinks(&devices, &subjects.uplinks, known).await?;
-    if let Some(configured) = configured(file, pinned.as_ref(), &host) {
+    let configured = match &subjects.file {
+        Some(path) => of_file(path, &mut host),
+        None => pinned.as_ref().map(|it| it.configured.clone()),
+    };
+    if let Some(configured) = configured {
         let holdings = netlink.holdings().await?;
         host.tunnels = tunnel::tunnels(&netlink, &configured, &holdings, &host).await?;
         host.ports = port::ports(&devices, &configured, &holdings, &host).await?;
@@ -77,15 +74,14 @@ pub async fn host(dir: &StateDir, subjects: &Subjects) -> anyhow::Result<Host> {
     Ok(host)
 }
 
-/// The file's configuration, if one was named, else the state's.
-fn configured(
-    file: Option<Option<Model>>,
-    pinned: Option<&Pinned>,
-    host: &Host,
-) -> Option<Configured> {
-    match file {
-        Some(model) => Some(Configured::of_model(&model?, &host.links)),
-        None => Some(pinned?.configured.clone()),
+/// What a file has. `None`: the host is told what is wrong with it.
+fn of_file(path: &Path, host: &mut Host) -> Option<Configured> {
+    match file::read(path) {
+        Ok(model) => Some(Configured::of_model(&model, &host.links)),
+        Err(error) => {
+            host.problems = problems(&path.display().to_string(), &error);
+            None
+        }
     }
 }
 
@@ -138,10 +134,10 @@ fn other_build(dir: &StateDir) -> Option<String> {
 /// Those of the state, and those that were named.
 async fn uplinks(
     devices: &Devices<'_>,
-    named: &[String],
+    asked: &[String],
     known: &[uplink::Named],
 ) -> anyhow::Result<Vec<Uplink>> {
-    let names: BTreeSet<_> = known.iter().map(|it| &it.name).chain(named).collect();
+    let names: BTreeSet<_> = known.iter().map(|it| &it.name).chain(asked).collect();
     let mut uplinks = Vec::new();
     for name in names {
         let device = devices.by_name(name).await?;

@@ -10,16 +10,13 @@ use super::{
     device::Devices,
 };
 use crate::{
-    doctor::facts::{Detour, Device, Fits, Host, Port},
+    doctor::facts::{Detour, Device, Host, Port},
     netlink::{
         self,
         holdings::{Holdings, Route},
     },
     state::port::Origin,
 };
-
-/// Nothing is known of the tunnels: everything fits.
-const ANYTHING: Fits = Fits { inner: u32::MAX, overhead: 0 };
 
 /// The ports.
 ///
@@ -33,7 +30,7 @@ pub async fn ports(
 ) -> Result<Vec<Port>, netlink::Error> {
     let mut ports = Vec::new();
     for port in &configured.ports {
-        let fits = configured.fits(&port.tenant, &host.tunnels).unwrap_or(ANYTHING);
+        let fits = configured.fits(&port.tenant, &host.tunnels);
         let device = by_index(devices, port.ifindex).await?;
         let other_end = other_end(devices, device.as_ref()).await?;
         let stack = if port.origin == Origin::Created { &other_end } else { &device };
