@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use gre_common::{
-    tables::{Delivery, IfIndex, PortMode, Service, UplinkMode},
+    tables::{Delivery, IfIndex, PortMode, UplinkMode},
     verdict::DropReason,
     wire::gre::GreKey,
 };
@@ -32,7 +32,7 @@ pub struct Host {
     pub links: Vec<Link>,
     /// Interfaces that carry the tunnels' packets, or are to.
     pub uplinks: Vec<Uplink>,
-    /// Tunnels, as configured.
+    /// Tunnels, as configured, by name.
     pub tunnels: Vec<Tunnel>,
     /// Tenants, as configured.
     pub tenants: Vec<Tenant>,
@@ -165,6 +165,8 @@ pub struct Tunnel {
     pub is_down: bool,
     /// Largest inner packet that was asked for, in bytes.
     pub mtu: Option<u16>,
+    /// Bytes around it on the underlay, for the tenant that needs most.
+    pub overhead: u32,
     /// Uplinks with the local address.
     pub home: Vec<IfIndex>,
 }
@@ -191,8 +193,8 @@ pub struct Route {
 pub struct Tenant {
     /// Its name.
     pub name: String,
-    /// What its packets are.
-    pub service: Service,
+    /// Whether it has a port.
+    pub has_port: bool,
     /// The key in packets received.
     pub key: Option<GreKey>,
     /// Names of its tunnels.
@@ -306,7 +308,8 @@ impl Host {
 
     /// The tunnel of this name.
     pub fn tunnel(&self, name: &str) -> Option<&Tunnel> {
-        self.tunnels.iter().find(|tunnel| tunnel.name == name)
+        let found = self.tunnels.binary_search_by(|tunnel| tunnel.name.as_str().cmp(name));
+        self.tunnels.get(found.ok()?)
     }
 }
 

@@ -44,9 +44,9 @@ impl Trouble {
         Self { cause: cause.into(), remedy: remedy.into() }
     }
 
-    /// An error's message: "cause; remedy", as a rule.
-    pub fn of_message(message: &str) -> Self {
-        let (cause, remedy) = message.split_once("; ").unwrap_or((message, "see what it says"));
+    /// An error's message: "cause; remedy", or only the cause.
+    pub fn of_message(message: &str, otherwise: &str) -> Self {
+        let (cause, remedy) = message.split_once("; ").unwrap_or((message, otherwise));
         Self::new(cause, remedy)
     }
 }

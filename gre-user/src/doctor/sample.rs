@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr};
 
 use gre_common::{
-    tables::{Delivery, IfIndex, PortMode, Service, UplinkMode},
+    tables::{Delivery, IfIndex, PortMode, UplinkMode},
     wire::gre::GreKey,
 };
 
@@ -67,11 +67,12 @@ pub fn good() -> Host {
             }),
             is_down: false,
             mtu: None,
+            overhead: 28,
             home: vec![IfIndex(2)],
         }],
         tenants: vec![Tenant {
             name: "blue".to_owned(),
-            service: Service::L3,
+            has_port: true,
             key: Some(GreKey(10)),
             tunnels: vec!["t".to_owned()],
         }],

@@ -69,8 +69,13 @@ impl Program {
     }
 }
 
-fn xdp_in_the_way(_: &Host, uplink: &Uplink) -> Told {
-    let program = foreign(uplink.device.as_ref().filter(|_| uplink.mode.is_none())?);
+/// A device whose programs could be looked at: without privilege ours are not known.
+fn looked_at<'u>(host: &Host, uplink: &'u Uplink) -> Option<&'u Device> {
+    uplink.device.as_ref().filter(|_| host.kernel.lacks.is_none())
+}
+
+fn xdp_in_the_way(host: &Host, uplink: &Uplink) -> Told {
+    let program = foreign(looked_at(host, uplink).filter(|_| uplink.mode.is_none())?);
     found(program.map(|program| {
         let what = program.describe();
         let cause =
@@ -82,8 +87,8 @@ fn xdp_in_the_way(_: &Host, uplink: &Uplink) -> Told {
     }))
 }
 
-fn xdp_before_tc(_: &Host, uplink: &Uplink) -> Told {
-    let program = foreign(uplink.device.as_ref().filter(|_| uplink.mode.is_some())?);
+fn xdp_before_tc(host: &Host, uplink: &Uplink) -> Told {
+    let program = foreign(looked_at(host, uplink).filter(|_| uplink.mode.is_some())?);
     found(program.map(|program| {
         let what = program.describe();
         let cause = format!("another XDP program ({what}) sees packets first: what it takes or changes xgre never sees");
@@ -91,8 +96,8 @@ fn xdp_before_tc(_: &Host, uplink: &Uplink) -> Told {
     }))
 }
 
-fn tc_before_ours(_: &Host, uplink: &Uplink) -> Told {
-    let programs = uplink.device.as_ref()?.tcx.as_ref()?;
+fn tc_before_ours(host: &Host, uplink: &Uplink) -> Told {
+    let programs = looked_at(host, uplink)?.tcx.as_ref()?;
     let ours = programs.iter().position(|program| program.is_ours)?;
     let Some(before) = programs[..ours].first() else { return FINE };
     let (name, what) = (&uplink.name, before.describe());
@@ -103,7 +108,7 @@ fn tc_before_ours(_: &Host, uplink: &Uplink) -> Told {
 }
 
 fn filter_in_the_way(host: &Host, uplink: &Uplink) -> Told {
-    let device = uplink.device.as_ref().filter(|_| host.kernel.release < TCX)?;
+    let device = looked_at(host, uplink).filter(|_| host.kernel.release < TCX)?;
     let filter = device.filters.iter().find(|filter| tc::is_in_the_way(filter));
     found(filter.map(|filter| {
         let name = &uplink.name;
@@ -118,9 +123,9 @@ fn filter_in_the_way(host: &Host, uplink: &Uplink) -> Told {
     }))
 }
 
-fn missing(_: &Host, uplink: &Uplink) -> Told {
+fn missing(host: &Host, uplink: &Uplink) -> Told {
     uplink.mode?;
-    let device = uplink.device.as_ref()?;
+    let device = looked_at(host, uplink)?;
     let is_there = match &device.tcx {
         Some(programs) => programs.iter().any(|program| program.is_ours),
         None => device.filters.iter().any(tc::is_ours),
@@ -150,6 +155,10 @@ fn ovs_port(host: &Host, tenant: &Tenant) -> Told {
 
 /// An endpoint that answers to what a tenant receives, and what that is.
 fn twin<'h>(host: &'h Host, tenant: &Tenant, owner: Owner) -> Option<(&'h Endpoint, String)> {
+    // Nearly everywhere, whatever the number of tenants.
+    if host.endpoints.is_empty() {
+        return None;
+    }
     let tunnels = tenant.tunnels.iter().filter_map(|name| host.tunnel(name));
     let mut pairs = tunnels.flat_map(|tunnel| host.endpoints.iter().map(move |it| (tunnel, it)));
     let (tunnel, endpoint) = pairs.find(|(tunnel, it)| {

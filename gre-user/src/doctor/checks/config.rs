@@ -11,7 +11,8 @@ pub const CHECKS: &[Check] = &[Check {
 }];
 
 fn problem(problem: &Problem) -> Told {
-    found(Some(Trouble::of_message(&problem.message)))
+    let Problem { message, .. } = problem;
+    found(Some(Trouble::of_message(message, "correct this place of the file")))
 }
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! The state and the daemon that follows it.
 
+use std::collections::HashSet;
+
 use super::{Check, FINE, Host, Judge, Severity, Told, Trouble, bad, found, when};
 
 /// The rows.
@@ -37,7 +39,9 @@ pub const CHECKS: &[Check] = &[
 ];
 
 fn state(host: &Host) -> Told {
-    found(host.state.unreadable.as_ref().map(|message| Trouble::of_message(message)))
+    let message = host.state.unreadable.as_ref();
+    let remedy = "xgre detach  # takes the datapath down, and removes the state";
+    found(message.map(|message| Trouble::of_message(message, remedy)))
 }
 
 fn no_uplink(host: &Host) -> Told {
@@ -81,8 +85,8 @@ fn run(host: &Host) -> String {
 }
 
 fn stale_link(host: &Host) -> Told {
-    let is_gone = |ifindex| host.links.iter().all(|link| link.ifindex != ifindex);
-    let gone = host.state.linked.iter().filter(|(_, ifindex)| is_gone(*ifindex));
+    let there: HashSet<_> = host.links.iter().map(|link| link.ifindex).collect();
+    let gone = host.state.linked.iter().filter(|(_, ifindex)| !there.contains(ifindex));
     let names: Vec<_> = gone.map(|(hook, ifindex)| format!("{hook}-{}", ifindex.0)).collect();
     when(!names.is_empty(), || {
         let cause = format!("the device is gone of the pinned {}", names.join(", "));

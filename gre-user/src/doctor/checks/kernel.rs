@@ -95,7 +95,8 @@ fn privilege(host: &Host) -> Told {
 }
 
 fn file_system(host: &Host) -> Told {
-    found(host.kernel.no_place.as_ref().map(|message| Trouble::of_message(message)))
+    let message = host.kernel.no_place.as_ref();
+    found(message.map(|message| Trouble::of_message(message, "mount -t bpf bpf /sys/fs/bpf")))
 }
 
 fn jit(host: &Host) -> Told {

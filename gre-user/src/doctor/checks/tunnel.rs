@@ -149,10 +149,10 @@ fn down(_: &Host, tunnel: &Tunnel) -> Told {
     })
 }
 
-fn mtu(host: &Host, tunnel: &Tunnel) -> Told {
+fn mtu(_: &Host, tunnel: &Tunnel) -> Told {
     let route = tunnel.route.as_ref()?;
     let asked = u32::from(tunnel.mtu?);
-    let needed = asked + overhead(host, tunnel)?;
+    let needed = asked + tunnel.overhead;
     let device = &route.link.name;
     when(needed > route.mtu, || {
         let cause = format!(
@@ -161,16 +161,6 @@ fn mtu(host: &Host, tunnel: &Tunnel) -> Told {
         );
         Trouble::new(cause, format!("ip link set {device} mtu {needed}  # and on the whole way"))
     })
-}
-
-/// The most that any tenant's headers take in the tunnel, in bytes.
-fn overhead(host: &Host, tunnel: &Tunnel) -> Option<u32> {
-    let is_on = |name: &str| {
-        let tenant = host.tenants.iter().find(|tenant| tenant.name == name);
-        tenant.is_some_and(|tenant| tenant.tunnels.contains(&tunnel.name))
-    };
-    let ports = host.ports.iter().filter(|port| is_on(&port.tenant));
-    ports.filter_map(|port| Some(port.fits?.overhead)).max()
 }
 
 #[cfg(test)]

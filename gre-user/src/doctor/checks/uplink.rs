@@ -134,8 +134,8 @@ fn native_xdp(host: &Host, uplink: &Uplink) -> Told {
             let cause = "its driver has no XDP: packets are taken off by TC";
             bad(cause, "use a NIC whose driver has XDP, or leave it: TC does the same")
         }
-        (Some(true), None) if uplink.mode.is_some() => {
-            let cause = "its driver has XDP, and xgre works by TC: that was asked for, or the driver refused";
+        (_, None) if uplink.mode.is_some() => {
+            let cause = "xgre takes packets off this NIC by TC: that was asked for, or the driver refused XDP";
             let remedy =
                 format!("xgre run --iface {name} --mode native  # tells why it is refused");
             bad(cause, remedy)

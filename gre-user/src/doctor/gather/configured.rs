@@ -1,15 +1,17 @@
 //! Tunnels, tenants and ports, as the state or a file has them.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use gre_common::{
     encap,
-    tables::{self, Delivery, IfIndex, PortMode, Service, TunnelId},
+    tables::{self, Delivery, IfIndex, PortMode, Service, TenantId, TunnelId},
     wire::ethernet,
 };
 
 use crate::{
     config::model::{Item, Model, Port, Tenant, Tunnel},
     datapath,
-    doctor::facts::{self, Fits},
+    doctor::facts::{self, Fits, Host},
     manage::{self, device::Shape},
     netlink::link::Link,
     state::{self, State, port::Origin},
@@ -20,9 +22,9 @@ use crate::{
 pub struct Configured {
     /// Whether programs work by it: it is the state's.
     pub is_live: bool,
-    /// Tunnels, by name.
+    /// Tunnels, in the order of their names.
     pub tunnels: Vec<(String, tables::Tunnel)>,
-    /// Tenants.
+    /// Tenants, in the order of their names.
     pub tenants: Vec<ConfiguredTenant>,
     /// Ports.
     pub ports: Vec<ConfiguredPort>,
@@ -62,27 +64,23 @@ impl Configured {
     /// # Errors
     /// The kernel refuses.
     pub fn of_state(state: &State) -> state::Result<Self> {
-        let tunnels = state.tunnels();
-        let name = |id: TunnelId| {
-            let tunnel = tunnels.iter().find(|tunnel| tunnel.id == id)?;
-            Some(tunnel.name.clone())
-        };
-        let all = state.tenants();
+        let (tunnels, all) = (state.tunnels(), state.tenants());
+        let names: BTreeMap<TunnelId, &String> =
+            tunnels.iter().map(|it| (it.id, &it.name)).collect();
+        let owners: BTreeMap<TenantId, &String> = all.iter().map(|it| (it.id, &it.name)).collect();
+        let name = |id: TunnelId| names.get(&id).map(|&name| name.clone());
         let tenant = |it: &state::tenant::Named| ConfiguredTenant {
             name: it.name.clone(),
             record: it.tenant,
             tunnels: state.tunnels_of(&it.tenant).into_iter().filter_map(name).collect(),
         };
-        let port = |state::port::Named { name, record }: state::port::Named| {
-            let tenant = all.iter().find(|tenant| tenant.id == record.tenant);
-            ConfiguredPort {
-                name,
-                tenant: tenant.map(|tenant| tenant.name.clone()).unwrap_or_default(),
-                origin: Origin::of(&record),
-                mode: record.mode,
-                delivery: Some(record.port.delivery),
-                ifindex: Some(record.port.ifindex),
-            }
+        let port = |state::port::Named { name, record }: state::port::Named| ConfiguredPort {
+            name,
+            tenant: owners.get(&record.tenant).map(|&name| name.clone()).unwrap_or_default(),
+            origin: Origin::of(&record),
+            mode: record.mode,
+            delivery: Some(record.port.delivery),
+            ifindex: Some(record.port.ifindex),
         };
         Ok(Self {
             is_live: true,
@@ -108,9 +106,10 @@ impl Configured {
 
     /// The tenants.
     pub fn tenant_facts(&self) -> Vec<facts::Tenant> {
+        let owners: BTreeSet<_> = self.ports.iter().map(|port| &port.tenant).collect();
         let fact = |tenant: &ConfiguredTenant| facts::Tenant {
             name: tenant.name.clone(),
-            service: tenant.record.service,
+            has_port: owners.contains(&tenant.name),
             key: tenant.record.in_key.into(),
             tunnels: tenant.tunnels.clone(),
         };
@@ -118,23 +117,43 @@ impl Configured {
     }
 
     /// What a tenant's tunnels take, by the paths that these have.
-    pub fn fits(&self, tenant: &str, paths: &[facts::Tunnel]) -> Option<Fits> {
-        let tenant = self.tenants.iter().find(|it| it.name == tenant)?;
+    pub fn fits(&self, tenant: &str, host: &Host) -> Option<Fits> {
+        let tenant = self.tenants.binary_search_by(|it| it.name.as_str().cmp(tenant)).ok()?;
+        let ConfiguredTenant { record, tunnels, .. } = &self.tenants[tenant];
         let tunnel = |name: &String| {
-            let (_, tunnel) = self.tunnels.iter().find(|(it, _)| it == name)?;
-            let mut tunnel = *tunnel;
-            let route = paths.iter().find(|it| it.name == *name)?.route.as_ref()?;
+            let route = host.tunnel(name)?.route.as_ref()?;
+            let mut tunnel = *self.tunnel(name)?;
             tunnel.next_hop.mtu = route.mtu;
             Some(tunnel)
         };
-        let tunnels: Vec<_> = tenant.tunnels.iter().filter_map(tunnel).collect();
-        let record = &tenant.record;
-        let link = if record.service == Service::L2 { ethernet::HEADER_LEN } else { 0 };
-        let overhead =
-            tunnels.iter().map(|tunnel| encap::outer_len(tunnel, record) + link).max()?;
-        let inner = Shape::new(record, &tunnels).mtu().into();
-        Some(Fits { inner, overhead: overhead as u32 })
+        let tunnels: Vec<_> = tunnels.iter().filter_map(tunnel).collect();
+        let overhead = tunnels.iter().map(|tunnel| overhead(tunnel, record)).max()?;
+        Some(Fits { inner: Shape::new(record, &tunnels).mtu().into(), overhead })
     }
+
+    /// Bytes around an inner packet in each tunnel, for the tenant that needs most.
+    pub fn overheads(&self) -> BTreeMap<&str, u32> {
+        let mut overheads = BTreeMap::new();
+        for ConfiguredTenant { record, tunnels, .. } in &self.tenants {
+            for name in tunnels {
+                let Some(tunnel) = self.tunnel(name) else { continue };
+                let most: &mut u32 = overheads.entry(name.as_str()).or_default();
+                *most = overhead(tunnel, record).max(*most);
+            }
+        }
+        overheads
+    }
+
+    fn tunnel(&self, name: &str) -> Option<&tables::Tunnel> {
+        let found = self.tunnels.binary_search_by(|(it, _)| it.as_str().cmp(name)).ok()?;
+        Some(&self.tunnels[found].1)
+    }
+}
+
+/// Bytes around an inner packet on the underlay.
+fn overhead(tunnel: &tables::Tunnel, tenant: &tables::Tenant) -> u32 {
+    let link = if tenant.service == Service::L2 { ethernet::HEADER_LEN } else { 0 };
+    (encap::outer_len(tunnel, tenant) + link) as u32
 }
 
 fn planned_tunnel(tunnel: &Tunnel) -> (String, tables::Tunnel) {

@@ -30,7 +30,7 @@ pub async fn ports(
 ) -> Result<Vec<Port>, netlink::Error> {
     let mut ports = Vec::new();
     for port in &configured.ports {
-        let fits = configured.fits(&port.tenant, &host.tunnels);
+        let fits = configured.fits(&port.tenant, host);
         let device = by_index(devices, port.ifindex).await?;
         let other_end = other_end(devices, device.as_ref()).await?;
         let stack = if port.origin == Origin::Created { &other_end } else { &device };

@@ -26,9 +26,11 @@ pub async fn tunnels(
     host: &Host,
 ) -> Result<Vec<Tunnel>, netlink::Error> {
     let looker = Looker { netlink, configured, holdings, host };
+    let overheads = configured.overheads();
     let mut tunnels = Vec::new();
     for (name, tunnel) in &configured.tunnels {
-        tunnels.push(looker.tunnel(name, tunnel).await?);
+        let overhead = overheads.get(name.as_str()).copied().unwrap_or_default();
+        tunnels.push(Tunnel { overhead, ..looker.tunnel(name, tunnel).await? });
     }
     Ok(tunnels)
 }
@@ -54,6 +56,7 @@ impl Looker<'_> {
             route,
             is_down: tunnel.keepalive.down != 0,
             mtu: (tunnel.mtu != 0).then_some(tunnel.mtu),
+            overhead: 0,
             home: self.holdings.addresses.iter().filter(has_it).map(|it| it.ifindex).collect(),
         })
     }
@@ -92,5 +95,7 @@ fn mtu(tunnel: &tables::Tunnel, link: &Link, way: &Way) -> u32 {
     let device = if tunnel.local.is_v4() { link.mtu } else { link.mtu6.unwrap_or(link.mtu) };
     let believes = !tunnel.options.has(TunnelOptions::NO_PMTU_DISCOVERY);
     let of_path = Some(tunnel.path_mtu).filter(|&mtu| mtu > 0 && believes);
-    [way.mtu, of_path].into_iter().flatten().fold(device, u32::min)
+    // What IPsec takes is in what the daemon found.
+    let of_daemon = Some(tunnel.next_hop.mtu).filter(|&mtu| mtu > 0);
+    [way.mtu, of_path, of_daemon].into_iter().flatten().fold(device, u32::min)
 }
