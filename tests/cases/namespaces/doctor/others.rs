@@ -64,7 +64,7 @@ fn foreign_filter() {
     veth((&good.host.ns, "eth1"), (&good.wire, "eth1"));
     good.types("ethtool -K eth1 gro on");
     good.types("tc qdisc add dev eth1 clsact");
-    good.types("tc filter add dev eth1 ingress pref 1 matchall action ok");
+    good.types("tc filter add dev eth1 ingress pref 1 protocol all u32 match u32 0 0 classid 1:1");
     let found = findings(&good.host, "--iface eth1");
     assert!(ids(&found).contains(&"foreign_filter"), "{found:?}");
     good.types("tc filter del dev eth1 ingress pref 1");
