@@ -178,7 +178,7 @@ fn twin<'h>(host: &'h Host, tenant: &Tenant, owner: Owner) -> Option<(&'h Endpoi
 mod tests {
     use gre_common::{tables::UplinkMode, wire::gre::GreKey};
 
-    use super::super::super::sample::{device, good, told};
+    use crate::doctor::sample::{device, good, told};
     use crate::{
         doctor::facts::{Endpoint, Host, Keys, Owner, Program},
         netlink::filter::Filter,

@@ -17,7 +17,7 @@ fn problem(problem: &Problem) -> Told {
 
 #[cfg(test)]
 mod tests {
-    use super::super::super::{facts::Problem, judge, sample::good};
+    use crate::doctor::{facts::Problem, judge, sample::good};
 
     #[test]
     fn a_message_is_cause_and_remedy() {

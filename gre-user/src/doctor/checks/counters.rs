@@ -111,7 +111,7 @@ fn hint(reason: DropReason) -> &'static str {
 mod tests {
     use gre_common::verdict::DropReason;
 
-    use super::super::super::{
+    use crate::doctor::{
         facts::Counter,
         sample::{good, told},
     };
@@ -142,7 +142,7 @@ mod tests {
         let drops = vec![(DropReason::NoPort, 30), (DropReason::WrongRemote, 200)];
         let subject = "tenant blue".to_owned();
         host.counters.push(Counter { subject, packets: 1000, drops, recent: Vec::new() });
-        let found = super::super::super::judge(&host);
+        let found = crate::doctor::judge(&host);
         let drops = found.iter().find(|it| it.id == "drops").expect("a row");
         let cause =
             "200 of 1000 dropped as wrong_remote: The key is bound, but to another remote address";

@@ -99,7 +99,7 @@ fn stale_link(host: &Host) -> Told {
 mod tests {
     use gre_common::tables::IfIndex;
 
-    use super::super::super::sample::{good, told};
+    use crate::doctor::sample::{good, told};
 
     #[test]
     fn a_state_that_nobody_follows() {

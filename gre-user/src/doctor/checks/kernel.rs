@@ -128,7 +128,7 @@ fn btf(host: &Host) -> Told {
 
 #[cfg(test)]
 mod tests {
-    use super::super::super::sample::{good, told};
+    use crate::doctor::sample::{good, told};
 
     #[test]
     fn old_kernels_are_told_what_they_miss() {

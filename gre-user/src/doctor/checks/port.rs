@@ -174,7 +174,7 @@ fn native_veth(_: &Host, port: &Port) -> Told {
 mod tests {
     use gre_common::tables::PortMode;
 
-    use super::super::super::sample::{good, told};
+    use crate::doctor::sample::{good, told};
     use crate::{
         doctor::facts::{Detour, Device, Host},
         netlink::generic::XdpFeatures,
@@ -225,7 +225,7 @@ mod tests {
     fn packets_that_do_not_fit() {
         let mut host = good();
         other_end(&mut host).link.mtu = 1500;
-        let found = super::super::super::judge(&host);
+        let found = crate::doctor::judge(&host);
         let mtu = found.iter().find(|it| it.id == "port_mtu").expect("a row");
         assert_eq!(
             mtu.cause,

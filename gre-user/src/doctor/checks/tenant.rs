@@ -20,7 +20,7 @@ fn no_port(_: &Host, tenant: &Tenant) -> Told {
 
 #[cfg(test)]
 mod tests {
-    use super::super::super::sample::{good, told};
+    use crate::doctor::sample::{good, told};
 
     #[test]
     fn a_tenant_without_port() {

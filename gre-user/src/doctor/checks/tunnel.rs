@@ -165,7 +165,7 @@ fn mtu(_: &Host, tunnel: &Tunnel) -> Told {
 
 #[cfg(test)]
 mod tests {
-    use super::super::super::sample::{device, good, link, told, uplink};
+    use crate::doctor::sample::{device, good, link, told, uplink};
     use crate::{
         doctor::facts::{Host, Route},
         netlink::next_hop::Acquaintance,

@@ -243,7 +243,7 @@ fn steered_veth(host: &Host, uplink: &Uplink) -> Told {
 mod tests {
     use gre_common::tables::{IfIndex, PortMode, UplinkMode};
 
-    use super::super::super::sample::{device, good, link, told};
+    use crate::doctor::sample::{device, good, link, told};
     use crate::{
         doctor::facts::Host,
         netlink::{ethtool::Queues, generic::XdpFeatures},
@@ -297,7 +297,7 @@ mod tests {
         let mut port = link(7, "eth7");
         port.master = Some(device(&mut host).link.ifindex);
         host.links.push(port);
-        let found = super::super::super::judge(&host);
+        let found = crate::doctor::judge(&host);
         let native = found.iter().find(|finding| finding.id == "native_xdp").expect("a finding");
         assert_eq!(native.remedy.as_deref(), Some("xgre run --iface eth7"));
     }
