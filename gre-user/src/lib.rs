@@ -9,6 +9,7 @@
 //! - [`manage`]: adds and deletes: entries, devices and programs together.
 //! - [`trace`]: what the programs would do with a packet, and why; [`capture`]: what they do with those that come.
 //! - [`events`]: what happens.
+//! - [`doctor`]: what is wrong with this host, and what to do.
 //! - [`config`]: the configuration as a file.
 //! - [`import`]: what other GRE endpoints on this host are configured to do, as a configuration of ours.
 //! - [`value`]: what users type.
@@ -19,6 +20,7 @@ pub mod cli;
 pub mod config;
 pub mod daemon;
 pub mod datapath;
+pub mod doctor;
 pub mod events;
 pub mod import;
 pub mod manage;

@@ -8,7 +8,7 @@ use gre_user::cli::Cli;
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     match Cli::parse().run().await {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(status) => status,
         Err(error) => {
             eprintln!("xgre: {error:#}");
             ExitCode::FAILURE

@@ -26,6 +26,11 @@ pub enum Need {
 }
 
 impl Need {
+    /// Whether it is met.
+    pub fn is_met(self) -> bool {
+        self.check().is_ok()
+    }
+
     fn check(self) -> Result<(), String> {
         match self {
             Self::Program(name) if command::exists(name) => Ok(()),

@@ -3,7 +3,7 @@
 //! - [`run`] is the daemon.
 //! - [`tunnel`], [`tenant`], [`port`], [`route`], [`fdb`], [`neigh`] and [`transit`] read and change the state.
 //! - [`stats`] shows the counters, [`trace`] what would become of a packet, [`capture`] what becomes of those that come,
-//!   [`events`] what happens.
+//!   [`events`] what happens, [`doctor`] what is wrong with the host.
 //! - [`detach`] takes everything down.
 //! - [`check`], [`apply`] and [`export`] are about files; [`import`] makes one of what others do.
 //! - [`output`] is what users see.
@@ -12,6 +12,7 @@ mod apply;
 mod capture;
 mod check;
 mod detach;
+mod doctor;
 mod events;
 mod export;
 mod fdb;
@@ -27,7 +28,7 @@ mod trace;
 mod transit;
 mod tunnel;
 
-use std::path::PathBuf;
+use std::{path::PathBuf, process::ExitCode};
 
 use clap::{Parser, Subcommand};
 
@@ -92,16 +93,18 @@ enum Verb {
     Capture(capture::Args),
     /// Follow what happens, until interrupted: tunnels up and down, stations learned and moved, limits hit, uplinks gone and back.
     Events(events::Args),
+    /// Tell what is wrong with this host, and what to do; changes nothing. Fails where there is an error.
+    Doctor(doctor::Args),
     /// Take every program off its interface, and remove the state and the devices that xgre made.
     Detach,
 }
 
 impl Cli {
-    /// Carries the command out.
+    /// Carries the command out, and gives its exit status.
     ///
     /// # Errors
     /// Cause and remedy, for stderr; nothing is half done.
-    pub async fn run(self) -> anyhow::Result<()> {
+    pub async fn run(self) -> anyhow::Result<ExitCode> {
         let dir = StateDir::new(self.state);
         match self.verb {
             Verb::Run(args) => run::run(&dir, args).await,
@@ -121,6 +124,8 @@ impl Cli {
             Verb::Capture(args) => capture::run(&dir, args).await,
             Verb::Events(args) => events::run(&dir, &args).await,
             Verb::Detach => detach::run(&dir).await,
+            Verb::Doctor(args) => return doctor::run(&dir, args).await,
         }
+        .map(|()| ExitCode::SUCCESS)
     }
 }

@@ -1,9 +1,6 @@
 //! What users see: tables for people, JSON for machines.
 
-use std::{
-    fmt::Display,
-    io::{self, Write as _},
-};
+use std::{fmt::Display, io};
 
 use comfy_table::{Table, presets};
 use serde::Serialize;
@@ -32,15 +29,21 @@ pub fn table<const N: usize>(
 
 /// Prints a line. A reader that has gone (`xgre stats | head`) is no error.
 pub fn print(text: &impl Display) -> anyhow::Result<()> {
-    match writeln!(io::stdout(), "{text}") {
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        result => Ok(result?),
-    }
+    line(text).map(drop)
 }
 
 /// Prints one line of many. False: nobody reads any more.
-pub fn line(text: &str) -> anyhow::Result<bool> {
-    match writeln!(io::stdout(), "{text}") {
+pub fn line(text: &impl Display) -> anyhow::Result<bool> {
+    print_to(io::stdout(), text)
+}
+
+/// Prints a line with colours, which are left out where there is no terminal, or the environment's `NO_COLOR` asks for it.
+pub fn styled(text: &impl Display) -> anyhow::Result<()> {
+    print_to(anstream::stdout(), text).map(drop)
+}
+
+fn print_to(mut to: impl io::Write, text: &impl Display) -> anyhow::Result<bool> {
+    match writeln!(to, "{text}") {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
         result => Ok(result.map(|()| true)?),
     }

@@ -58,6 +58,17 @@ pub struct Problems {
     list: Vec<(usize, usize, String)>,
 }
 
+impl Problems {
+    /// Where (file, line and column), and what.
+    pub fn places(&self) -> impl Iterator<Item = (String, String)> {
+        let file = &self.file;
+        let place = move |(line, column, message): &(usize, usize, String)| {
+            (format!("{file}:{line}:{column}"), message.clone())
+        };
+        self.list.iter().map(place)
+    }
+}
+
 impl Display for Problems {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         if self.list.len() > 1 {

@@ -1,7 +1,7 @@
 //! Loads the object.
 
 use std::{
-    hash::{BuildHasher as _, Hasher as _, RandomState},
+    hash::{BuildHasher as _, DefaultHasher, Hasher as _, RandomState},
     path::Path,
 };
 
@@ -219,8 +219,15 @@ impl Programs {
                 self.tc(hook)?.pin(&path)?;
             }
         }
-        Ok(())
+        Ok(dir.set_build(&build())?)
     }
+}
+
+/// What this build of xgre calls itself: its version, and a number that tells its programs from others.
+pub fn build() -> String {
+    let mut hasher = DefaultHasher::new();
+    hasher.write(OBJECT);
+    format!("{}-{:016x}", env!("CARGO_PKG_VERSION"), hasher.finish())
 }
 
 /// The standard library's own random numbers, from the kernel.

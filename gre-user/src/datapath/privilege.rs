@@ -15,7 +15,12 @@ const START: [Capability; 2] = [Capability::CAP_PERFMON, Capability::CAP_NET_RAW
 /// # Errors
 /// A capability is missing.
 pub fn check_load() -> Result<()> {
-    let held = effective()?;
+    missing().map_or(Ok(()), |missing| Err(Error::Privilege(missing)))
+}
+
+/// The capabilities that the caller lacks to load programs; `None`: it has all.
+pub fn missing() -> Option<String> {
+    let held = effective().unwrap_or_default();
     // CAP_SYS_ADMIN stands for what was split off it in Linux 5.8.
     let stands_in = |cap: &Capability| {
         matches!(cap, Capability::CAP_BPF | Capability::CAP_PERFMON)
@@ -27,7 +32,7 @@ pub fn check_load() -> Result<()> {
         .filter(|cap| !held.contains(cap) && !stands_in(cap))
         .map(ToString::to_string)
         .collect();
-    if missing.is_empty() { Ok(()) } else { Err(Error::Privilege(missing.join(", "))) }
+    (!missing.is_empty()).then(|| missing.join(", "))
 }
 
 /// Gives up every capability that managing the datapath does not need.

@@ -25,6 +25,8 @@ use crate::{
 
 /// "GR", which no one else is likely to use.
 const HANDLE: TcHandle = TcHandle::new(0, 0x4752);
+/// The kind of our filters.
+const KIND: &str = "bpf";
 
 /// Puts the program on an interface, in place of the one that is there.
 ///
@@ -101,8 +103,8 @@ pub async fn check_alone(netlink: &Netlink, hook: Hook, link: &Link) -> Result<(
         // Before Linux 6.6.
         Err(_) => false,
     };
-    let ours = Filter { priority: priority(hook), handle: HANDLE.into() };
-    if linked || netlink.ingress_filters(link.ifindex).await?.contains(&ours) {
+    let is_same = |filter: &Filter| is_ours(filter) && filter.priority == priority(hook);
+    if linked || netlink.ingress_filters(link.ifindex).await?.iter().any(is_same) {
         let interface = link.name.clone();
         return Err(Error::OtherState { interface, program: hook.name() });
     }
@@ -121,6 +123,16 @@ pub(super) fn detach(dir: &StateDir, hook: Hook, interface: &str, ifindex: IfInd
     // Dropping the link deletes the filter, if there is one.
     drop(filter(interface, priority(hook)));
     Ok(())
+}
+
+/// Whether a filter is one of ours, below TCX.
+pub fn is_ours(filter: &Filter) -> bool {
+    filter.handle == u32::from(HANDLE)
+}
+
+/// Whether a filter stands where ours would, below TCX: one priority holds filters of one kind.
+pub fn is_in_the_way(filter: &Filter) -> bool {
+    filter.priority == priority(Hook::UPLINK_TC) && filter.kind != KIND
 }
 
 /// The link of ours that a hook's comes behind.

@@ -44,6 +44,11 @@ impl Shape {
         }
     }
 
+    /// Largest packet behind the link-layer header, in bytes.
+    pub const fn mtu(self) -> u16 {
+        self.mtu
+    }
+
     /// For a tenant that is there.
     pub fn of(state: &State, tenant: &Tenant) -> Self {
         let ids = state.tunnels_of(tenant);

@@ -76,7 +76,7 @@ pub async fn warn(host: &Host, tunnel: &Tunnel, record: &tables::Tunnel) -> anyh
 }
 
 /// What the datapath is to know of it, but for what only the host can tell.
-fn record(tunnel: &Tunnel) -> tables::Tunnel {
+pub fn record(tunnel: &Tunnel) -> tables::Tunnel {
     tables::Tunnel {
         local: tunnel.local.into(),
         remote: tunnel.remote.into(),

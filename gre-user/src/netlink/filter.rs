@@ -1,49 +1,51 @@
-//! Classifiers at the ingress of an interface, below TCX.
+//! TC filters at an interface's ingress, below TCX.
 
-use std::pin::pin;
-
-use futures_util::TryStreamExt as _;
+use futures_util::TryStreamExt;
 use gre_common::tables::IfIndex;
-use rtnetlink::packet_route::tc::TcMessage;
+use nix::errno::Errno;
+use rtnetlink::packet_route::tc::{TcAttribute, TcMessage};
 
-use super::{Error, Netlink, answer};
+use super::{Error, Netlink, answer, optional};
 
-/// A classifier.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// A filter.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Filter {
-    /// Its place in the order of all.
+    /// Its place: those with a lower number come first.
     pub priority: u16,
-    /// Its number among those of the same priority.
+    /// Its kind, such as "bpf" or "u32".
+    pub kind: String,
+    /// What tells it from others of its place.
     pub handle: u32,
 }
 
-impl From<&TcMessage> for Filter {
-    fn from(message: &TcMessage) -> Self {
-        let handle = message.header.handle;
-        Self {
-            // The kernel's `TC_H_MAJ`; the rest is the protocol.
-            priority: (message.header.info >> 16) as u16,
-            handle: u32::from(handle.major) << 16 | u32::from(handle.minor),
-        }
-    }
-}
-
 impl Netlink {
-    /// Those of an interface; none where it has no ingress qdisc.
+    /// The filters of an interface, the first one first.
     ///
     /// # Errors
     /// The kernel does not answer.
     pub async fn ingress_filters(&self, ifindex: IfIndex) -> Result<Vec<Filter>, Error> {
-        let mut handle = self.handle.traffic_filter(ifindex.0.cast_signed());
-        let list = async move {
-            let mut messages = pin!(handle.get().ingress().execute());
-            let mut filters = Vec::new();
-            while let Some(message) = messages.try_next().await? {
-                filters.push(Filter::from(&message));
-            }
-            Ok(filters)
-        };
-        let failed = |error| Error::new("list the TC filters of an interface", &error);
-        answer(list).await.map_err(failed)
+        let request = self.handle.traffic_filter(ifindex.0.cast_signed()).get().ingress();
+        let messages = answer(request.execute().try_collect::<Vec<_>>()).await;
+        // Without clsact there is no such place.
+        let messages = optional(messages, &[Errno::EINVAL, Errno::ENOENT, Errno::ENODEV])
+            .map_err(|error| Error::new("list the TC filters", &error))?;
+        let mut filters: Vec<_> = messages.iter().flatten().filter_map(Filter::new).collect();
+        filters.sort_by_key(|filter| filter.priority);
+        Ok(filters)
+    }
+}
+
+impl Filter {
+    /// `None`: it is the place itself, which has no handle.
+    fn new(message: &TcMessage) -> Option<Self> {
+        let header = &message.header;
+        let handle = u32::from(header.handle);
+        let kind = message.attributes.iter().find_map(|attribute| match attribute {
+            TcAttribute::Kind(kind) => Some(kind.clone()),
+            _ => None,
+        })?;
+        // The upper half is the priority, the lower one the protocol.
+        let priority = (header.info >> 16) as u16;
+        (handle != 0).then_some(Self { priority, kind, handle })
     }
 }

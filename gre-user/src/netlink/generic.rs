@@ -1,5 +1,5 @@
 //! Generic netlink, as far as the family `netdev` needs it (Linux `include/uapi/linux/genetlink.h`, `netdev.h`):
-//! which devices transmit the frames that XDP redirects to them.
+//! what XDP can do on a device.
 
 use futures_util::{Stream, StreamExt};
 use gre_common::tables::IfIndex;
@@ -29,8 +29,6 @@ const NETDEV: &str = "netdev";
 const DEVICE_GET: u8 = 1;
 const DEVICE_IFINDEX: u16 = 1;
 const DEVICE_XDP_FEATURES: u16 = 3;
-/// `NETDEV_XDP_ACT_NDO_XMIT`
-const TRANSMITS: u64 = 4;
 
 /// A message: command, version, two bytes that are zero, attributes.
 #[derive(Clone, Debug)]
@@ -40,6 +38,24 @@ pub struct Message {
 }
 
 pub(super) type Handle = ConnectionHandle<Message>;
+
+/// What XDP can do on a device (`enum netdev_xdp_act`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct XdpFeatures(pub u64);
+
+impl XdpFeatures {
+    /// Programs run in its driver.
+    pub const BASIC: Self = Self(1);
+    /// It transmits frames that XDP redirects to it (`NETDEV_XDP_ACT_NDO_XMIT`).
+    pub const TRANSMIT: Self = Self(4);
+    /// Frames may be longer than a page (`NETDEV_XDP_ACT_RX_SG`).
+    pub const FRAGMENTS: Self = Self(32);
+
+    /// Whether all of these are among them.
+    pub const fn has(self, these: Self) -> bool {
+        self.0 & these.0 == these.0
+    }
+}
 
 /// A family that this kernel has.
 struct Family {
@@ -102,14 +118,22 @@ impl Netlink {
     /// # Errors
     /// The kernel does not answer.
     pub async fn transmits_xdp(&self, link: &Link) -> Result<bool, Error> {
-        let Some(netdev) = family(&self.generic, NETDEV).await? else {
-            return Ok(link.kind.as_deref() == Some("tun"));
-        };
+        let features = self.xdp_features(link).await?;
+        let is_tap = link.kind.as_deref() == Some("tun");
+        Ok(features.map_or(is_tap, |features| features.has(XdpFeatures::TRANSMIT)))
+    }
+
+    /// What XDP can do on a device; `None` before Linux 6.3, where nobody tells.
+    ///
+    /// # Errors
+    /// The kernel does not answer.
+    pub async fn xdp_features(&self, link: &Link) -> Result<Option<XdpFeatures>, Error> {
+        let Some(netdev) = family(&self.generic, NETDEV).await? else { return Ok(None) };
         let ifindex = DefaultNla::new(DEVICE_IFINDEX, link.ifindex.0.to_ne_bytes().to_vec());
         let device = request(&self.generic, Message::new(netdev.id, DEVICE_GET, &ifindex)).await?;
         let features = device.as_ref().and_then(|device| device.attribute(DEVICE_XDP_FEATURES));
         let features = features.and_then(|bytes| bytes.try_into().ok()).map(u64::from_ne_bytes);
-        Ok(features.is_some_and(|features| features & TRANSMITS != 0))
+        Ok(Some(XdpFeatures(features.unwrap_or(0))))
     }
 }
 

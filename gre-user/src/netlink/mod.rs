@@ -4,16 +4,16 @@
 //! - [`gre`]: the kernel's own GRE devices; [`holdings`]: addresses, routes and neighbours of an interface.
 //! - [`next_hop`]: the way to a tunnel's remote address, down to the Ethernet header.
 //! - [`monitor`]: what changed.
-//! - [`filter`]: TC filters.
-//! - [`ethtool`]: whether it takes VLAN tags out of frames.
-//! - [`generic`]: whether XDP may redirect to an interface.
+//! - [`ethtool`]: what a device does with frames: merging, VLAN tags, checksums, queues.
+//! - [`filter`]: who else filters at an interface's ingress.
+//! - [`generic`]: what XDP can do on a device.
 //! - [`ipsec`]: which packets are to be encrypted.
 //!
 //! A socket sees the network namespace of the thread that opened it.
 
 pub mod ethtool;
 pub mod filter;
-mod generic;
+pub mod generic;
 pub mod gre;
 pub mod holdings;
 pub mod ipsec;

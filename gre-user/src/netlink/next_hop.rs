@@ -37,6 +37,21 @@ pub struct Way {
     pub ifindex: IfIndex,
     /// The address that they would come from; `None` where the kernel does not say.
     pub source: Option<IpAddr>,
+    /// The gateway, or the destination itself; `None` where the kernel does not say.
+    pub next: Option<IpAddr>,
+    /// Largest packet in bytes, where it is not that of the device.
+    pub mtu: Option<u32>,
+}
+
+/// How far the kernel got with a neighbour.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Acquaintance {
+    /// It knows the MAC address, or needs none.
+    Known,
+    /// It has not asked, or waits for the answer.
+    Unknown,
+    /// It has asked, and nobody has answered.
+    Failed,
 }
 
 impl Netlink {
@@ -47,7 +62,21 @@ impl Netlink {
     /// The kernel does not answer.
     pub async fn way(&self, src: Option<IpAddr>, dst: IpAddr) -> Result<Option<Way>, Error> {
         let route = self.route(src, dst).await?.filter(|route| route.kind == RouteType::Unicast);
-        Ok(route.map(|Route { ifindex, source, .. }| Way { ifindex, source }))
+        Ok(route.map(|Route { ifindex, source, next, mtu, .. }| Way { ifindex, source, next, mtu }))
+    }
+
+    /// How far the kernel got with a neighbour. It is not asked for more.
+    ///
+    /// # Errors
+    /// The kernel does not answer.
+    pub async fn acquaintance(&self, link: &Link, address: IpAddr) -> Result<Acquaintance, Error> {
+        let neighbour = self.neighbour(link.ifindex, address).await?;
+        Ok(match neighbour {
+            _ if !link.arp || link.mac.is_none() => Acquaintance::Known,
+            Some(entry) if lladdr(&entry).is_some() => Acquaintance::Known,
+            Some(entry) if entry.header.state == NeighbourState::Failed => Acquaintance::Failed,
+            _ => Acquaintance::Unknown,
+        })
     }
 
     /// How a tunnel's packets leave this host now.
@@ -199,7 +228,7 @@ fn mtu(tunnel: &Tunnel, link: &Link, route: &Route) -> u32 {
 }
 
 /// Whether what is sent to `link` comes out of one of our `own` devices, or goes into it.
-fn leads_into(link: &Link, own: &[IfIndex]) -> bool {
+pub fn leads_into(link: &Link, own: &[IfIndex]) -> bool {
     let near_end = link.peer.filter(|peer| peer.netnsid.is_none()).map(|peer| peer.ifindex);
     own.iter().any(|&device| device == link.ifindex || Some(device) == near_end)
 }

@@ -3,8 +3,10 @@
 use std::{
     fs::{self, File},
     io,
-    os::fd::OwnedFd,
+    os::{fd::OwnedFd, unix::fs::symlink},
     path::{Path, PathBuf},
+    thread,
+    time::Duration,
 };
 
 use gre_common::tables::{Hook, IfIndex};
@@ -16,6 +18,9 @@ use nix::{
 
 use super::{Error, Result};
 
+/// Tries to be the daemon, and the time between them.
+const DAEMON_TRIES: u32 = 5;
+const DAEMON_PAUSE: Duration = Duration::from_millis(10);
 /// The system's BPF file system.
 const SYSTEM_BPFFS: &str = "/sys/fs/bpf";
 
@@ -62,6 +67,27 @@ impl StateDir {
         entries.flatten().filter_map(|entry| ifindex(entry.file_name().to_str()?)).collect()
     }
 
+    /// The build of xgre whose programs are pinned, as it calls itself; `None` where it did not say.
+    pub fn build(&self) -> Option<String> {
+        let build = fs::read_link(self.build_link()).ok()?;
+        Some(build.to_string_lossy().into_owned())
+    }
+
+    /// Says which build of xgre the pinned programs are of. A BPF file system takes no files with text, but links to what need
+    /// not be there.
+    ///
+    /// # Errors
+    /// The caller lacks the privilege.
+    pub fn set_build(&self, build: &str) -> Result<()> {
+        let link = self.build_link();
+        let _ = fs::remove_file(&link);
+        symlink(build, &link).map_err(|cause| self.failed("write to", cause))
+    }
+
+    fn build_link(&self) -> PathBuf {
+        self.0.join("programs").join("build")
+    }
+
     fn links(&self) -> PathBuf {
         self.0.join("links")
     }
@@ -71,16 +97,26 @@ impl StateDir {
         self.0.join("maps").is_dir()
     }
 
+    /// Whether [`StateDir::create`] finds a BPF file system, or mounts it.
+    ///
+    /// # Errors
+    /// It does not.
+    pub fn check_parent(&self) -> Result<()> {
+        let parent = self.parent();
+        if is_bpffs(parent)? || parent == Path::new(SYSTEM_BPFFS) {
+            return Ok(());
+        }
+        Err(Error::NotBpffs(parent.to_owned()))
+    }
+
     /// Makes the folder, and mounts the system's BPF file system if that is where it belongs.
     ///
     /// # Errors
     /// Its parent is not on a BPF file system, or the caller lacks the privilege.
     pub fn create(&self) -> Result<()> {
-        let parent = self.0.parent().unwrap_or(Path::new("/"));
+        self.check_parent()?;
+        let parent = self.parent();
         if !is_bpffs(parent)? {
-            if parent != Path::new(SYSTEM_BPFFS) {
-                return Err(Error::NotBpffs(parent.to_owned()));
-            }
             let no_data = None::<&str>;
             mount(Some("bpf"), parent, Some("bpf"), MsFlags::empty(), no_data)
                 .map_err(|errno| self.failed("mount a BPF file system at", errno.into()))?;
@@ -109,16 +145,34 @@ impl StateDir {
             .map_err(|(_, errno)| self.failed("lock", errno.into()))
     }
 
+    /// Whether a daemon runs, as far as its lock tells.
+    ///
+    /// # Errors
+    /// There is no state, or the caller may not read it.
+    pub fn has_daemon(&self) -> Result<bool> {
+        match Flock::lock(self.open("links")?, FlockArg::LockSharedNonblock) {
+            Ok(_) => Ok(false),
+            Err((_, nix::errno::Errno::EWOULDBLOCK)) => Ok(true),
+            Err((_, errno)) => Err(self.failed("lock", errno.into())),
+        }
+    }
+
     /// Takes the lock that a running daemon holds; `None` where another one has it.
     ///
     /// # Errors
     /// There is no state, or the caller may not read it.
     pub fn lock_daemon(&self) -> Result<Option<Flock<OwnedFd>>> {
-        match Flock::lock(self.open("links")?, FlockArg::LockExclusiveNonblock) {
-            Ok(lock) => Ok(Some(lock)),
-            Err((_, nix::errno::Errno::EWOULDBLOCK)) => Ok(None),
-            Err((_, errno)) => Err(self.failed("lock", errno.into())),
+        let mut links = self.open("links")?;
+        // Who only asks whether there is a daemon has the lock for an instant.
+        for _ in 0..DAEMON_TRIES {
+            links = match Flock::lock(links, FlockArg::LockExclusiveNonblock) {
+                Ok(lock) => return Ok(Some(lock)),
+                Err((links, nix::errno::Errno::EWOULDBLOCK)) => links,
+                Err((_, errno)) => return Err(self.failed("lock", errno.into())),
+            };
+            thread::sleep(DAEMON_PAUSE);
         }
+        Ok(None)
     }
 
     /// Takes the lock of whoever puts other programs in the place of those that are pinned.
@@ -131,6 +185,10 @@ impl StateDir {
             nix::errno::Errno::EWOULDBLOCK => Error::Captured,
             errno => self.failed("lock", errno.into()),
         })
+    }
+
+    fn parent(&self) -> &Path {
+        self.0.parent().unwrap_or(Path::new("/"))
     }
 
     fn open(&self, folder: &str) -> Result<OwnedFd> {

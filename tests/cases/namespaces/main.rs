@@ -7,6 +7,7 @@ mod changes;
 mod config;
 mod containers;
 mod crossing;
+mod doctor;
 mod documents;
 mod events;
 mod fragments;
@@ -85,6 +86,7 @@ fn main() -> ExitCode {
         transit::cases(),
         documents::cases(),
         events::cases(),
+        doctor::cases(),
     ];
     let mut cases: Vec<_> = rooms.into_iter().flatten().collect();
     cases.push(documented("namespaces", origins::NAMES, &cases));

@@ -2,12 +2,14 @@
 //!
 //! - [`database`]: bridges, ports and interfaces, and how flows are asked for. [`flow`]: one flow.
 //! - [`tunnel`]: what a GRE port says. [`layout`]: what a bridge's flows make of keys.
+//! - [`endpoint`]: the GRE ports as they are, without what flows make of them.
 //! - [`tenant`]: the tenants that come of it; [`port`]: interfaces of bridges that become their ports; [`loss`]: what is lost.
 //!
 //! A tenant is what a key leads to: a VLAN of the bridge, or of one that is joined to it by patch ports, as neutron lays them
 //! out; a port, where flows go from port to port; the bridge, where the GRE port itself has the key.
 
 mod database;
+mod endpoint;
 mod flow;
 mod layout;
 mod loss;
@@ -17,10 +19,14 @@ mod tunnel;
 
 use std::collections::BTreeSet;
 
+pub use self::{
+    endpoint::{GrePort, gre_ports},
+    tunnel::Keys,
+};
+
 use self::{
     database::{Bridge, Interface},
     layout::{Layout, Ports},
-    tunnel::Keys,
 };
 use super::{Import, moves::Moves, quoted};
 use crate::netlink::{Netlink, holdings::Holdings, link::Link};
