@@ -17,10 +17,10 @@ pub(super) async fn check(dir: &StateDir, netlink: &Netlink, config: &Config) ->
     let ours = State::open(dir).and_then(|state| state.uplinks()).unwrap_or_default();
     for name in &config.uplinks {
         let Some(link) = find(netlink, name, config.wait).await? else { continue };
+        uplink::check(dir, &link, config.mode)?;
         if ours.iter().all(|uplink| uplink.ifindex != link.ifindex) {
             tc::check_alone(netlink, Hook::UPLINK_TC, &link).await?;
         }
-        uplink::check(dir, &link, config.mode)?;
         if config.mode == Mode::Generic {
             check_above(netlink, &link).await?;
         }
@@ -98,8 +98,8 @@ impl Daemon<'_> {
                 continue;
             }
             if let Some(link) = self.netlink.link(name).await? {
-                tc::check_alone(&self.netlink, Hook::UPLINK_TC, &link).await?;
                 uplink::check(self.dir, &link, self.config.mode)?;
+                tc::check_alone(&self.netlink, Hook::UPLINK_TC, &link).await?;
                 self.attach_uplink(state, &link, None).await?;
             }
         }

@@ -85,7 +85,7 @@ impl StateDir {
     }
 
     fn build_link(&self) -> PathBuf {
-        self.0.join("programs").join("build")
+        self.0.join("build")
     }
 
     fn links(&self) -> PathBuf {

@@ -1,5 +1,7 @@
 //! Programs and endpoints of somebody else on the same host.
 
+use aya::programs::{LinkOrder, SchedClassifier, TcAttachType, Xdp, XdpMode, tc::TcAttachOptions};
+use aya_obj::programs::XdpAttachType;
 use testbed::{
     Daemon, OpenVswitch, host,
     suite::{Case, Need},
@@ -49,13 +51,21 @@ fn foreign_xdp() {
     assert!(found[1].cause.contains("uplink_xdp"), "{found:?}");
 }
 
+/// Programs for a port, which nobody expects on an uplink.
 fn foreign_first() {
     let good = Good::new();
-    let other = somebody_else(&good, "--iface eth0 --mode native");
+    let pin = |name: &str| good.host.state().join("programs").join(name);
+    let mut xdp = Xdp::from_pin(pin("port_xdp"), XdpAttachType::Interface).expect("a program");
+    let mut tc = SchedClassifier::from_pin(pin("port_tc")).expect("a program");
+    good.host.ns.run_in(|| {
+        xdp.attach("eth0", XdpMode::Driver).expect("no other XDP program");
+        let first = TcAttachOptions::TcxOrder(LinkOrder::first());
+        tc.attach_with_options("eth0", TcAttachType::Ingress, first).expect("TCX");
+    });
     let found = findings(&good.host, "");
     assert_eq!(ids(&found), ["foreign_xdp_first", "foreign_tc"]);
-    assert!(found[1].cause.contains("uplink_tc"), "{found:?}");
-    other.stop();
+    assert!(found[1].cause.contains("port_tc"), "{found:?}");
+    drop((xdp, tc));
     good.is_good("the other's end");
 }
 

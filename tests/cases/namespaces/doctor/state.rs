@@ -57,7 +57,7 @@ fn port_gone() {
 
 fn other_build() {
     let good = Good::new();
-    let build = good.host.state().join("programs/build");
+    let build = good.host.state().join("build");
     let ours = fs::read_link(&build).expect("a build");
     fs::remove_file(&build).expect("a link");
     assert_eq!(ids(&findings(&good.host, "")), ["other_build"], "it does not say");
