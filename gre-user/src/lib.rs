@@ -7,6 +7,7 @@
 //! - [`slowpath`]: receives what the kernel must see first.
 //! - [`daemon`]: what `xgre run` does with all of these.
 //! - [`manage`]: adds and deletes: entries, devices and programs together.
+//! - [`totals`]: everything that is counted, read once; [`metrics`] has it scraped, [`top`] shows it live.
 //! - [`trace`]: what the programs would do with a packet, and why.
 //! - [`config`]: the configuration as a file.
 //! - [`import`]: what other GRE endpoints on this host are configured to do, as a configuration of ours.
@@ -19,9 +20,12 @@ pub mod daemon;
 pub mod datapath;
 pub mod import;
 pub mod manage;
+pub mod metrics;
 pub mod netlink;
 pub mod resolver;
 pub mod slowpath;
 pub mod state;
+pub mod top;
+pub mod totals;
 pub mod trace;
 pub mod value;

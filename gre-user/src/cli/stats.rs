@@ -1,18 +1,17 @@
 //! `xgre stats`
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, HashMap},
+    time::Duration,
+};
 
-use gre_common::tables::{Counters, Hook, IfIndex, UplinkMode};
+use gre_common::tables::{Counters, TenantId};
 use serde::Serialize;
 
 use super::output::{self, JSON_VERSION};
 use crate::{
-    datapath,
-    state::{
-        State, StateDir,
-        counters::{Events, HookTotals, TenantTotals},
-        tenant, uplink,
-    },
+    state::{StateDir, counters::HookTotals, uplink},
+    totals::{HookCount, Interface, Port, Reading, Tenant, Uplink},
 };
 
 #[derive(Debug, clap::Args)]
@@ -104,7 +103,10 @@ struct HookRow {
 
 pub async fn run(dir: &StateDir, args: Args) -> anyhow::Result<()> {
     loop {
-        let document = read(dir, &State::open(dir)?, args.tenant.as_deref())?;
+        let document = match &args.tenant {
+            Some(name) => of_tenant(&Reading::of_tenant(dir, name)?),
+            None => of_all(&Reading::take(dir)?),
+        };
         if args.json {
             output::json(&document)?;
         } else {
@@ -117,121 +119,79 @@ pub async fn run(dir: &StateDir, args: Args) -> anyhow::Result<()> {
     }
 }
 
-fn read(dir: &StateDir, state: &State, tenant: Option<&str>) -> anyhow::Result<Document> {
-    let tenants = match tenant {
-        Some(name) => vec![state.tenant(name)?],
-        None => state.tenants(),
-    };
-    let events = state.events()?;
-    let rows = tenants.iter().map(|tenant| tenant_row(state, tenant, &events));
-    let (ports, uplinks, unregistered) = match tenant {
-        Some(_) => (None, None, Vec::new()),
-        None => (Some(ports(dir, state, &tenants)?), Some(uplinks(state)?), unregistered(state)?),
-    };
-    let transit = if tenant.is_none() { transit(state)? } else { Vec::new() };
-    let tenants = rows.collect::<anyhow::Result<_>>()?;
-    Ok(Document { version: JSON_VERSION, tenants, ports, uplinks, transit, unregistered })
-}
-
-fn tenant_row(state: &State, tenant: &tenant::Named, events: &Events) -> anyhow::Result<TenantRow> {
-    let TenantTotals { received, sent, drops, notices } = state.tenant_totals(tenant.id, events)?;
-    Ok(TenantRow {
-        name: tenant.name.clone(),
-        rx: received.into(),
-        tx: sent.into(),
-        drops: drops.iter().map(|(reason, count)| (reason.label(), *count)).collect(),
-        notices: notices.iter().map(|(notice, count)| (notice.label(), *count)).collect(),
-    })
-}
-
-fn ports(dir: &StateDir, state: &State, tenants: &[tenant::Named]) -> anyhow::Result<Vec<PortRow>> {
-    let mut rows = Vec::new();
-    for port in state.ports()? {
-        let ifindex = port.ifindex();
-        let tc = state.hook_totals(Hook::PORT_TC, ifindex)?;
-        let passed = passed(&tc);
-        let mut hooks = vec![(Hook::PORT_TC, tc)];
-        if datapath::port::has_xdp(dir, ifindex) {
-            hooks.insert(0, (Hook::PORT_XDP, state.hook_totals(Hook::PORT_XDP, ifindex)?));
-        }
-        let tenant = tenants.iter().find(|tenant| tenant.id == port.record.tenant);
-        rows.push(PortRow {
-            name: port.name,
-            tenant: tenant.map(|tenant| tenant.name.clone()).unwrap_or_default(),
-            passed,
-            drops: all_drops(&hooks),
-            hooks: hook_rows(&hooks),
-        });
+fn of_tenant(reading: &Reading) -> Document {
+    Document {
+        version: JSON_VERSION,
+        tenants: reading.tenants.iter().map(tenant_row).collect(),
+        ports: None,
+        uplinks: None,
+        transit: Vec::new(),
+        unregistered: Vec::new(),
     }
-    Ok(rows)
 }
 
-fn uplinks(state: &State) -> anyhow::Result<Vec<UplinkRow>> {
-    let mut rows = Vec::new();
-    for uplink in state.uplinks()? {
-        rows.push(uplink_row(state, &uplink)?);
+fn of_all(reading: &Reading) -> Document {
+    let names: HashMap<_, _> = reading.tenants.iter().map(|it| (it.id, &it.name)).collect();
+    Document {
+        ports: Some(reading.ports.iter().map(|port| port_row(port, &names)).collect()),
+        uplinks: Some(reading.uplinks.iter().map(uplink_row).collect()),
+        transit: reading.transit.iter().map(transit_row).collect(),
+        unregistered: hook_rows(&reading.unregistered),
+        ..of_tenant(reading)
     }
-    Ok(rows)
 }
 
-fn uplink_row(state: &State, uplink: &uplink::Named) -> anyhow::Result<UplinkRow> {
-    let tc = state.hook_totals(Hook::UPLINK_TC, uplink.ifindex)?;
-    let passed_total = tc.passed_total();
-    let mut hooks = vec![(Hook::UPLINK_TC, tc)];
-    if uplink.mode != UplinkMode::TC {
-        let xdp = state.hook_totals(Hook::UPLINK_XDP, uplink.ifindex)?;
-        hooks.insert(0, (Hook::UPLINK_XDP, xdp));
-        let cpu = state.hook_totals(Hook::UPLINK_CPU, uplink.ifindex)?;
-        if !cpu.is_empty() {
-            hooks.insert(1, (Hook::UPLINK_CPU, cpu));
-        }
+fn tenant_row(Tenant { name, totals, .. }: &Tenant) -> TenantRow {
+    TenantRow {
+        name: name.clone(),
+        rx: totals.received.into(),
+        tx: totals.sent.into(),
+        drops: totals.drops.iter().map(|(reason, count)| (reason.label(), *count)).collect(),
+        notices: totals.notices.iter().map(|(notice, count)| (notice.label(), *count)).collect(),
     }
-    let slow = state.hook_totals(Hook::SLOW_PATH, uplink.ifindex)?;
-    if !slow.is_empty() {
-        hooks.push((Hook::SLOW_PATH, slow));
-    }
-    Ok(UplinkRow {
-        name: uplink.name.clone(),
-        mode: uplink::mode_name(uplink.mode),
-        passed: passed_total,
-        drops: all_drops(&hooks),
-        hooks: hook_rows(&hooks),
-    })
 }
 
-fn transit(state: &State) -> anyhow::Result<Vec<TransitRow>> {
-    let mut rows = Vec::new();
-    for (ifindex, name) in state.transit_interfaces()? {
-        let totals = state.hook_totals(Hook::TRANSIT_TC, ifindex)?;
-        rows.push(TransitRow { name, passed: passed(&totals), drops: dropped(&totals) });
+fn port_row(Port { interface, tenant }: &Port, names: &HashMap<TenantId, &String>) -> PortRow {
+    PortRow {
+        name: interface.name.clone(),
+        tenant: names.get(tenant).copied().cloned().unwrap_or_default(),
+        passed: interface.last().map(passed).unwrap_or_default(),
+        drops: all_drops(&interface.hooks),
+        hooks: hook_rows(&interface.hooks),
     }
-    Ok(rows)
 }
 
-fn unregistered(state: &State) -> anyhow::Result<Vec<HookRow>> {
-    let mut rows = Vec::new();
-    for hook in Hook::ALL.into_iter().chain([Hook::SLOW_PATH]) {
-        let row = hook_row(hook, &state.hook_totals(hook, IfIndex::NONE)?);
-        if !row.passed.is_empty() || !row.drops.is_empty() {
-            rows.push(row);
-        }
+fn uplink_row(Uplink { interface, mode }: &Uplink) -> UplinkRow {
+    UplinkRow {
+        name: interface.name.clone(),
+        mode: uplink::mode_name(*mode),
+        passed: interface.last().map_or(0, HookTotals::passed_total),
+        drops: all_drops(&interface.hooks),
+        hooks: hook_rows(&interface.hooks),
     }
-    Ok(rows)
 }
 
-fn all_drops(hooks: &[(Hook, HookTotals)]) -> Reasons {
+fn transit_row(interface: &Interface) -> TransitRow {
+    TransitRow {
+        name: interface.name.clone(),
+        passed: interface.last().map(passed).unwrap_or_default(),
+        drops: all_drops(&interface.hooks),
+    }
+}
+
+fn all_drops(hooks: &[HookCount]) -> Reasons {
     let mut drops = Reasons::new();
-    for (reason, count) in hooks.iter().flat_map(|(_, totals)| &totals.drops) {
+    for (reason, count) in hooks.iter().flat_map(|it| &it.totals.drops) {
         *drops.entry(reason.label()).or_default() += count;
     }
     drops
 }
 
-fn hook_rows(hooks: &[(Hook, HookTotals)]) -> Vec<HookRow> {
-    hooks.iter().map(|(hook, totals)| hook_row(*hook, totals)).collect()
+fn hook_rows(hooks: &[HookCount]) -> Vec<HookRow> {
+    hooks.iter().map(hook_row).collect()
 }
 
-fn hook_row(hook: Hook, totals: &HookTotals) -> HookRow {
+fn hook_row(HookCount { hook, totals }: &HookCount) -> HookRow {
     HookRow { hook: hook.name(), passed: passed(totals), drops: dropped(totals) }
 }
 

@@ -28,6 +28,7 @@ use crate::{
         privilege,
         uplink::Mode,
     },
+    metrics,
     netlink::{
         Netlink,
         monitor::{Change, Monitor},
@@ -57,6 +58,8 @@ pub struct Config {
     pub mode: Mode,
     /// Leave the programs attached at the end.
     pub keep: bool,
+    /// Where metrics are served.
+    pub metrics: metrics::Wanted,
     /// How to load the programs.
     pub load: Options,
 }
@@ -77,6 +80,7 @@ pub async fn run(
     uplinks::check(dir, &netlink, config).await?;
     let sockets = Sockets::open()?;
     let underlay = Underlay::open().map_err(Error::SlowPath)?;
+    let metrics = metrics::Listener::bind(&config.metrics)?;
 
     let existed = dir.exists();
     // An earlier run's, which was killed or ended with --keep.
@@ -104,6 +108,9 @@ pub async fn run(
             dir.remove()?;
         }
         return Err(error);
+    }
+    if let Some(metrics) = metrics {
+        println!("metrics at http://{}/metrics", metrics.serve(dir, &config.uplinks)?);
     }
     println!("ready");
 

@@ -16,6 +16,7 @@ mod keepalive;
 mod lifetime;
 mod linux;
 mod mesh;
+mod monitoring;
 mod mtu;
 mod next_hop;
 mod next_hop6;
@@ -48,6 +49,7 @@ fn main() -> ExitCode {
         origins::cases(),
         linux::cases(),
         mesh::cases(),
+        monitoring::cases(),
         uplink::cases(),
         uplinks::cases(),
         lifetime::cases(),
