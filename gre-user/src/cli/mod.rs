@@ -2,7 +2,7 @@
 //!
 //! - [`run`] is the daemon.
 //! - [`tunnel`], [`tenant`], [`port`], [`route`], [`fdb`], [`neigh`] and [`transit`] read and change the state.
-//! - [`stats`] shows the counters, [`trace`] what becomes of a packet.
+//! - [`stats`] shows the counters, [`top`] how fast they grow, [`trace`] what becomes of a packet.
 //! - [`detach`] takes everything down.
 //! - [`check`], [`apply`] and [`export`] are about files; [`import`] makes one of what others do.
 //! - [`output`] is what users see.
@@ -20,6 +20,7 @@ mod route;
 mod run;
 mod stats;
 mod tenant;
+mod top;
 mod trace;
 mod transit;
 mod tunnel;
@@ -83,6 +84,8 @@ enum Verb {
     Import(import::Verb),
     /// Counters of tenants, ports and uplinks.
     Stats(stats::Args),
+    /// Live rates of tenants, tunnels, drops and uplinks.
+    Top(top::Args),
     /// Tell what the programs would do with packets now, and why; changes nothing.
     Trace(trace::Args),
     /// Take every program off its interface, and remove the state and the devices that xgre made.
@@ -110,6 +113,7 @@ impl Cli {
             Verb::Export(args) => export::run(&dir, &args).await,
             Verb::Import(verb) => import::run(verb).await,
             Verb::Stats(args) => stats::run(&dir, args).await,
+            Verb::Top(args) => top::run(&dir, args).await,
             Verb::Trace(args) => trace::run(&dir, &args).await,
             Verb::Detach => detach::run(&dir).await,
         }

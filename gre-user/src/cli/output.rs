@@ -21,20 +21,35 @@ pub fn table<const N: usize>(
     headings: [&str; N],
     rows: impl IntoIterator<Item = [String; N]>,
 ) -> anyhow::Result<()> {
+    print(&to_table(headings, rows))
+}
+
+/// Rows under headings.
+pub fn to_table<const N: usize>(
+    headings: [&str; N],
+    rows: impl IntoIterator<Item = [String; N]>,
+) -> String {
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_header(headings);
     for column in table.column_iter_mut() {
         column.set_padding((0, 2));
     }
     table.add_rows(rows);
-    print(&table.trim_fmt())
+    table.trim_fmt()
 }
 
 /// Prints a line. A reader that has gone (`xgre stats | head`) is no error.
 pub fn print(text: &impl Display) -> anyhow::Result<()> {
-    match writeln!(io::stdout(), "{text}") {
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        result => Ok(result?),
+    is_read(text).map(drop)
+}
+
+/// Prints a line, and tells whether anybody reads it.
+pub fn is_read(text: &impl Display) -> anyhow::Result<bool> {
+    let mut stdout = io::stdout();
+    match writeln!(stdout, "{text}").and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
+        Err(error) => Err(error.into()),
+        Ok(()) => Ok(true),
     }
 }
 

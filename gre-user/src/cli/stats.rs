@@ -2,16 +2,23 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
+    io::{self, IsTerminal as _},
     time::Duration,
 };
 
 use gre_common::tables::{Counters, TenantId};
+use ratatui::crossterm::terminal::size;
 use serde::Serialize;
 
 use super::output::{self, JSON_VERSION};
 use crate::{
     state::{StateDir, counters::HookTotals, uplink},
-    totals::{HookCount, Interface, Port, Reading, Tenant, Uplink},
+    top,
+    totals::{
+        HookCount, Interface, Port, Reading, Tenant, Uplink,
+        rates::{Rate, Rates, TenantRate},
+    },
+    value::interval,
 };
 
 #[derive(Debug, clap::Args)]
@@ -21,9 +28,18 @@ pub struct Args {
     /// Print JSON.
     #[arg(long)]
     json: bool,
-    /// Again every second, until interrupted.
+    /// Again and again, until interrupted: in place on a terminal, with rates. With --json a document a line.
     #[arg(long)]
     watch: bool,
+    /// Seconds between two readings, with --watch.
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        default_value = "1",
+        requires = "watch",
+        value_parser = interval
+    )]
+    interval: Duration,
 }
 
 /// Counts by reason; only reasons that happened.
@@ -102,21 +118,44 @@ struct HookRow {
 }
 
 pub async fn run(dir: &StateDir, args: Args) -> anyhow::Result<()> {
+    let mut before = None;
+    let in_place = args.watch && !args.json && io::stdout().is_terminal();
     loop {
-        let document = match &args.tenant {
-            Some(name) => of_tenant(&Reading::of_tenant(dir, name)?),
-            None => of_all(&Reading::take(dir)?),
+        let (reading, document) = match &args.tenant {
+            Some(name) => with(Reading::of_tenant(dir, name)?, of_tenant),
+            None => with(Reading::take(dir)?, of_all),
         };
-        if args.json {
-            output::json(&document)?;
+        let rates = before.map(|before| Rates::between(&before, &reading));
+        let mut text = if args.json {
+            serde_json::to_string(&document)?
         } else {
-            print(&document)?;
+            show(&document, args.watch.then_some(rates.as_ref()))
+        };
+        if in_place {
+            text = over_the_last(&text);
         }
-        if !args.watch {
+        if !output::is_read(&text)? || !args.watch {
             return Ok(());
         }
-        tokio::time::sleep(Duration::from_secs(1)).await;
+        before = Some(reading);
+        tokio::time::sleep(args.interval).await;
     }
+}
+
+fn with(reading: Reading, document: fn(&Reading) -> Document) -> (Reading, Document) {
+    let document = document(&reading);
+    (reading, document)
+}
+
+/// A text that takes the place of what is on the terminal, as much as there is room for.
+fn over_the_last(text: &str) -> String {
+    const HOME: &str = "\x1b[H";
+    const REST_OF_LINE: &str = "\x1b[K";
+    const REST_OF_SCREEN: &str = "\x1b[J";
+    let (_, rows) = size().unwrap_or((80, 24));
+    let lines = text.lines().take(usize::from(rows).saturating_sub(1));
+    let lines: Vec<_> = lines.map(|line| format!("{line}{REST_OF_LINE}")).collect();
+    format!("{HOME}{}{REST_OF_SCREEN}", lines.join("\r\n"))
 }
 
 fn of_tenant(reading: &Reading) -> Document {
@@ -203,36 +242,23 @@ fn dropped(totals: &HookTotals) -> Reasons {
     totals.drops.iter().map(|(reason, count)| (reason.label(), *count)).collect()
 }
 
-fn print(document: &Document) -> anyhow::Result<()> {
-    let headings =
-        ["TENANT", "RX PACKETS", "RX BYTES", "TX PACKETS", "TX BYTES", "DROPS", "NOTICES"];
-    output::table(
-        headings,
-        document.tenants.iter().map(|row| {
-            [
-                row.name.clone(),
-                row.rx.packets.to_string(),
-                row.rx.bytes.to_string(),
-                row.tx.packets.to_string(),
-                row.tx.bytes.to_string(),
-                describe(&row.drops),
-                describe(&row.notices),
-            ]
-        }),
-    )?;
+/// All tables. With `rates`, even if there are none yet, those of tenants too.
+fn show(document: &Document, rates: Option<Option<&Rates>>) -> String {
+    let mut tables = vec![match rates {
+        None => tenants(&document.tenants),
+        Some(rates) => tenants_with_rates(&document.tenants, rates),
+    }];
     if let Some(ports) = &document.ports {
-        output::print(&"")?;
         let rows = ports.iter().flat_map(|port| port.hooks.iter().map(move |hook| (port, hook)));
-        output::table(
+        tables.push(output::to_table(
             ["PORT", "TENANT", "HOOK", "PASSED", "DROPS"],
             rows.map(|(port, hook)| {
                 let (passed, drops) = (describe(&hook.passed), describe(&hook.drops));
                 [port.name.clone(), port.tenant.clone(), hook.hook.to_owned(), passed, drops]
             }),
-        )?;
+        ));
     }
     if let Some(uplinks) = &document.uplinks {
-        output::print(&"")?;
         let known = uplinks
             .iter()
             .flat_map(|uplink| uplink.hooks.iter().map(|hook| (uplink.name.as_str(), hook)));
@@ -241,16 +267,54 @@ fn print(document: &Document) -> anyhow::Result<()> {
             let (passed, drops) = (describe(&hook.passed), describe(&hook.drops));
             [uplink.to_owned(), hook.hook.to_owned(), passed, drops]
         });
-        output::table(["UPLINK", "HOOK", "PASSED", "DROPS"], rows)?;
+        tables.push(output::to_table(["UPLINK", "HOOK", "PASSED", "DROPS"], rows));
     }
     if !document.transit.is_empty() {
-        output::print(&"")?;
         let rows = document.transit.iter();
         let cells =
             |row: &TransitRow| [row.name.clone(), describe(&row.passed), describe(&row.drops)];
-        output::table(["TRANSIT", "PASSED", "DROPS"], rows.map(cells))?;
+        tables.push(output::to_table(["TRANSIT", "PASSED", "DROPS"], rows.map(cells)));
     }
-    Ok(())
+    tables.join("\n\n")
+}
+
+fn tenants(rows: &[TenantRow]) -> String {
+    let headings =
+        ["TENANT", "RX PACKETS", "RX BYTES", "TX PACKETS", "TX BYTES", "DROPS", "NOTICES"];
+    let cells = |row: &TenantRow| {
+        let [a, b, c, d, e] = counted(row);
+        [a, b, c, d, e, describe(&row.drops), describe(&row.notices)]
+    };
+    output::to_table(headings, rows.iter().map(cells))
+}
+
+fn tenants_with_rates(rows: &[TenantRow], rates: Option<&Rates>) -> String {
+    let headings = [
+        "TENANT",
+        "RX PACKETS",
+        "RX BYTES",
+        "TX PACKETS",
+        "TX BYTES",
+        "RX BIT/S",
+        "TX BIT/S",
+        "DROPS",
+        "NOTICES",
+    ];
+    let bits = |at: usize, of: fn(&TenantRate) -> Rate| {
+        let rate = rates.map(|rates| of(&rates.tenants[at]).bytes_per_second);
+        output::or_dash(rate.map(|rate| top::human(rate.saturating_mul(8))))
+    };
+    let cells = |(at, row): (usize, &TenantRow)| {
+        let [a, b, c, d, e] = counted(row);
+        let (rx, tx) = (bits(at, |it| it.rx), bits(at, |it| it.tx));
+        [a, b, c, d, e, rx, tx, describe(&row.drops), describe(&row.notices)]
+    };
+    output::to_table(headings, rows.iter().enumerate().map(cells))
+}
+
+fn counted(TenantRow { name, rx, tx, .. }: &TenantRow) -> [String; 5] {
+    let [a, b, c, d] = [rx.packets, rx.bytes, tx.packets, tx.bytes].map(|it| it.to_string());
+    [name.clone(), a, b, c, d]
 }
 
 /// "`wrong_remote` 3, ecn 1", or a dash.

@@ -85,8 +85,7 @@ impl Ledger {
         for HookCount { hook, totals } in growth.ports.iter().flatten() {
             *self.ports.entry(hook.name()).or_default() += totals;
         }
-        let interfaces = [&growth.ports, &growth.uplinks, &growth.transit].into_iter().flatten();
-        for count in interfaces.flatten().chain(&growth.unregistered) {
+        for count in growth.hooks() {
             add(&mut self.drops, &count.totals.drops);
         }
         let names = self.reading.tunnels.iter().map(|tunnel| tunnel.name.clone());

@@ -3,7 +3,7 @@
 use std::{
     fs::{self, File},
     io,
-    os::fd::OwnedFd,
+    os::{fd::OwnedFd, unix::fs::MetadataExt as _},
     path::{Path, PathBuf},
 };
 
@@ -11,7 +11,10 @@ use gre_common::tables::{Hook, IfIndex};
 use nix::{
     fcntl::{Flock, FlockArg},
     mount::{MsFlags, mount},
-    sys::statfs::{BPF_FS_MAGIC, statfs},
+    sys::{
+        stat::{major, minor},
+        statfs::{BPF_FS_MAGIC, statfs},
+    },
 };
 
 use super::{Error, Result};
@@ -119,6 +122,15 @@ impl StateDir {
             Err((_, nix::errno::Errno::EWOULDBLOCK)) => Ok(None),
             Err((_, errno)) => Err(self.failed("lock", errno.into())),
         }
+    }
+
+    /// Whether a daemon holds its lock, without asking for that: `/proc/locks` has the device and number of what is locked.
+    pub fn daemon_runs(&self) -> bool {
+        let Ok(links) = fs::metadata(self.links()) else { return false };
+        let (device, inode) = (links.dev(), links.ino());
+        let locked = format!("{:02x}:{:02x}:{inode}", major(device), minor(device));
+        let locks = fs::read_to_string("/proc/locks").unwrap_or_default();
+        locks.lines().any(|lock| lock.split_whitespace().any(|word| word == locked))
     }
 
     fn open(&self, folder: &str) -> Result<OwnedFd> {

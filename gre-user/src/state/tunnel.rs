@@ -24,7 +24,8 @@ pub struct Named {
 }
 
 /// How well a tunnel is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Health {
     /// There is no route to the remote address.
     NoRoute,

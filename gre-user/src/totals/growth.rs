@@ -57,6 +57,14 @@ impl Growth {
     }
 }
 
+impl Growth {
+    /// What the hooks of all interfaces counted.
+    pub fn hooks(&self) -> impl Iterator<Item = &HookCount> {
+        let interfaces = [&self.ports, &self.uplinks, &self.transit].into_iter().flatten();
+        interfaces.flatten().chain(&self.unregistered)
+    }
+}
+
 /// Adds what a tenant received to its tunnels. Where it has others than before, a binding that is gone has left its part to
 /// another one: nobody can tell what came by which.
 fn add_received(

@@ -1,10 +1,11 @@
 //! Everything that is counted, read once for all who show it: `stats`, `metrics` and `top`.
 //!
 //! - [`Reading`]: what was there at one moment, and what it had counted; [`read`] fills it.
-//! - [`growth`]: what was counted between two readings.
+//! - [`growth`]: what was counted between two readings; [`rates`]: for each second.
 //! - [`sum`]: over tenants, and over hooks.
 
 pub mod growth;
+pub mod rates;
 mod read;
 pub mod sum;
 
@@ -76,8 +77,21 @@ pub struct Interface {
 impl Interface {
     /// What the last hook that every packet meets has counted: what it passed the kernel's stack got.
     pub fn last(&self) -> Option<&HookTotals> {
-        let last = self.hooks.iter().rfind(|it| it.hook != Hook::SLOW_PATH);
-        last.map(|it| &it.totals)
+        last(&self.hooks)
+    }
+}
+
+fn last(hooks: &[HookCount]) -> Option<&HookTotals> {
+    hooks.iter().rfind(|it| it.hook != Hook::SLOW_PATH).map(|it| &it.totals)
+}
+
+impl Reading {
+    /// The hooks of all interfaces.
+    pub fn hooks(&self) -> impl Iterator<Item = &HookCount> {
+        let ports = self.ports.iter().map(|port| &port.interface);
+        let uplinks = self.uplinks.iter().map(|uplink| &uplink.interface);
+        let interfaces = ports.chain(uplinks).chain(&self.transit);
+        interfaces.flat_map(|it| &it.hooks).chain(&self.unregistered)
     }
 }
 
