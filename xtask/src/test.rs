@@ -23,8 +23,13 @@ const NONE: &str = "none has the filter in its name";
 const FUZZING_SECONDS: u32 = 12;
 
 /// Commands the integration tests run besides [`tools::NETWORK`].
-const TEST_TOOLS: &[Tool] =
-    &[("ethtool", "ethtool"), ("tcpdump", "tcpdump"), ("ovs-vswitchd", "openvswitch-switch")];
+const TEST_TOOLS: &[Tool] = &[
+    ("ethtool", "ethtool"),
+    ("tcpdump", "tcpdump"),
+    ("ovs-vswitchd", "openvswitch-switch"),
+    ("promtool", "prometheus"),
+    ("tmux", "tmux"),
+];
 
 /// Arguments of `test`.
 #[derive(clap::Args)]

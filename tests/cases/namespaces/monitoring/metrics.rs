@@ -190,21 +190,21 @@ fn disturbers() {
         ("POST /metrics HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n", "405"),
         ("nonsense\r\n\r\n", "400"),
     ] {
-        let answer = request(&host.ns, asked).expect("an answer");
+        let answer = request(&host.ns, ADDRESS, asked).expect("an answer");
         assert_eq!(answer.head.split(' ').nth(1), Some(status), "{asked}: {answer:?}");
     }
     let endless = format!("GET /metrics HTTP/1.1\r\nX: {}", "x".repeat(64 * 1024));
-    let refused = request(&host.ns, &endless);
+    let refused = request(&host.ns, ADDRESS, &endless);
     assert!(refused.is_err() || refused.is_ok_and(|it| it.head.contains(" 431 ")));
     let open = "GET /metrics HTTP/1.1\r\nHost: x\r\nAccept: application/openmetrics-text\r\n\r\n";
-    let answer = request(&host.ns, open).expect("an answer");
+    let answer = request(&host.ns, ADDRESS, open).expect("an answer");
     assert!(answer.head.contains("application/openmetrics-text"), "{answer:?}");
     assert!(answer.body.ends_with("# EOF\n"), "{answer:?}");
 
     // More clients than are served at a time, all of whom begin a request and do not end it.
     let slow: Vec<_> = (0..24)
         .map(|_| {
-            let mut stream = connect(&host.ns);
+            let mut stream = connect(&host.ns, ADDRESS).expect("a server");
             stream.write_all(b"GET /metrics HT").expect("a part of a request");
             stream
         })
