@@ -129,7 +129,7 @@ pub async fn run(dir: &StateDir, args: Args) -> anyhow::Result<()> {
         let mut text = if args.json {
             serde_json::to_string(&document)?
         } else {
-            show(&document, args.watch.then_some(rates.as_ref()))
+            show(&document, args.watch, rates.as_ref())
         };
         if in_place {
             text = over_the_last(&text);
@@ -242,11 +242,12 @@ fn dropped(totals: &HookTotals) -> Reasons {
     totals.drops.iter().map(|(reason, count)| (reason.label(), *count)).collect()
 }
 
-/// All tables. With `rates`, even if there are none yet, those of tenants too.
-fn show(document: &Document, rates: Option<Option<&Rates>>) -> String {
-    let mut tables = vec![match rates {
-        None => tenants(&document.tenants),
-        Some(rates) => tenants_with_rates(&document.tenants, rates),
+/// All tables. Where they are watched tenants have rates, once there are any.
+fn show(document: &Document, watch: bool, rates: Option<&Rates>) -> String {
+    let mut tables = vec![if watch {
+        tenants_with_rates(&document.tenants, rates)
+    } else {
+        tenants(&document.tenants)
     }];
     if let Some(ports) = &document.ports {
         let rows = ports.iter().flat_map(|port| port.hooks.iter().map(move |hook| (port, hook)));
@@ -282,8 +283,8 @@ fn tenants(rows: &[TenantRow]) -> String {
     let headings =
         ["TENANT", "RX PACKETS", "RX BYTES", "TX PACKETS", "TX BYTES", "DROPS", "NOTICES"];
     let cells = |row: &TenantRow| {
-        let [a, b, c, d, e] = counted(row);
-        [a, b, c, d, e, describe(&row.drops), describe(&row.notices)]
+        let [name, rx, rx_bytes, tx, tx_bytes] = counted(row);
+        [name, rx, rx_bytes, tx, tx_bytes, describe(&row.drops), describe(&row.notices)]
     };
     output::to_table(headings, rows.iter().map(cells))
 }
@@ -305,16 +306,18 @@ fn tenants_with_rates(rows: &[TenantRow], rates: Option<&Rates>) -> String {
         output::or_dash(rate.map(|rate| top::human(rate.saturating_mul(8))))
     };
     let cells = |(at, row): (usize, &TenantRow)| {
-        let [a, b, c, d, e] = counted(row);
-        let (rx, tx) = (bits(at, |it| it.rx), bits(at, |it| it.tx));
-        [a, b, c, d, e, rx, tx, describe(&row.drops), describe(&row.notices)]
+        let [name, rx, rx_bytes, tx, tx_bytes] = counted(row);
+        let [received, sent] = [bits(at, |it| it.rx), bits(at, |it| it.tx)];
+        let (drops, notices) = (describe(&row.drops), describe(&row.notices));
+        [name, rx, rx_bytes, tx, tx_bytes, received, sent, drops, notices]
     };
     output::to_table(headings, rows.iter().enumerate().map(cells))
 }
 
 fn counted(TenantRow { name, rx, tx, .. }: &TenantRow) -> [String; 5] {
-    let [a, b, c, d] = [rx.packets, rx.bytes, tx.packets, tx.bytes].map(|it| it.to_string());
-    [name.clone(), a, b, c, d]
+    let counters = [rx.packets, rx.bytes, tx.packets, tx.bytes];
+    let [rx, rx_bytes, tx, tx_bytes] = counters.map(|it| it.to_string());
+    [name.clone(), rx, rx_bytes, tx, tx_bytes]
 }
 
 /// "`wrong_remote` 3, ecn 1", or a dash.

@@ -28,12 +28,15 @@ const BAR: u16 = 8;
 
 /// Draws everything, and remembers how many rows are seen.
 pub fn draw(frame: &mut Frame<'_>, model: &mut Model, theme: Theme) {
-    let tall = frame.area().height >= 12;
-    let sparks = if tall { SPARK + 2 } else { 1 };
-    let [title, totals, tabs, table, foot] = Layout::vertical([
+    let height = frame.area().height;
+    let sparks = if height >= 12 { SPARK + 2 } else { 1 };
+    let space = u16::from(height >= 20);
+    let [title, totals, _, tabs, _, table, foot] = Layout::vertical([
         Constraint::Length(1),
         Constraint::Length(sparks),
+        Constraint::Length(space),
         Constraint::Length(1),
+        Constraint::Length(space),
         Constraint::Fill(1),
         Constraint::Length(1),
     ])
@@ -60,16 +63,20 @@ fn title(frame: &mut Frame<'_>, area: Rect, model: &Model, theme: Theme) {
         }
     }
     frame.render_widget(Line::from(left), area);
-    let hint = Line::styled("? help  q quit", theme.dim());
+    // A line's own style would be that of all the area.
+    let hint = Line::from(Span::styled("? help  q quit", theme.dim()));
     frame.render_widget(hint.right_aligned(), area);
 }
+
+/// Name, bytes, packets, style and course.
+type Box = (&'static str, Option<u64>, u64, Style, fn(&Total) -> u64);
 
 /// Name, rate and course of what all tenants receive and send, and of what is dropped.
 fn totals(frame: &mut Frame<'_>, area: Rect, model: &Model, theme: Theme) {
     let now = model.rates.as_ref().map(|rates| rates.total).unwrap_or_default();
     let dropped = now.drops_per_second > 0;
     let drops = if dropped { theme.bad() } else { theme.dim() };
-    let boxes: [(&str, Option<u64>, u64, Style, fn(&Total) -> u64); 3] = [
+    let boxes: [Box; 3] = [
         ("RX", Some(now.rx.bytes_per_second), now.rx.packets_per_second, theme.rx(), |it| {
             it.rx.bytes_per_second
         }),
@@ -89,12 +96,11 @@ fn totals(frame: &mut Frame<'_>, area: Rect, model: &Model, theme: Theme) {
         let unit = if model.bits { "bit/s" } else { "B/s" };
         let rate = bytes.map(|bytes| with_unit(in_unit(bytes, model.bits), unit));
         let name = Span::styled(format!("{name} "), style.add_modifier(Modifier::BOLD));
-        let rate = Span::styled(rate.unwrap_or_default(), theme.heading());
+        let rate = Span::styled(rate.unwrap_or_default(), Theme::heading());
         frame.render_widget(Line::from_iter([name, rate]), line);
-        let packets = Line::styled(
-            with_unit(packets, "pps"),
-            if bytes.is_some() { theme.dim() } else { drops },
-        );
+        let style_of_packets = if bytes.is_some() { theme.dim() } else { drops };
+        let packets = Span::styled(with_unit(packets, "pps"), style_of_packets);
+        let packets = Line::from(packets);
         frame.render_widget(packets.right_aligned(), line);
         course(frame, spark, model, value, style);
     }
@@ -145,16 +151,16 @@ fn rows(frame: &mut Frame<'_>, area: Rect, model: &mut Model, theme: Theme) {
             Kind::Traffic => " B/s",
             _ => "",
         };
-        let style = if at == sorted { theme.accent() } else { theme.heading() };
+        let style = if at == sorted { theme.accent() } else { Theme::heading() };
         aligned(headings[at], Line::styled(format!("{}{unit}{mark}", headings[at].text), style))
     };
     let row = |row: &Row<'_>| {
-        let stale = model.trouble.is_some() || row.idle;
+        let is_dim = model.trouble.is_some() || row.idle;
         let cell = |&at: &usize| {
             let width = widths[at];
             let value = &row.cells[at];
             let (text, style) = self::cell(value, headings[at], width, model.bits, theme);
-            let style = if stale { stale_style(value, theme, style) } else { style };
+            let style = if is_dim { dimmed(value, theme, style) } else { style };
             aligned(headings[at], Line::styled(text, style))
         };
         ratatui::widgets::Row::new(shown.iter().map(cell).collect::<Vec<_>>())
@@ -178,7 +184,7 @@ fn nothing(model: &Model) -> String {
 }
 
 /// What is idle is dim, but for what is wrong with it.
-fn stale_style(value: &Value<'_>, theme: Theme, style: Style) -> Style {
+fn dimmed(value: &Value<'_>, theme: Theme, style: Style) -> Style {
     match value {
         Value::Health(health) if !health.is_up() => style,
         _ => theme.dim(),
@@ -248,14 +254,22 @@ fn widths(headings: &[&Heading], width: u16) -> Vec<u16> {
         Kind::Sentence => 0,
     };
     let mut widths: Vec<_> = headings.iter().map(fixed).collect();
-    let gaps = (headings.len() as u16).saturating_sub(1) * GAP;
-    let mut left = width.saturating_sub(widths.iter().sum::<u16>() + gaps);
+    let taken = |widths: &[u16]| {
+        let shown = widths.iter().filter(|width| **width > 0);
+        widths.iter().sum::<u16>() + (shown.count() as u16).saturating_sub(1) * GAP
+    };
+    while taken(&widths) > width && widths.iter().filter(|width| **width > 0).count() > 1 {
+        let last = widths.iter_mut().rfind(|width| **width > 0);
+        last.map(|width| *width = 0);
+    }
+    let mut left = width.saturating_sub(taken(&widths));
     for (heading, width) in headings.iter().zip(&mut widths) {
         let more = match heading.kind {
+            Kind::Sentence => left.saturating_sub(GAP),
+            _ if *width == 0 => 0,
             Kind::Name => (left / 3).min(20),
             Kind::Word(15) => left.min(24),
             Kind::Bar => left.min(32),
-            Kind::Sentence => left,
             _ => 0,
         };
         *width += more;
@@ -317,4 +331,99 @@ fn help(frame: &mut Frame<'_>, theme: Theme) {
     frame.render_widget(Clear, area);
     let block = Block::bordered().border_type(BorderType::Rounded).title(" Keys ");
     frame.render_widget(Paragraph::new(lines).block(block), area);
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, path::Path, time::Duration};
+
+    use ratatui::{Terminal, backend::TestBackend, style::Color};
+
+    use super::draw;
+    use crate::top::{
+        model::{Model, tests::rates},
+        table::View,
+        theme::Theme,
+    };
+
+    fn drawn(model: &mut Model, (columns, lines): (u16, u16), colours: bool) -> TestBackend {
+        let mut terminal = Terminal::new(TestBackend::new(columns, lines)).expect("a terminal");
+        terminal.draw(|frame| draw(frame, model, Theme::new(colours))).expect("a picture");
+        terminal.backend().clone()
+    }
+
+    /// Compares with a file; with `BLESS` in the environment writes it.
+    #[track_caller]
+    fn assert_drawn(name: &str, model: &mut Model, size: (u16, u16)) {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/top/snapshots").join(name);
+        let backend = drawn(model, size, true);
+        let lines: Vec<String> = backend
+            .buffer()
+            .content
+            .chunks(size.0.into())
+            .map(|line| line.iter().map(ratatui::buffer::Cell::symbol).collect::<String>())
+            .map(|line| line.trim_end().to_owned() + "\n")
+            .collect();
+        let found = lines.concat();
+        if std::env::var_os("BLESS").is_some() {
+            fs::write(&path, &found).expect("a file");
+        }
+        let expected = fs::read_to_string(&path).unwrap_or_default();
+        assert!(found == expected, "{name}: found\n{found}\nexpected\n{expected}");
+    }
+
+    fn model() -> Model {
+        let mut model = Model::new(Duration::from_secs(1));
+        for part in 1..=20 {
+            model.show(rates(part));
+        }
+        model
+    }
+
+    #[test]
+    fn every_view_at_80x24() {
+        for view in View::ALL {
+            let mut model = model();
+            model.look_at(view);
+            let name = format!("{}.txt", view.title().to_lowercase());
+            assert_drawn(&name, &mut model, (80, 24));
+        }
+    }
+
+    #[test]
+    fn large_small_and_with_help() {
+        assert_drawn("large.txt", &mut model(), (160, 40));
+        assert_drawn("small.txt", &mut model(), (40, 8));
+        let mut model = model();
+        model.help = true;
+        assert_drawn("help.txt", &mut model, (80, 24));
+    }
+
+    #[test]
+    fn trouble_is_told() {
+        let mut model = model();
+        model.daemon = false;
+        model.paused = true;
+        model.enter(Err("there is no xgre state at /sys/fs/bpf/xgre".to_owned()));
+        assert_drawn("trouble.txt", &mut model, (80, 24));
+        assert_drawn("measuring.txt", &mut Model::new(Duration::from_secs(1)), (80, 24));
+    }
+
+    #[test]
+    fn any_size_is_drawn() {
+        for columns in [1, 2, 10, 79, 300] {
+            for lines in [1, 2, 5, 11, 100] {
+                drawn(&mut model(), (columns, lines), true);
+            }
+        }
+    }
+
+    #[test]
+    fn without_colours_there_are_none() {
+        let colours = |backend: &TestBackend| {
+            backend.buffer().content.iter().any(|cell| cell.fg != Color::Reset)
+        };
+        assert!(colours(&drawn(&mut model(), (80, 24), true)));
+        assert!(!colours(&drawn(&mut model(), (80, 24), false)));
+    }
 }

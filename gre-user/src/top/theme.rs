@@ -12,10 +12,10 @@ pub struct Theme {
 impl Theme {
     /// As the environment has it: `NO_COLOR`, if it is not empty, asks for none (no-color.org).
     pub fn of_environment() -> Self {
-        Self { colours: std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()) }
+        Self::new(std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()))
     }
 
-    #[cfg(test)]
+    /// With colours, or without.
     pub const fn new(colours: bool) -> Self {
         Self { colours }
     }
@@ -52,7 +52,7 @@ impl Theme {
         self.colour(Color::Blue)
     }
 
-    pub fn heading(self) -> Style {
+    pub fn heading() -> Style {
         Style::new().add_modifier(Modifier::BOLD)
     }
 

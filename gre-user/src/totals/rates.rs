@@ -10,7 +10,7 @@ use super::{
     growth::Growth,
     sum::{self, Reasons, add},
 };
-use crate::state::{tunnel::Health, uplink};
+use crate::state::{counters::HookTotals, tunnel::Health, uplink};
 
 /// All rates of an interval.
 #[derive(Clone, Debug, Serialize)]
@@ -184,7 +184,7 @@ fn uplinks(after: &Reading, growth: &Growth) -> Vec<UplinkRate> {
         UplinkRate {
             name: uplink.interface.name.clone(),
             mode: uplink::mode_name(uplink.mode),
-            passed_per_second: per_second(last.map_or(0, |it| it.passed_total()), growth.elapsed),
+            passed_per_second: per_second(last.map_or(0, HookTotals::passed_total), growth.elapsed),
             drops_per_second: per_second(dropped, growth.elapsed),
         }
     });
