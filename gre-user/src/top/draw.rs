@@ -259,8 +259,9 @@ fn widths(headings: &[&Heading], width: u16) -> Vec<u16> {
         widths.iter().sum::<u16>() + (shown.count() as u16).saturating_sub(1) * GAP
     };
     while taken(&widths) > width && widths.iter().filter(|width| **width > 0).count() > 1 {
-        let last = widths.iter_mut().rfind(|width| **width > 0);
-        last.map(|width| *width = 0);
+        if let Some(last) = widths.iter_mut().rfind(|width| **width > 0) {
+            *last = 0;
+        }
     }
     let mut left = width.saturating_sub(taken(&widths));
     for (heading, width) in headings.iter().zip(&mut widths) {

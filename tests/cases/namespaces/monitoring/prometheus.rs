@@ -171,7 +171,7 @@ fn asked(ns: &Netns, path: &str) -> Option<Value> {
 /// The samples of a query; a query that is wrong fails.
 #[track_caller]
 fn query(ns: &Netns, expression: &str) -> Vec<Value> {
-    let escaped: String = expression.bytes().map(|byte| format!("%{byte:02X}")).collect();
+    let escaped = expression.bytes().fold(String::new(), |text, byte| format!("{text}%{byte:02X}"));
     let found = asked(ns, &format!("/api/v1/query?query={escaped}")).expect("an answer");
     assert_eq!(found["status"], "success", "{expression}: {found}");
     found["data"]["result"].as_array().expect("samples").clone()
