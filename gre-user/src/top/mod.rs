@@ -10,6 +10,8 @@ mod keys;
 mod model;
 mod screen;
 mod table;
+#[cfg(test)]
+mod tests;
 mod theme;
 mod units;
 
