@@ -7,6 +7,10 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
 use serde_json::Value;
 use testbed::{
     Netns, Ping,
@@ -141,12 +145,13 @@ fn known() {
     }
 }
 
-/// A program that runs until this value is dropped, or for two minutes.
+/// A program below `timeout` that runs until this value is dropped, or for two minutes.
 struct Running(Child);
 
 impl Drop for Running {
     fn drop(&mut self) {
-        let _ = self.0.kill();
+        // `timeout` passes this signal on, unlike one that it cannot catch.
+        let _ = kill(Pid::from_raw(self.0.id().cast_signed()), Signal::SIGTERM);
         let _ = self.0.wait();
     }
 }
