@@ -18,7 +18,10 @@ use gre_common::{
     tables::{Counters, Delivery, FieldPolicy, IfIndex, Port, Service, Tunnel, Via},
     wire::{ethernet::Ends, gre::GreKey},
 };
-use gre_user::state::{State, StateDir, tenant};
+use gre_user::{
+    state::{State, StateDir, tenant},
+    totals::Reading,
+};
 
 fn main() -> Result<()> {
     let dir = StateDir::new(env::var_os("XGRE_STATE").context("XGRE_STATE is not set")?);
@@ -102,10 +105,9 @@ fn cloud(dir: &StateDir, tenants: u32, tunnels: u32, each: u32, stations: u32) -
 }
 
 fn received(dir: &StateDir) -> Result<()> {
-    let (state, mut sum) = (State::open(dir)?, Counters::ZERO);
-    let events = state.events()?;
-    for tenant in state.tenants() {
-        sum += state.tenant_totals(tenant.id, &events)?.received;
+    let mut sum = Counters::ZERO;
+    for tenant in Reading::take(dir)?.tenants {
+        sum += tenant.totals.received;
     }
     println!("{} {}", sum.packets, sum.bytes);
     Ok(())

@@ -8,6 +8,7 @@
 //! - [`daemon`]: what `xgre run` does with all of these.
 //! - [`manage`]: adds and deletes: entries, devices and programs together.
 //! - [`trace`]: what the programs would do with a packet, and why; [`capture`]: what they do with those that come.
+//! - [`totals`]: everything that is counted, read once; [`metrics`] has it scraped, [`top`] shows it live.
 //! - [`events`]: what happens.
 //! - [`doctor`]: what is wrong with this host, and what to do.
 //! - [`config`]: the configuration as a file.
@@ -24,9 +25,12 @@ pub mod doctor;
 pub mod events;
 pub mod import;
 pub mod manage;
+pub mod metrics;
 pub mod netlink;
 pub mod resolver;
 pub mod slowpath;
 pub mod state;
+pub mod top;
+pub mod totals;
 pub mod trace;
 pub mod value;

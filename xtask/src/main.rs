@@ -1,4 +1,4 @@
-//! What a person does to the project: `cargo xtask build | run | test | fuzz | bench | vm`.
+//! What a person does to the project: `cargo xtask build | run | test | fuzz | bench | vm | picture`.
 //!
 //! - `workspace`: where the project is and which toolchain it asks for
 //! - `toolchain/`: finds that toolchain, or installs it
@@ -7,6 +7,7 @@
 //! - `vm/`: any of it inside another kernel
 //! - `demo/`: two hosts and a ping, for `run --demo`
 //! - `tools`: what the system must have for demo and tests
+//! - `picture`: a terminal's screen as a picture, for documents
 //! - `process`: runs other programs
 //! - `tally`: adds up what the test runners report
 //! - `say`: how xtask speaks to the terminal
@@ -15,6 +16,7 @@ mod bench;
 mod build;
 mod demo;
 mod fuzz;
+mod picture;
 mod process;
 mod run;
 mod say;
@@ -52,6 +54,8 @@ enum Verb {
     Fuzz(fuzz::Args),
     /// Measure how fast it is; with CASE only those cases
     Bench(bench::Args),
+    /// Make a picture (SVG) of a terminal's screen: tmux capture-pane -e -p | cargo xtask picture
+    Picture(picture::Args),
     /// Boot a Debian kernel and run one of these verbs, or any command, inside
     Vm(vm::Args),
 }
@@ -74,6 +78,7 @@ fn dispatch(verb: Verb) -> Result<ExitCode> {
         Verb::Test(args) => test::verb(&workspace, &args),
         Verb::Fuzz(args) => fuzz::verb(&workspace, &args),
         Verb::Bench(args) => bench::verb(&workspace, &args),
+        Verb::Picture(args) => picture::verb(&args),
         Verb::Vm(args) => vm::verb(&workspace, &args),
     }
 }

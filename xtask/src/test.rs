@@ -28,6 +28,8 @@ const TEST_TOOLS: &[Tool] = &[
     ("tcpdump", "tcpdump"),
     ("tshark", "tshark"),
     ("ovs-vswitchd", "openvswitch-switch"),
+    ("promtool", "prometheus"),
+    ("tmux", "tmux"),
 ];
 
 /// Arguments of `test`.

@@ -40,9 +40,9 @@ pub async fn run(dir: &StateDir, args: &Args) -> anyhow::Result<()> {
         let time = humantime::format_rfc3339_millis(*time).to_string();
         if args.json {
             let document = Document { version: JSON_VERSION, time, what };
-            return output::line(&serde_json::to_string(&document)?);
+            return output::is_read(&serde_json::to_string(&document)?);
         }
-        output::line(&format!("{time} {what}"))
+        output::is_read(&format!("{time} {what}"))
     };
     events::follow(dir, Duration::from_secs_f64(args.interval), tell).await
 }

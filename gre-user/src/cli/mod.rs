@@ -2,8 +2,8 @@
 //!
 //! - [`run`] is the daemon.
 //! - [`tunnel`], [`tenant`], [`port`], [`route`], [`fdb`], [`neigh`] and [`transit`] read and change the state.
-//! - [`stats`] shows the counters, [`trace`] what would become of a packet, [`capture`] what becomes of those that come,
-//!   [`events`] what happens, [`doctor`] what is wrong with the host.
+//! - [`stats`] shows the counters, [`top`] how fast they grow, [`trace`] what would become of a packet, [`capture`] what becomes of
+//!   those that come, [`events`] what happens, [`doctor`] what is wrong with the host.
 //! - [`detach`] takes everything down.
 //! - [`check`], [`apply`] and [`export`] are about files; [`import`] makes one of what others do.
 //! - [`output`] is what users see.
@@ -24,6 +24,7 @@ mod route;
 mod run;
 mod stats;
 mod tenant;
+mod top;
 mod trace;
 mod transit;
 mod tunnel;
@@ -87,6 +88,8 @@ enum Verb {
     Import(import::Verb),
     /// Counters of tenants, ports and uplinks.
     Stats(stats::Args),
+    /// Live rates of tenants, tunnels, drops and uplinks.
+    Top(top::Args),
     /// Tell what the programs would do with packets now, and why; changes nothing.
     Trace(trace::Args),
     /// Show packets as they come to the programs, with what becomes of them and why, until interrupted.
@@ -120,6 +123,7 @@ impl Cli {
             Verb::Export(args) => export::run(&dir, &args).await,
             Verb::Import(verb) => import::run(verb).await,
             Verb::Stats(args) => stats::run(&dir, args).await,
+            Verb::Top(args) => top::run(&dir, args).await,
             Verb::Trace(args) => trace::run(&dir, &args).await,
             Verb::Capture(args) => capture::run(&dir, args).await,
             Verb::Events(args) => events::run(&dir, &args).await,

@@ -18,22 +18,30 @@ pub fn table<const N: usize>(
     headings: [&str; N],
     rows: impl IntoIterator<Item = [String; N]>,
 ) -> anyhow::Result<()> {
+    print(&to_table(headings, rows))
+}
+
+/// Rows under headings.
+pub fn to_table<const N: usize>(
+    headings: [&str; N],
+    rows: impl IntoIterator<Item = [String; N]>,
+) -> String {
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_header(headings);
     for column in table.column_iter_mut() {
         column.set_padding((0, 2));
     }
     table.add_rows(rows);
-    print(&table.trim_fmt())
+    table.trim_fmt()
 }
 
 /// Prints a line. A reader that has gone (`xgre stats | head`) is no error.
 pub fn print(text: &impl Display) -> anyhow::Result<()> {
-    line(text).map(drop)
+    is_read(text).map(drop)
 }
 
-/// Prints one line of many. False: nobody reads any more.
-pub fn line(text: &impl Display) -> anyhow::Result<bool> {
+/// Prints a line, and tells whether anybody reads it.
+pub fn is_read(text: &impl Display) -> anyhow::Result<bool> {
     print_to(io::stdout(), text)
 }
 
@@ -43,7 +51,7 @@ pub fn styled(text: &impl Display) -> anyhow::Result<()> {
 }
 
 fn print_to(mut to: impl io::Write, text: &impl Display) -> anyhow::Result<bool> {
-    match writeln!(to, "{text}") {
+    match writeln!(to, "{text}").and_then(|()| to.flush()) {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
         result => Ok(result.map(|()| true)?),
     }

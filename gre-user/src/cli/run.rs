@@ -9,6 +9,7 @@ use crate::{
     config::file,
     daemon::{self, Config},
     datapath::{load::Options, uplink},
+    metrics,
     state::{StateDir, sizes::Asked},
 };
 
@@ -43,6 +44,8 @@ pub struct Args {
     /// Apply this file, as `xgre apply` does, before saying "ready".
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
+    #[command(flatten)]
+    metrics: metrics::Wanted,
     /// Tell what becomes of every packet, on stderr. Slow.
     #[arg(long)]
     debug_datapath: bool,
@@ -83,6 +86,7 @@ pub async fn run(dir: &StateDir, args: Args) -> anyhow::Result<()> {
         wait: args.wait,
         mode: if args.shadow { uplink::Mode::Tc } else { args.mode.into() },
         keep: args.keep,
+        metrics: args.metrics,
         load: Options {
             strict: args.strict,
             sizes: args.sizes,

@@ -1,18 +1,24 @@
 //! `xgre stats`
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, HashMap},
+    io::{self, IsTerminal as _},
+    time::Duration,
+};
 
-use gre_common::tables::{Counters, Hook, IfIndex, UplinkMode};
+use gre_common::tables::{Counters, TenantId};
+use ratatui::crossterm::terminal::size;
 use serde::Serialize;
 
 use super::output::{self, JSON_VERSION};
 use crate::{
-    datapath,
-    state::{
-        State, StateDir,
-        counters::{Events, HookTotals, TenantTotals},
-        tenant, uplink,
+    state::{StateDir, counters::HookTotals, uplink},
+    top,
+    totals::{
+        HookCount, Interface, Port, Reading, Tenant, Uplink,
+        rates::{Rate, Rates, TenantRate},
     },
+    value::interval,
 };
 
 #[derive(Debug, clap::Args)]
@@ -22,9 +28,18 @@ pub struct Args {
     /// Print JSON.
     #[arg(long)]
     json: bool,
-    /// Again every second, until interrupted.
+    /// Again and again, until interrupted: in place on a terminal, with rates. With --json a document a line.
     #[arg(long)]
     watch: bool,
+    /// Seconds between two readings, with --watch.
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        default_value = "1",
+        requires = "watch",
+        value_parser = interval
+    )]
+    interval: Duration,
 }
 
 /// Counts by reason; only reasons that happened.
@@ -103,135 +118,119 @@ struct HookRow {
 }
 
 pub async fn run(dir: &StateDir, args: Args) -> anyhow::Result<()> {
+    let mut before = None;
+    let in_place = args.watch && !args.json && io::stdout().is_terminal();
     loop {
-        let document = read(dir, &State::open(dir)?, args.tenant.as_deref())?;
-        if args.json {
-            output::json(&document)?;
+        let (reading, document) = match &args.tenant {
+            Some(name) => with(Reading::of_tenant(dir, name)?, of_tenant),
+            None => with(Reading::take(dir)?, of_all),
+        };
+        let rates = before.map(|before| Rates::between(&before, &reading));
+        let mut text = if args.json {
+            serde_json::to_string(&document)?
         } else {
-            print(&document)?;
+            show(&document, args.watch, rates.as_ref())
+        };
+        if in_place {
+            text = over_the_last(&text);
         }
-        if !args.watch {
+        if !output::is_read(&text)? || !args.watch {
             return Ok(());
         }
-        tokio::time::sleep(Duration::from_secs(1)).await;
+        before = Some(reading);
+        tokio::time::sleep(args.interval).await;
     }
 }
 
-fn read(dir: &StateDir, state: &State, tenant: Option<&str>) -> anyhow::Result<Document> {
-    let tenants = match tenant {
-        Some(name) => vec![state.tenant(name)?],
-        None => state.tenants(),
-    };
-    let events = state.events()?;
-    let rows = tenants.iter().map(|tenant| tenant_row(state, tenant, &events));
-    let (ports, uplinks, unregistered) = match tenant {
-        Some(_) => (None, None, Vec::new()),
-        None => (Some(ports(dir, state, &tenants)?), Some(uplinks(state)?), unregistered(state)?),
-    };
-    let transit = if tenant.is_none() { transit(state)? } else { Vec::new() };
-    let tenants = rows.collect::<anyhow::Result<_>>()?;
-    Ok(Document { version: JSON_VERSION, tenants, ports, uplinks, transit, unregistered })
+fn with(reading: Reading, document: fn(&Reading) -> Document) -> (Reading, Document) {
+    let document = document(&reading);
+    (reading, document)
 }
 
-fn tenant_row(state: &State, tenant: &tenant::Named, events: &Events) -> anyhow::Result<TenantRow> {
-    let TenantTotals { received, sent, drops, notices } = state.tenant_totals(tenant.id, events)?;
-    Ok(TenantRow {
-        name: tenant.name.clone(),
-        rx: received.into(),
-        tx: sent.into(),
-        drops: drops.iter().map(|(reason, count)| (reason.label(), *count)).collect(),
-        notices: notices.iter().map(|(notice, count)| (notice.label(), *count)).collect(),
-    })
+/// A text that takes the place of what is on the terminal, as much as there is room for.
+fn over_the_last(text: &str) -> String {
+    const HOME: &str = "\x1b[H";
+    const REST_OF_LINE: &str = "\x1b[K";
+    const REST_OF_SCREEN: &str = "\x1b[J";
+    let (_, rows) = size().unwrap_or((80, 24));
+    let lines = text.lines().take(usize::from(rows).saturating_sub(1));
+    let lines: Vec<_> = lines.map(|line| format!("{line}{REST_OF_LINE}")).collect();
+    format!("{HOME}{}{REST_OF_SCREEN}", lines.join("\r\n"))
 }
 
-fn ports(dir: &StateDir, state: &State, tenants: &[tenant::Named]) -> anyhow::Result<Vec<PortRow>> {
-    let mut rows = Vec::new();
-    for port in state.ports()? {
-        let ifindex = port.ifindex();
-        let tc = state.hook_totals(Hook::PORT_TC, ifindex)?;
-        let passed = passed(&tc);
-        let mut hooks = vec![(Hook::PORT_TC, tc)];
-        if datapath::port::has_xdp(dir, ifindex) {
-            hooks.insert(0, (Hook::PORT_XDP, state.hook_totals(Hook::PORT_XDP, ifindex)?));
-        }
-        let tenant = tenants.iter().find(|tenant| tenant.id == port.record.tenant);
-        rows.push(PortRow {
-            name: port.name,
-            tenant: tenant.map(|tenant| tenant.name.clone()).unwrap_or_default(),
-            passed,
-            drops: all_drops(&hooks),
-            hooks: hook_rows(&hooks),
-        });
+fn of_tenant(reading: &Reading) -> Document {
+    Document {
+        version: JSON_VERSION,
+        tenants: reading.tenants.iter().map(tenant_row).collect(),
+        ports: None,
+        uplinks: None,
+        transit: Vec::new(),
+        unregistered: Vec::new(),
     }
-    Ok(rows)
 }
 
-fn uplinks(state: &State) -> anyhow::Result<Vec<UplinkRow>> {
-    let mut rows = Vec::new();
-    for uplink in state.uplinks()? {
-        rows.push(uplink_row(state, &uplink)?);
+fn of_all(reading: &Reading) -> Document {
+    let names: HashMap<_, _> = reading.tenants.iter().map(|it| (it.id, &it.name)).collect();
+    Document {
+        ports: Some(reading.ports.iter().map(|port| port_row(port, &names)).collect()),
+        uplinks: Some(reading.uplinks.iter().map(uplink_row).collect()),
+        transit: reading.transit.iter().map(transit_row).collect(),
+        unregistered: hook_rows(&reading.unregistered),
+        ..of_tenant(reading)
     }
-    Ok(rows)
 }
 
-fn uplink_row(state: &State, uplink: &uplink::Named) -> anyhow::Result<UplinkRow> {
-    let tc = state.hook_totals(Hook::UPLINK_TC, uplink.ifindex)?;
-    let passed_total = tc.passed_total();
-    let mut hooks = vec![(Hook::UPLINK_TC, tc)];
-    if uplink.mode != UplinkMode::TC {
-        let xdp = state.hook_totals(Hook::UPLINK_XDP, uplink.ifindex)?;
-        hooks.insert(0, (Hook::UPLINK_XDP, xdp));
-        let cpu = state.hook_totals(Hook::UPLINK_CPU, uplink.ifindex)?;
-        if !cpu.is_empty() {
-            hooks.insert(1, (Hook::UPLINK_CPU, cpu));
-        }
+fn tenant_row(Tenant { name, totals, .. }: &Tenant) -> TenantRow {
+    TenantRow {
+        name: name.clone(),
+        rx: totals.received.into(),
+        tx: totals.sent.into(),
+        drops: totals.drops.iter().map(|(reason, count)| (reason.label(), *count)).collect(),
+        notices: totals.notices.iter().map(|(notice, count)| (notice.label(), *count)).collect(),
     }
-    let slow = state.hook_totals(Hook::SLOW_PATH, uplink.ifindex)?;
-    if !slow.is_empty() {
-        hooks.push((Hook::SLOW_PATH, slow));
-    }
-    Ok(UplinkRow {
-        name: uplink.name.clone(),
-        mode: uplink::mode_name(uplink.mode),
-        passed: passed_total,
-        drops: all_drops(&hooks),
-        hooks: hook_rows(&hooks),
-    })
 }
 
-fn transit(state: &State) -> anyhow::Result<Vec<TransitRow>> {
-    let mut rows = Vec::new();
-    for (ifindex, name) in state.transit_interfaces()? {
-        let totals = state.hook_totals(Hook::TRANSIT_TC, ifindex)?;
-        rows.push(TransitRow { name, passed: passed(&totals), drops: dropped(&totals) });
+fn port_row(Port { interface, tenant }: &Port, names: &HashMap<TenantId, &String>) -> PortRow {
+    PortRow {
+        name: interface.name.clone(),
+        tenant: names.get(tenant).copied().cloned().unwrap_or_default(),
+        passed: interface.last().map(passed).unwrap_or_default(),
+        drops: all_drops(&interface.hooks),
+        hooks: hook_rows(&interface.hooks),
     }
-    Ok(rows)
 }
 
-fn unregistered(state: &State) -> anyhow::Result<Vec<HookRow>> {
-    let mut rows = Vec::new();
-    for hook in Hook::ALL.into_iter().chain([Hook::SLOW_PATH]) {
-        let row = hook_row(hook, &state.hook_totals(hook, IfIndex::NONE)?);
-        if !row.passed.is_empty() || !row.drops.is_empty() {
-            rows.push(row);
-        }
+fn uplink_row(Uplink { interface, mode }: &Uplink) -> UplinkRow {
+    UplinkRow {
+        name: interface.name.clone(),
+        mode: uplink::mode_name(*mode),
+        passed: interface.last().map_or(0, HookTotals::passed_total),
+        drops: all_drops(&interface.hooks),
+        hooks: hook_rows(&interface.hooks),
     }
-    Ok(rows)
 }
 
-fn all_drops(hooks: &[(Hook, HookTotals)]) -> Reasons {
+fn transit_row(interface: &Interface) -> TransitRow {
+    TransitRow {
+        name: interface.name.clone(),
+        passed: interface.last().map(passed).unwrap_or_default(),
+        drops: all_drops(&interface.hooks),
+    }
+}
+
+fn all_drops(hooks: &[HookCount]) -> Reasons {
     let mut drops = Reasons::new();
-    for (reason, count) in hooks.iter().flat_map(|(_, totals)| &totals.drops) {
+    for (reason, count) in hooks.iter().flat_map(|it| &it.totals.drops) {
         *drops.entry(reason.label()).or_default() += count;
     }
     drops
 }
 
-fn hook_rows(hooks: &[(Hook, HookTotals)]) -> Vec<HookRow> {
-    hooks.iter().map(|(hook, totals)| hook_row(*hook, totals)).collect()
+fn hook_rows(hooks: &[HookCount]) -> Vec<HookRow> {
+    hooks.iter().map(hook_row).collect()
 }
 
-fn hook_row(hook: Hook, totals: &HookTotals) -> HookRow {
+fn hook_row(HookCount { hook, totals }: &HookCount) -> HookRow {
     HookRow { hook: hook.name(), passed: passed(totals), drops: dropped(totals) }
 }
 
@@ -243,36 +242,24 @@ fn dropped(totals: &HookTotals) -> Reasons {
     totals.drops.iter().map(|(reason, count)| (reason.label(), *count)).collect()
 }
 
-fn print(document: &Document) -> anyhow::Result<()> {
-    let headings =
-        ["TENANT", "RX PACKETS", "RX BYTES", "TX PACKETS", "TX BYTES", "DROPS", "NOTICES"];
-    output::table(
-        headings,
-        document.tenants.iter().map(|row| {
-            [
-                row.name.clone(),
-                row.rx.packets.to_string(),
-                row.rx.bytes.to_string(),
-                row.tx.packets.to_string(),
-                row.tx.bytes.to_string(),
-                describe(&row.drops),
-                describe(&row.notices),
-            ]
-        }),
-    )?;
+/// All tables. Where they are watched tenants have rates, once there are any.
+fn show(document: &Document, watch: bool, rates: Option<&Rates>) -> String {
+    let mut tables = vec![if watch {
+        tenants_with_rates(&document.tenants, rates)
+    } else {
+        tenants(&document.tenants)
+    }];
     if let Some(ports) = &document.ports {
-        output::print(&"")?;
         let rows = ports.iter().flat_map(|port| port.hooks.iter().map(move |hook| (port, hook)));
-        output::table(
+        tables.push(output::to_table(
             ["PORT", "TENANT", "HOOK", "PASSED", "DROPS"],
             rows.map(|(port, hook)| {
                 let (passed, drops) = (describe(&hook.passed), describe(&hook.drops));
                 [port.name.clone(), port.tenant.clone(), hook.hook.to_owned(), passed, drops]
             }),
-        )?;
+        ));
     }
     if let Some(uplinks) = &document.uplinks {
-        output::print(&"")?;
         let known = uplinks
             .iter()
             .flat_map(|uplink| uplink.hooks.iter().map(|hook| (uplink.name.as_str(), hook)));
@@ -281,16 +268,56 @@ fn print(document: &Document) -> anyhow::Result<()> {
             let (passed, drops) = (describe(&hook.passed), describe(&hook.drops));
             [uplink.to_owned(), hook.hook.to_owned(), passed, drops]
         });
-        output::table(["UPLINK", "HOOK", "PASSED", "DROPS"], rows)?;
+        tables.push(output::to_table(["UPLINK", "HOOK", "PASSED", "DROPS"], rows));
     }
     if !document.transit.is_empty() {
-        output::print(&"")?;
         let rows = document.transit.iter();
         let cells =
             |row: &TransitRow| [row.name.clone(), describe(&row.passed), describe(&row.drops)];
-        output::table(["TRANSIT", "PASSED", "DROPS"], rows.map(cells))?;
+        tables.push(output::to_table(["TRANSIT", "PASSED", "DROPS"], rows.map(cells)));
     }
-    Ok(())
+    tables.join("\n\n")
+}
+
+fn tenants(rows: &[TenantRow]) -> String {
+    let headings =
+        ["TENANT", "RX PACKETS", "RX BYTES", "TX PACKETS", "TX BYTES", "DROPS", "NOTICES"];
+    let cells = |row: &TenantRow| {
+        let [name, rx, rx_bytes, tx, tx_bytes] = counted(row);
+        [name, rx, rx_bytes, tx, tx_bytes, describe(&row.drops), describe(&row.notices)]
+    };
+    output::to_table(headings, rows.iter().map(cells))
+}
+
+fn tenants_with_rates(rows: &[TenantRow], rates: Option<&Rates>) -> String {
+    let headings = [
+        "TENANT",
+        "RX PACKETS",
+        "RX BYTES",
+        "TX PACKETS",
+        "TX BYTES",
+        "RX BIT/S",
+        "TX BIT/S",
+        "DROPS",
+        "NOTICES",
+    ];
+    let bits = |at: usize, of: fn(&TenantRate) -> Rate| {
+        let rate = rates.map(|rates| of(&rates.tenants[at]).bytes_per_second);
+        output::or_dash(rate.map(|rate| top::human(rate.saturating_mul(8))))
+    };
+    let cells = |(at, row): (usize, &TenantRow)| {
+        let [name, rx, rx_bytes, tx, tx_bytes] = counted(row);
+        let [received, sent] = [bits(at, |it| it.rx), bits(at, |it| it.tx)];
+        let (drops, notices) = (describe(&row.drops), describe(&row.notices));
+        [name, rx, rx_bytes, tx, tx_bytes, received, sent, drops, notices]
+    };
+    output::to_table(headings, rows.iter().enumerate().map(cells))
+}
+
+fn counted(TenantRow { name, rx, tx, .. }: &TenantRow) -> [String; 5] {
+    let counters = [rx.packets, rx.bytes, tx.packets, tx.bytes];
+    let [rx, rx_bytes, tx, tx_bytes] = counters.map(|it| it.to_string());
+    [name.clone(), rx, rx_bytes, tx, tx_bytes]
 }
 
 /// "`wrong_remote` 3, ecn 1", or a dash.

@@ -32,6 +32,7 @@ use crate::{
         ring::Rings,
         uplink::Mode,
     },
+    metrics,
     netlink::{
         Netlink,
         monitor::{Change, Monitor},
@@ -64,6 +65,8 @@ pub struct Config {
     pub mode: Mode,
     /// Leave the programs attached at the end.
     pub keep: bool,
+    /// Where metrics are served.
+    pub metrics: metrics::Wanted,
     /// How to load the programs.
     pub load: Options,
 }
@@ -86,6 +89,7 @@ pub async fn run(
     let is_shadow = config.load.shadow;
     let sockets = (!is_shadow).then(Sockets::open).transpose()?;
     let underlay = (!is_shadow).then(Underlay::open).transpose().map_err(Error::SlowPath)?;
+    let metrics = metrics::Listener::bind(&config.metrics)?;
 
     let existed = dir.exists();
     // An earlier run's, which was killed or ended with --keep.
@@ -114,6 +118,9 @@ pub async fn run(
             dir.remove()?;
         }
         return Err(error);
+    }
+    if let Some(metrics) = metrics {
+        println!("metrics at http://{}/metrics", metrics.serve(dir, &config.uplinks)?);
     }
     println!("ready");
     service::ready();

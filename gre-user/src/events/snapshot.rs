@@ -9,7 +9,7 @@ use gre_common::{
 };
 
 use crate::{
-    state::{Result, State, StateDir, uplink},
+    state::{Result, State, StateDir, counters::Counting, uplink},
     trace::names::Names,
 };
 
@@ -41,9 +41,8 @@ impl Snapshot {
         let uplinks = uplinks.map(|it| (it.name, uplink::mode_name(it.mode))).collect();
         let tunnels = state.tunnels().into_iter();
         let tunnels = tunnels.map(|it| (it.name, down(&it.tunnel))).collect();
-        let limits = limits(&state, &names)?;
-        // Stations may be many: they are gone through without the lock.
-        drop(state);
+        // The rest, of which there may be much, is gone through without the lock.
+        let limits = limits(&state.unlock(), &names)?;
         let stations = State::stations_of(dir)?
             .into_iter()
             .map(|(key, via)| ((names.tenant(key.tenant), key.mac()), names.place(via)));
@@ -59,8 +58,8 @@ fn down(tunnel: &Tunnel) -> Option<&'static str> {
     (tunnel.next_hop.state == HopState::NO_ROUTE).then_some("no_route")
 }
 
-fn limits(state: &State, names: &Names) -> Result<BTreeMap<(String, &'static str), u64>> {
-    let events = state.events()?;
+fn limits(counting: &Counting, names: &Names) -> Result<BTreeMap<(String, &'static str), u64>> {
+    let events = counting.events()?;
     let mut limits = BTreeMap::new();
     let mut add = |tenant: TenantId, label, count| {
         if count > 0 {

@@ -8,15 +8,21 @@ use std::{
 use aya::maps::PerCpuValues;
 use gre_common::{
     tables::{
-        Counters, Fragmented, Hook, HookCounters, HookKey, IfIndex, REASONS, TenantEvent, TenantId,
+        Counters, Fragmented, Hook, HookCounters, HookKey, IfIndex, REASONS, Tenant, TenantEvent,
+        TenantId, TunnelId,
     },
     verdict::{DropReason, Notice, PassReason},
 };
 
-use super::{Result, State, optional, port::per_cpu};
+use super::{
+    Result, State,
+    maps::Maps,
+    optional,
+    port::{self, per_cpu},
+};
 
 /// What happened to a tenant's packets.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TenantTotals {
     /// What was decapsulated.
     pub received: Counters,
@@ -30,7 +36,7 @@ pub struct TenantTotals {
 
 /// Drops and notices of every tenant that has any.
 #[derive(Debug, Default)]
-pub struct Events(HashMap<TenantId, HashMap<u32, u64>>);
+pub struct Events(HashMap<TenantId, Vec<(u32, u64)>>);
 
 impl Events {
     /// Who has any.
@@ -49,12 +55,13 @@ impl Events {
     }
 
     fn count(&self, tenant: TenantId, event: u32) -> u64 {
-        *self.0.get(&tenant).and_then(|counts| counts.get(&event)).unwrap_or(&0)
+        let counts = self.0.get(&tenant).into_iter().flatten();
+        counts.filter(|(it, _)| *it == event).map(|(_, count)| count).sum()
     }
 }
 
 /// What happened at a hook to packets that no tenant was charged with.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct HookTotals {
     /// Passes that happened, by reason.
     pub passed: Vec<(PassReason, u64)>,
@@ -75,33 +82,63 @@ impl HookTotals {
 }
 
 impl State {
+    /// What a tenant has received, by tunnel. Under the lock no binding is on its way from one line to another.
+    pub fn received(&self, id: TenantId, tenant: &Tenant) -> Vec<(TunnelId, Counters)> {
+        let bindings = self.bindings_of(id, tenant).into_iter();
+        bindings.map(|binding| (binding.tunnel, binding.received)).collect()
+    }
+
+    /// Lets go of the lock, for what may be read without it.
+    pub fn unlock(self) -> Counting {
+        Counting(self.maps)
+    }
+}
+
+/// Counters that belong to one place as long as it is anybody's, whoever writes meanwhile.
+pub struct Counting(Maps);
+
+impl Counting {
     /// The drops and notices of all tenants.
     ///
     /// # Errors
     /// The kernel refuses.
     pub fn events(&self) -> Result<Events> {
+        // Where an entry is deleted meanwhile the kernel begins anew: each one counts once all the same.
+        let mut counted = HashMap::new();
+        for entry in &self.0.tenant_events {
+            let (key, cpus) = entry?;
+            counted.insert(key, cpus.iter().sum::<u64>());
+        }
         let mut events = Events::default();
-        for entry in &self.maps.tenant_events {
-            let (TenantEvent { tenant, event }, cpus) = entry?;
-            let of_tenant = events.0.entry(tenant).or_default();
-            *of_tenant.entry(event & !TenantEvent::SLOW).or_default() += cpus.iter().sum::<u64>();
+        for (TenantEvent { tenant, event }, count) in counted {
+            events.0.entry(tenant).or_default().push((event & !TenantEvent::SLOW, count));
         }
         Ok(events)
     }
 
-    /// A tenant's counters.
+    /// All ports, by name.
     ///
     /// # Errors
     /// The kernel refuses.
-    pub fn tenant_totals(&self, id: TenantId, events: &Events) -> Result<TenantTotals> {
-        let mut totals = TenantTotals::default();
-        for binding in self.bindings_of(id, &self.tenant_at(id)) {
-            totals.received += binding.received;
+    pub fn ports(&self) -> Result<Vec<port::Named>> {
+        self.0.ports()
+    }
+
+    /// A tenant's counters; what it has received was read before.
+    ///
+    /// # Errors
+    /// The kernel refuses.
+    pub fn tenant_totals(
+        &self,
+        id: TenantId,
+        received: Counters,
+        events: &Events,
+    ) -> Result<TenantTotals> {
+        let mut sent = self.0.fragmented.get(id.0).sent;
+        for cpu in self.0.sent.get(&id.0, 0)?.iter() {
+            sent += *cpu;
         }
-        for cpu in self.maps.sent.get(&id.0, 0)?.iter() {
-            totals.sent += *cpu;
-        }
-        totals.sent += self.maps.fragmented.get(id.0).sent;
+        let mut totals = TenantTotals { received, sent, ..TenantTotals::default() };
         for &reason in DropReason::ALL {
             push(&mut totals.drops, reason, events.drops(id, reason));
         }
@@ -117,7 +154,7 @@ impl State {
     /// The kernel refuses.
     pub fn hook_totals(&self, hook: Hook, ifindex: IfIndex) -> Result<HookTotals> {
         let key = HookKey { ifindex, hook };
-        let Some(cpus) = optional(self.maps.hook_counters.get(&key, 0))? else {
+        let Some(cpus) = optional(self.0.hook_counters.get(&key, 0))? else {
             return Ok(HookTotals::default());
         };
         let mut totals = HookTotals::default();
@@ -129,7 +166,9 @@ impl State {
         }
         Ok(totals)
     }
+}
 
+impl State {
     /// Sets to zero what a tenant has sent.
     pub(super) fn forget_totals(&mut self, id: TenantId) -> Result<()> {
         self.maps.sent.set(id.0, per_cpu(Counters::ZERO)?, 0)?;

@@ -3,24 +3,25 @@
 use std::{
     fs::{self, File},
     io,
-    os::{fd::OwnedFd, unix::fs::symlink},
+    os::{
+        fd::OwnedFd,
+        unix::fs::{MetadataExt as _, symlink},
+    },
     path::{Path, PathBuf},
-    thread,
-    time::Duration,
 };
 
 use gre_common::tables::{Hook, IfIndex};
 use nix::{
     fcntl::{Flock, FlockArg},
     mount::{MsFlags, mount},
-    sys::statfs::{BPF_FS_MAGIC, statfs},
+    sys::{
+        stat::{major, minor},
+        statfs::{BPF_FS_MAGIC, statfs},
+    },
 };
 
 use super::{Error, Result};
 
-/// Tries to be the daemon, and the time between them.
-const DAEMON_TRIES: u32 = 5;
-const DAEMON_PAUSE: Duration = Duration::from_millis(10);
 /// The system's BPF file system.
 const SYSTEM_BPFFS: &str = "/sys/fs/bpf";
 
@@ -145,34 +146,16 @@ impl StateDir {
             .map_err(|(_, errno)| self.failed("lock", errno.into()))
     }
 
-    /// Whether a daemon runs, as far as its lock tells.
-    ///
-    /// # Errors
-    /// There is no state, or the caller may not read it.
-    pub fn has_daemon(&self) -> Result<bool> {
-        match Flock::lock(self.open("links")?, FlockArg::LockSharedNonblock) {
-            Ok(_) => Ok(false),
-            Err((_, nix::errno::Errno::EWOULDBLOCK)) => Ok(true),
-            Err((_, errno)) => Err(self.failed("lock", errno.into())),
-        }
-    }
-
     /// Takes the lock that a running daemon holds; `None` where another one has it.
     ///
     /// # Errors
     /// There is no state, or the caller may not read it.
     pub fn lock_daemon(&self) -> Result<Option<Flock<OwnedFd>>> {
-        let mut links = self.open("links")?;
-        // Who only asks whether there is a daemon has the lock for an instant.
-        for _ in 0..DAEMON_TRIES {
-            links = match Flock::lock(links, FlockArg::LockExclusiveNonblock) {
-                Ok(lock) => return Ok(Some(lock)),
-                Err((links, nix::errno::Errno::EWOULDBLOCK)) => links,
-                Err((_, errno)) => return Err(self.failed("lock", errno.into())),
-            };
-            thread::sleep(DAEMON_PAUSE);
+        match Flock::lock(self.open("links")?, FlockArg::LockExclusiveNonblock) {
+            Ok(lock) => Ok(Some(lock)),
+            Err((_, nix::errno::Errno::EWOULDBLOCK)) => Ok(None),
+            Err((_, errno)) => Err(self.failed("lock", errno.into())),
         }
-        Ok(None)
     }
 
     /// Takes the lock of whoever puts other programs in the place of those that are pinned.
@@ -189,6 +172,15 @@ impl StateDir {
 
     fn parent(&self) -> &Path {
         self.0.parent().unwrap_or(Path::new("/"))
+    }
+
+    /// Whether a daemon holds its lock, without asking for that: `/proc/locks` has the device and number of what is locked.
+    pub fn daemon_runs(&self) -> bool {
+        let Ok(links) = fs::metadata(self.links()) else { return false };
+        let (device, inode) = (links.dev(), links.ino());
+        let locked = format!("{:02x}:{:02x}:{inode}", major(device), minor(device));
+        let locks = fs::read_to_string("/proc/locks").unwrap_or_default();
+        locks.lines().any(|lock| lock.split_whitespace().any(|word| word == locked))
     }
 
     fn open(&self, folder: &str) -> Result<OwnedFd> {

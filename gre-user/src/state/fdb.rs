@@ -60,6 +60,11 @@ impl State {
         self.forget(&FdbKey::new(tenant, mac))
     }
 
+    /// How many stations of a tenant were learned and are not forgotten.
+    pub fn learned_stations(&self, TenantId(tenant): TenantId) -> u64 {
+        self.maps.fdb_learned.get(tenant)
+    }
+
     /// What is believed of stations: of one tenant's, or of all.
     ///
     /// # Errors

@@ -1,6 +1,6 @@
 //! Ports: where tenants' packets enter and leave.
 
-use std::{mem::offset_of, thread, time::Duration};
+use std::{collections::BTreeMap, mem::offset_of, thread, time::Duration};
 
 use aya::{
     Pod,
@@ -14,7 +14,10 @@ use gre_common::tables::{
 
 use nix::errno::Errno;
 
-use super::{Error, Result, Room, State, error::errno, member::PortMember, name, optional, tenant};
+use super::{
+    Error, Result, Room, State, error::errno, maps::Maps, member::PortMember, name, optional,
+    tenant,
+};
 
 const MEMORY_RETRIES: u32 = 10;
 const MEMORY_PAUSE: Duration = Duration::from_millis(10);
@@ -98,6 +101,19 @@ impl New {
     }
 }
 
+impl Maps {
+    /// All ports, by name.
+    pub(super) fn ports(&self) -> Result<Vec<Named>> {
+        // Who has no lock may meet a port twice, where another one is deleted meanwhile.
+        let mut ports = BTreeMap::new();
+        for entry in &self.ports {
+            let (name, record) = entry?;
+            ports.insert(name::text(&name), record);
+        }
+        Ok(ports.into_iter().map(|(name, record)| Named { name, record }).collect())
+    }
+}
+
 impl State {
     /// How packets are taken off a port whose mode this is: only TC leaves them alone.
     ///
@@ -175,13 +191,7 @@ impl State {
     /// # Errors
     /// The kernel refuses.
     pub fn ports(&self) -> Result<Vec<Named>> {
-        let mut ports = Vec::new();
-        for entry in &self.maps.ports {
-            let (name, record) = entry?;
-            ports.push(Named { name: name::text(&name), record });
-        }
-        ports.sort_by(|a, b| a.name.cmp(&b.name));
-        Ok(ports)
+        self.maps.ports()
     }
 
     /// The name of a tenant's port.

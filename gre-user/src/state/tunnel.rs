@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use gre_common::{
     tables::{
-        self, Ends6, Ends6Use, KeyField, LocalId, LocalUse, NextHop, Slot, TenantId, Tunnel,
-        TunnelId, TunnelOptions,
+        self, Ends6, Ends6Use, HopState, KeyField, LocalId, LocalUse, NextHop, Slot, TenantId,
+        Tunnel, TunnelId, TunnelOptions,
     },
     wire::address::Address,
 };
@@ -21,6 +21,50 @@ pub struct Named {
     pub id: TunnelId,
     /// What the datapath knows of it.
     pub tunnel: Tunnel,
+}
+
+/// How well a tunnel is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Health {
+    /// There is no route to the remote address.
+    NoRoute,
+    /// Its keepalive is not answered.
+    Down,
+    /// The next hop's MAC address is not known; the kernel finds it when it is needed.
+    Unresolved,
+    /// All is well.
+    Up,
+}
+
+impl Health {
+    /// All there are.
+    pub const ALL: [Self; 4] = [Self::NoRoute, Self::Down, Self::Unresolved, Self::Up];
+
+    /// How well this one is.
+    pub fn of(tunnel: &Tunnel) -> Self {
+        match tunnel.next_hop.state {
+            HopState::NO_ROUTE => Self::NoRoute,
+            _ if tunnel.keepalive.down != 0 => Self::Down,
+            HopState::UNRESOLVED => Self::Unresolved,
+            _ => Self::Up,
+        }
+    }
+
+    /// In one word.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::NoRoute => "no_route",
+            Self::Down => "down",
+            Self::Unresolved => "unresolved",
+            Self::Up => "up",
+        }
+    }
+
+    /// Whether packets get to the other end, as far as anybody knows here.
+    pub const fn is_up(self) -> bool {
+        matches!(self, Self::Unresolved | Self::Up)
+    }
 }
 
 impl State {

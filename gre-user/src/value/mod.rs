@@ -1,11 +1,12 @@
 //! What users type, on the command line and in a configuration file: one parser and one default for both.
 //!
-//! - [`key`], [`mac`], [`field`], [`mtu`], [`keepalive`], [`prefix`], [`rate`]: written as a number or as text.
+//! - [`key`], [`mac`], [`field`], [`mtu`], [`keepalive`], [`mod@interval`], [`prefix`], [`rate`]: written as a number or as text.
 //! - [`choice`]: one word of a few.
 //! - [`written`]: reads and writes the former in files.
 
 pub mod choice;
 pub mod field;
+pub mod interval;
 pub mod keepalive;
 pub mod key;
 pub mod mac;
@@ -17,6 +18,7 @@ mod written;
 pub use self::{
     choice::{Df, Ecn, PortMode, Service, Switch},
     field::{Tos, Ttl},
+    interval::interval,
     keepalive::Keepalive,
     key::Key,
     mac::Mac,

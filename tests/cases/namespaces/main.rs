@@ -20,6 +20,7 @@ mod keys;
 mod lifetime;
 mod linux;
 mod mesh;
+mod monitoring;
 mod mtu;
 mod next_hop;
 mod next_hop6;
@@ -55,6 +56,7 @@ fn main() -> ExitCode {
         origins::cases(),
         linux::cases(),
         mesh::cases(),
+        monitoring::cases(),
         uplink::cases(),
         uplinks::cases(),
         lifetime::cases(),

@@ -2,14 +2,12 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use gre_common::{
-    tables::{Hook, IfIndex},
-    verdict::DropReason,
-};
+use gre_common::verdict::DropReason;
 
 use crate::{
     doctor::facts::Counter,
-    state::{self, State, StateDir},
+    state::{self, StateDir},
+    totals::{HookCount, Reading},
 };
 
 /// How long we look.
@@ -27,7 +25,7 @@ pub struct Sample(BTreeMap<String, (u64, Drops)>);
 /// The kernel refuses.
 pub async fn counters(dir: &StateDir, before: &Sample) -> state::Result<Vec<Counter>> {
     tokio::time::sleep(WHILE).await;
-    let Sample(after) = Sample::take(&State::open(dir)?)?;
+    let Sample(after) = Sample::take(dir)?;
     let counter = |(subject, (packets, drops)): (String, (u64, Drops))| {
         let earlier = before.0.get(&subject);
         let recent = drops.iter().map(|(&reason, &count)| {
@@ -45,33 +43,30 @@ impl Sample {
     ///
     /// # Errors
     /// The kernel refuses.
-    pub fn take(state: &State) -> state::Result<Self> {
-        let mut sample = BTreeMap::new();
-        let events = state.events()?;
-        for tenant in state.tenants() {
-            let totals = state.tenant_totals(tenant.id, &events)?;
+    pub fn take(dir: &StateDir) -> state::Result<Self> {
+        let reading = Reading::take(dir)?;
+        let tenants = reading.tenants.into_iter().map(|it| {
+            let totals = it.totals;
             let drops: Drops = totals.drops.into_iter().collect();
             let packets =
                 totals.received.packets + totals.sent.packets + drops.values().sum::<u64>();
-            sample.insert(format!("tenant {}", tenant.name), (packets, drops));
-        }
-        for uplink in state.uplinks()? {
-            sample.insert(uplink.name.clone(), at_hooks(state, uplink.ifindex)?);
-        }
-        Ok(Self(sample))
+            (format!("tenant {}", it.name), (packets, drops))
+        });
+        let uplinks = reading.uplinks.into_iter();
+        let uplinks = uplinks.map(|it| (it.interface.name, at_hooks(&it.interface.hooks)));
+        Ok(Self(tenants.chain(uplinks).collect()))
     }
 }
 
 /// What nobody was charged with at an uplink.
-fn at_hooks(state: &State, ifindex: IfIndex) -> state::Result<(u64, Drops)> {
+fn at_hooks(hooks: &[HookCount]) -> (u64, Drops) {
     let (mut packets, mut drops) = (0, Drops::new());
-    for hook in [Hook::UPLINK_XDP, Hook::UPLINK_CPU, Hook::UPLINK_TC, Hook::SLOW_PATH] {
-        let totals = state.hook_totals(hook, ifindex)?;
+    for HookCount { totals, .. } in hooks {
         packets += totals.passed_total();
-        for (reason, count) in totals.drops {
+        for &(reason, count) in &totals.drops {
             packets += count;
             *drops.entry(reason).or_default() += count;
         }
     }
-    Ok((packets, drops))
+    (packets, drops)
 }

@@ -105,7 +105,7 @@ fn state(dir: &StateDir, facts: &mut StateFacts) -> Option<Pinned> {
     }
     match pinned(dir) {
         Ok((options, pinned)) => {
-            facts.has_daemon = dir.has_daemon().unwrap_or_default();
+            facts.has_daemon = dir.daemon_runs();
             facts.steers = options.has(RunOptions::STEER);
             let is_attached = !pinned.uplinks.is_empty();
             facts.other_build = other_build(dir).filter(|_| is_attached);
@@ -122,7 +122,10 @@ fn pinned(dir: &StateDir) -> state::Result<(RunOptions, Pinned)> {
     let options = state::check_schema(dir)?.run;
     let state = State::open(dir)?;
     let configured = Configured::of_state(&state)?;
-    let (uplinks, sample) = (state.uplinks()?, Sample::take(&state)?);
+    let uplinks = state.uplinks()?;
+    // Counting takes the lock.
+    drop(state);
+    let sample = Sample::take(dir)?;
     Ok((options, Pinned { configured, uplinks, sample }))
 }
 
