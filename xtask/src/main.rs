@@ -1,10 +1,11 @@
-//! What a person does to the project: `cargo xtask build | run | test | fuzz | bench | vm`.
+//! What a person does to the project: `cargo xtask build | run | test | fuzz | bench | vm | dist`.
 //!
 //! - `workspace`: where the project is and which toolchain it asks for
 //! - `toolchain/`: finds that toolchain, or installs it
 //! - `build`, `run`, `test`, `fuzz`: one file per verb
 //! - `bench/`: how fast it is
 //! - `vm/`: any of it inside another kernel
+//! - `dist/`: what is given away: a Debian package, an archive, and what is in them
 //! - `demo/`: two hosts and a ping, for `run --demo`
 //! - `tools`: what the system must have for demo and tests
 //! - `process`: runs other programs
@@ -14,6 +15,7 @@
 mod bench;
 mod build;
 mod demo;
+mod dist;
 mod fuzz;
 mod process;
 mod run;
@@ -52,6 +54,8 @@ enum Verb {
     Fuzz(fuzz::Args),
     /// Measure how fast it is; with CASE only those cases
     Bench(bench::Args),
+    /// Make a Debian package and a portable archive: target/dist
+    Dist(dist::Args),
     /// Boot a Debian kernel and run one of these verbs, or any command, inside
     Vm(vm::Args),
 }
@@ -74,6 +78,7 @@ fn dispatch(verb: Verb) -> Result<ExitCode> {
         Verb::Test(args) => test::verb(&workspace, &args),
         Verb::Fuzz(args) => fuzz::verb(&workspace, &args),
         Verb::Bench(args) => bench::verb(&workspace, &args),
+        Verb::Dist(args) => dist::verb(&workspace, &args),
         Verb::Vm(args) => vm::verb(&workspace, &args),
     }
 }
