@@ -4,10 +4,10 @@
 
 use gre_common::{
     bridge,
-    decap::decap,
+    decap::{Payload, decap},
     encap::encap,
     fragment::Fragments,
-    guard, mss, neighbour, route,
+    mss, neighbour,
     tables::{IfIndex, TenantId, TunnelId},
     too_big::TooBig,
     transit::transit,
@@ -15,7 +15,10 @@ use gre_common::{
 };
 use gre_fuzz::{
     chaos::Chaos,
-    support::{apply::Apply, plain},
+    support::{
+        apply::{Apply, answer},
+        plain,
+    },
 };
 
 gre_fuzz::target!(check);
@@ -37,10 +40,9 @@ fn received(tables: &Chaos, frame: &[u8]) {
     let Verdict::Forward(plan) = decap(frame, tables) else { return };
     let inner = plan.apply(frame);
     let tenant = plan.binding.tenant;
-    let _ = bridge::from_tunnel(frame, tables, &plan);
+    let is_frame = plan.payload == Payload::Ethernet;
+    let _ = bridge::from_tunnel(frame, tables, tenant, is_frame, plan.strip);
     let _ = plan.is_syn.then(|| mss::clamp(&inner[..], tables, &plan.syn()));
-    let _ = guard::is_allowed(frame, tables, tenant, plan.strip);
-    let _ = route::find(frame, tables, tenant, plan.strip);
 }
 
 fn sent(tables: &Chaos, frame: &[u8]) {
@@ -48,7 +50,7 @@ fn sent(tables: &Chaos, frame: &[u8]) {
     let _ = neighbour::is_answered(frame, tables, tenant);
     for tunnel in [0, 1, u32::MAX].map(TunnelId) {
         let Some(too_big) = TooBig::about(frame, tables, tenant, tunnel) else { continue };
-        let _ = gre_fuzz::support::apply::answer(&too_big, frame);
+        let _ = answer(&too_big, frame);
     }
     let Verdict::Forward(way) = bridge::from_port(frame, tables, IfIndex(1)) else { return };
     let Some(tunnel) = way.via.to_tunnel() else { return };

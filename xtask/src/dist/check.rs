@@ -29,7 +29,8 @@ const PACKAGES: &str = "--include=systemd-sysv,kmod,iproute2,iputils-ping";
 pub fn run_through(workspace: &Workspace, install: Install, package: &Path) -> Result<ExitCode> {
     let system = system(workspace, install)?;
     let script = format!("package='{}'\n{}", package.display(), include_str!("check.sh"));
-    vm::boot(workspace, install, system, workspace.dist(), &script)
+    let folder = package.parent().context("a package in a folder")?.to_owned();
+    vm::boot(workspace, install, system, folder, &script)
 }
 
 /// A bare Debian in a folder; made the first time it is asked for.

@@ -41,16 +41,19 @@ pub struct Args {
     /// Then install the package in a bare Debian inside a virtual machine, use it, and remove it
     #[arg(long)]
     check: bool,
+    /// Make nothing, and check this one
+    #[arg(long, value_name = "FILE", requires = "check")]
+    package: Option<PathBuf>,
     #[command(flatten)]
     install: Install,
 }
 
 /// Makes everything, and says where it is.
 pub fn verb(workspace: &Workspace, args: &Args) -> Result<ExitCode> {
-    tools::bring(TOOLS, "what makes the Debian package", args.install)?;
-    build::programs(workspace, args.install)?;
-    let package = make(workspace)?;
-    say::step(&format!("made {}", workspace.dist().display()));
+    let package = match &args.package {
+        Some(package) => package.canonicalize().context("there is no such package")?,
+        None => make(workspace, args.install)?,
+    };
     if args.check {
         return check::run_through(workspace, args.install, &package);
     }
@@ -58,7 +61,9 @@ pub fn verb(workspace: &Workspace, args: &Args) -> Result<ExitCode> {
 }
 
 /// Makes everything anew, and says where the Debian package is.
-fn make(workspace: &Workspace) -> Result<PathBuf> {
+fn make(workspace: &Workspace, install: Install) -> Result<PathBuf> {
+    tools::bring(TOOLS, "what makes the Debian package", install)?;
+    build::programs(workspace, install)?;
     let dist = workspace.dist();
     empty(&dist)?;
     let epoch = time::epoch(workspace)?;
@@ -74,6 +79,7 @@ fn make(workspace: &Workspace) -> Result<PathBuf> {
     let package = deb::pack(workspace, &parts(Linkage::Shared)?, epoch)?;
     let archive = archive::pack(workspace, &parts(Linkage::Static)?, epoch)?;
     sums(&dist, &[&archive, &package, &sbom])?;
+    say::step(&format!("made {}", dist.display()));
     Ok(package)
 }
 

@@ -71,9 +71,9 @@ fn bom(metadata: &Metadata, checksums: &Checksums) -> Result<Bom> {
     for (id, needs) in &edges {
         let component = component(&metadata[*id], *id == command, checksums)?;
         if *id == command {
-            root = Some(component)
+            root = Some(component);
         } else {
-            components.push(component)
+            components.push(component);
         }
         dependencies.push(Dependency {
             dependency_ref: reference(&metadata[*id]),
