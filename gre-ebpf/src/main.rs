@@ -9,6 +9,7 @@
 //! - [`mss`] changes what TCP segments may carry.
 //! - [`count`] has the counters, [`sequence`] the sequence numbers, [`pace`] how often things may be done.
 //! - [`checksum`] adds up the bytes of a packet.
+//! - [`capture`] shows packets to who wants to see them.
 //! - [`fdb`] learns where stations are, [`flood`] takes a frame to all of them.
 //! - [`route`] finds ways, [`guard`] knows from whom packets may come, [`limit`] how many.
 //! - [`neighbour`] answers who asks for a neighbour.
@@ -27,6 +28,7 @@
     reason = "aya's macros make functions without documentation, and take contexts by value"
 )]
 
+mod capture;
 mod checksum;
 mod count;
 mod fdb;
@@ -69,8 +71,8 @@ use gre_common::{
     encap::{Encap, encap},
     packet::Packet,
     tables::{
-        Binding, Delivery, Hook, HookKey, HopState, IfIndex, NextHop, Service, Tables as _, Tenant,
-        TenantId, TenantOptions, TransitAction, TunnelOptions, Via,
+        Binding, Delivery, Fate, Hook, HookKey, HopState, IfIndex, NextHop, Service, Tables as _,
+        Tenant, TenantId, TenantOptions, TransitAction, TunnelId, TunnelOptions, Via,
     },
     transit::transit,
     verdict::{Discard, DropReason, Notice, PassReason, Verdict},
@@ -82,11 +84,17 @@ use gre_common::{
 };
 
 use crate::{
+    capture::Sample,
     flood::{Round, is_device},
-    maps::{Maps, PORT_DEVICES, UPLINK_DEVICES, cookie, flood_device, is_generic, member},
+    maps::{
+        Maps, PORT_DEVICES, UPLINK_DEVICES, cookie, flood_device, is_generic, is_shadow, member,
+    },
     packet::{TcPacket, XdpPacket, read_handover, restore_link_header},
     route::address_to_port,
 };
+
+/// On to the programs and filters behind this one, then to the stack; `TC_ACT_OK` would skip them.
+const GO_ON: i32 = TC_ACT_UNSPEC;
 
 /// Decapsulates in the driver.
 #[xdp(frags)]
@@ -148,6 +156,12 @@ pub fn uplink_tc(ctx: TcContext) -> i32 {
             {
                 return drop_tc(&ctx, hook, DropReason::RateLimit.of(plan.binding.tenant));
             }
+            let Binding { tenant, tunnel, .. } = *plan.binding;
+            capture::tc(&ctx, hook, Sample::new(Fate::RECEIVED, tenant, tunnel));
+            if is_shadow() {
+                count::received(plan.binding, plan.inner_len, plan.notice);
+                return GO_ON;
+            }
             if plan.is_syn {
                 mss::clamp(&ctx, &plan.syn());
             }
@@ -197,7 +211,7 @@ pub fn port_tc(ctx: TcContext) -> i32 {
         Verdict::Pass(reason) => pass_tc(&ctx, hook, reason),
         Verdict::Drop(discard) => {
             let reason = packet.forget(discard.reason as u32);
-            let is_too_big = reason == DropReason::PacketTooBig as u32;
+            let is_too_big = !is_shadow() && reason == DropReason::PacketTooBig as u32;
             if is_too_big && fragment::hand_up(&ctx, discard.tenant().unwrap_or(TenantId::NONE)) {
                 // Counted there.
                 return TC_ACT_SHOT;
@@ -249,18 +263,31 @@ pub fn transit_tc(ctx: TcContext) -> i32 {
     if redirected && !is_device(&ctx, rule.target) {
         return drop_tc(&ctx, hook, DropReason::RedirectFailed.unattributed());
     }
+    capture::tc(&ctx, hook, Sample::bare(Fate::ruled(rule.action)));
     count::matched(rule, packet.len());
+    if is_shadow() {
+        return GO_ON;
+    }
     match rule.action {
         TransitAction::REDIRECT => redirect(rule.target),
         TransitAction::DROP => TC_ACT_SHOT,
-        _ => TC_ACT_UNSPEC,
+        _ => GO_ON,
     }
 }
 
 /// Puts a frame that came by a port, and leaves by no tunnel or by many, on its way; or answers it.
 #[inline(always)]
 fn spread(ctx: &TcContext, hook: HookKey, way: &Way<'_>) -> i32 {
+    if is_shadow() {
+        let notice = match way.via {
+            Via::TO_ANSWER => Notice::Answered,
+            via if via.to_members().is_some() => Notice::Flooded,
+            _ => Notice::Switched,
+        };
+        return left_alone(ctx, hook, way.id, notice);
+    }
     if way.via == Via::TO_ANSWER {
+        show(ctx, hook, way.id, Notice::Answered);
         if !neighbour::answer(ctx, way.id) {
             return drop_tc(ctx, hook, DropReason::RewriteFailed.of(way.id));
         }
@@ -268,6 +295,7 @@ fn spread(ctx: &TcContext, hook: HookKey, way: &Way<'_>) -> i32 {
         return redirect(hook.ifindex);
     }
     let Some(first) = way.via.to_members() else {
+        show(ctx, hook, way.id, Notice::Switched);
         return match readdress(ctx, way.tenant.service == Service::L2, way.via) {
             Ok(()) => switch(way.id, way.via),
             Err(rewrite::Refused) => drop_tc(ctx, hook, DropReason::RewriteFailed.of(way.id)),
@@ -276,8 +304,23 @@ fn spread(ctx: &TcContext, hook: HookKey, way: &Way<'_>) -> i32 {
     if !is_device(ctx, flood_device()) {
         return drop_tc(ctx, hook, DropReason::RedirectFailed.of(way.id));
     }
+    show(ctx, hook, way.id, Notice::Flooded);
     count::noticed(way.id, Notice::Flooded);
     Round::of_port(first, hook.ifindex).begin(ctx)
+}
+
+/// Counts what would have become of a frame that leaves by no tunnel or by many.
+#[inline(always)]
+fn left_alone(ctx: &TcContext, hook: HookKey, tenant: TenantId, notice: Notice) -> i32 {
+    show(ctx, hook, tenant, notice);
+    count::noticed(tenant, notice);
+    GO_ON
+}
+
+/// Shows a frame that leaves by no tunnel or by many.
+#[inline(always)]
+fn show(ctx: &TcContext, hook: HookKey, tenant: TenantId, notice: Notice) {
+    capture::tc(ctx, hook, Sample::new(Fate::noticed(notice), tenant, TunnelId::NONE));
 }
 
 /// Gives a frame the addresses of its way, where a tenant's frames have none of their own.
@@ -312,6 +355,11 @@ fn send_tc(ctx: &TcContext, hook: HookKey, tenant: &Tenant, plan: &Encap<'_>) ->
     if tenant.options.has(TenantOptions::LIMITED) && !limit::may_send(plan.tenant, plan.inner_len) {
         return drop_tc(ctx, hook, DropReason::RateLimit.of(plan.tenant));
     }
+    capture::tc(ctx, hook, Sample::new(Fate::SENT, plan.tenant, plan.tunnel_id));
+    if is_shadow() {
+        count::sent(plan.tenant, plan.inner_len);
+        return GO_ON;
+    }
     match rewrite::encap_tc(ctx, plan, sequence_number(plan)) {
         Ok(()) => {
             count::sent(plan.tenant, plan.inner_len);
@@ -330,10 +378,10 @@ fn send_tc(ctx: &TcContext, hook: HookKey, tenant: &Tenant, plan: &Encap<'_>) ->
 fn uplink_xdp_verdict(ctx: &XdpContext, hook: Hook, packet: &XdpPacket<'_>) -> u32 {
     let hook = HookKey { ifindex: IfIndex(ctx.ingress_ifindex() as u32), hook };
     match decap(packet, &Maps) {
-        Verdict::Pass(reason) => pass_xdp(ctx, hook, reason),
-        Verdict::Drop(discard) => drop_xdp(ctx, hook, discard),
+        Verdict::Pass(reason) => pass_xdp(ctx, packet, hook, reason),
+        Verdict::Drop(discard) => drop_xdp(ctx, packet, hook, discard),
         // TC lowers the MSS.
-        Verdict::Forward(plan) if plan.is_syn => pass_xdp(ctx, hook, PassReason::LeftToTc),
+        Verdict::Forward(plan) if plan.is_syn => pass_xdp(ctx, packet, hook, PassReason::LeftToTc),
         Verdict::Forward(plan) => {
             if hook.hook == Hook::UPLINK_XDP
                 && let Some(action) = steer::to_other_cpu(packet, &plan)
@@ -342,20 +390,27 @@ fn uplink_xdp_verdict(ctx: &XdpContext, hook: Hook, packet: &XdpPacket<'_>) -> u
                 return action;
             }
             let Some(way) = way_to_port(ctx, hook.hook, packet, &plan) else {
-                return pass_xdp(ctx, hook, PassReason::LeftToTc);
+                return pass_xdp(ctx, packet, hook, PassReason::LeftToTc);
             };
             if !plan.is_in_order(packet, sequence::advance) {
-                return drop_xdp(ctx, hook, DropReason::OutOfSequence.of(plan.binding.tenant));
+                return drop_xdp(
+                    ctx,
+                    packet,
+                    hook,
+                    DropReason::OutOfSequence.of(plan.binding.tenant),
+                );
             }
             if plan.binding.asks(packet, TunnelOptions::LIMITED)
                 && !limit::may_receive(plan.binding.tenant, plan.inner_len)
             {
-                return drop_xdp(ctx, hook, DropReason::RateLimit.of(plan.binding.tenant));
+                return drop_xdp(ctx, packet, hook, DropReason::RateLimit.of(plan.binding.tenant));
             }
             if plan.binding.asks(packet, TunnelOptions::LEARN) {
                 let via = Via::tunnel(plan.binding.tunnel);
                 fdb::learn_xdp(ctx, plan.strip, plan.binding.tenant, via);
             }
+            let Binding { tenant, tunnel, .. } = *plan.binding;
+            capture::xdp(packet, hook, Sample::new(Fate::RECEIVED, tenant, tunnel));
             match deliver_xdp(ctx, hook.ifindex, &plan, way) {
                 Ok(action) => {
                     count::received(plan.binding, plan.inner_len, plan.notice);
@@ -363,7 +418,7 @@ fn uplink_xdp_verdict(ctx: &XdpContext, hook: Hook, packet: &XdpPacket<'_>) -> u
                     debug!(ctx, "uplink_xdp: tenant {} gets {} bytes", tenant, bytes);
                     action
                 }
-                Err(reason) => drop_xdp(ctx, hook, reason.of(plan.binding.tenant)),
+                Err(reason) => drop_xdp(ctx, packet, hook, reason.of(plan.binding.tenant)),
             }
         }
     }
@@ -373,30 +428,30 @@ fn uplink_xdp_verdict(ctx: &XdpContext, hook: Hook, packet: &XdpPacket<'_>) -> u
 fn port_xdp_verdict(ctx: &XdpContext, packet: &XdpPacket<'_>) -> u32 {
     let hook = HookKey { ifindex: IfIndex(ctx.ingress_ifindex() as u32), hook: Hook::PORT_XDP };
     let way = match bridge::from_port(packet, &Maps, hook.ifindex) {
-        Verdict::Pass(reason) => return pass_xdp(ctx, hook, reason),
-        Verdict::Drop(discard) => return drop_xdp(ctx, hook, discard),
+        Verdict::Pass(reason) => return pass_xdp(ctx, packet, hook, reason),
+        Verdict::Drop(discard) => return drop_xdp(ctx, packet, hook, discard),
         Verdict::Forward(way) => way,
     };
     // TC makes copies, and hands frames to other ports.
     let Some(tunnel) = way.via.to_tunnel() else {
-        return pass_xdp(ctx, hook, PassReason::LeftToTc);
+        return pass_xdp(ctx, packet, hook, PassReason::LeftToTc);
     };
     match encap(packet, &Maps, &way, tunnel) {
-        Verdict::Pass(reason) => pass_xdp(ctx, hook, reason),
+        Verdict::Pass(reason) => pass_xdp(ctx, packet, hook, reason),
         // TC tells the sender.
         Verdict::Drop(Discard { reason: DropReason::PacketTooBig, .. }) => {
-            pass_xdp(ctx, hook, PassReason::LeftToTc)
+            pass_xdp(ctx, packet, hook, PassReason::LeftToTc)
         }
-        Verdict::Drop(discard) => drop_xdp(ctx, hook, discard),
-        Verdict::Forward(plan) if plan.is_syn => pass_xdp(ctx, hook, PassReason::LeftToTc),
+        Verdict::Drop(discard) => drop_xdp(ctx, packet, hook, discard),
+        Verdict::Forward(plan) if plan.is_syn => pass_xdp(ctx, packet, hook, PassReason::LeftToTc),
         Verdict::Forward(plan) => {
             let Some(action) = way_to_uplink(ctx, packet, &plan) else {
-                return pass_xdp(ctx, hook, PassReason::LeftToTc);
+                return pass_xdp(ctx, packet, hook, PassReason::LeftToTc);
             };
             if way.tenant.options.has(TenantOptions::LIMITED)
                 && !limit::may_send(way.id, plan.inner_len)
             {
-                return drop_xdp(ctx, hook, DropReason::RateLimit.of(way.id));
+                return drop_xdp(ctx, packet, hook, DropReason::RateLimit.of(way.id));
             }
             if way.tenant.learns() {
                 fdb::learn_xdp(
@@ -406,6 +461,8 @@ fn port_xdp_verdict(ctx: &XdpContext, packet: &XdpPacket<'_>) -> u32 {
                     Via::port(hook.ifindex),
                 );
             }
+            let sample = Sample::new(Fate::SENT, plan.tenant, plan.tunnel_id);
+            capture::xdp(packet, hook, sample.behind(rewrite::room(&plan), plan.frame_len()));
             match rewrite::encap_xdp(ctx, &plan, sequence_number(&plan)) {
                 Ok(()) => {
                     count::sent(plan.tenant, plan.inner_len);
@@ -414,7 +471,7 @@ fn port_xdp_verdict(ctx: &XdpContext, packet: &XdpPacket<'_>) -> u32 {
                     action
                 }
                 Err(rewrite::Refused) => {
-                    drop_xdp(ctx, hook, DropReason::RewriteFailed.of(plan.tenant))
+                    drop_xdp(ctx, packet, hook, DropReason::RewriteFailed.of(plan.tenant))
                 }
             }
         }
@@ -489,14 +546,16 @@ fn deliver_xdp(
 }
 
 #[inline(always)]
-fn pass_xdp(ctx: &XdpContext, hook: HookKey, reason: PassReason) -> u32 {
+fn pass_xdp(ctx: &XdpContext, packet: &XdpPacket<'_>, hook: HookKey, reason: PassReason) -> u32 {
+    capture::xdp(packet, hook, Sample::bare(Fate::passed(reason)));
     count::passed(hook, reason);
     debug!(ctx, "xdp: pass, {}", reason.label());
     XDP_PASS
 }
 
 #[inline(always)]
-fn drop_xdp(ctx: &XdpContext, hook: HookKey, discard: Discard) -> u32 {
+fn drop_xdp(ctx: &XdpContext, packet: &XdpPacket<'_>, hook: HookKey, discard: Discard) -> u32 {
+    capture::xdp(packet, hook, Sample::dropped(discard));
     count::dropped(hook, discard);
     debug!(ctx, "xdp: drop, {}", discard.reason.label());
     XDP_DROP
@@ -504,17 +563,18 @@ fn drop_xdp(ctx: &XdpContext, hook: HookKey, discard: Discard) -> u32 {
 
 #[inline(always)]
 fn pass_tc(ctx: &TcContext, hook: HookKey, reason: PassReason) -> i32 {
+    capture::tc(ctx, hook, Sample::bare(Fate::passed(reason)));
     count::passed(hook, reason);
     debug!(ctx, "tc: pass, {}", reason.label());
-    // On to the programs and filters behind this one, then to the stack; TC_ACT_OK would skip them.
-    TC_ACT_UNSPEC
+    GO_ON
 }
 
 #[inline(always)]
 fn drop_tc(ctx: &TcContext, hook: HookKey, discard: Discard) -> i32 {
+    capture::tc(ctx, hook, Sample::dropped(discard));
     count::dropped(hook, discard);
     debug!(ctx, "tc: drop, {}", discard.reason.label());
-    TC_ACT_SHOT
+    if is_shadow() { GO_ON } else { TC_ACT_SHOT }
 }
 
 /// Sends an encapsulated packet on its way.

@@ -157,6 +157,16 @@ pub fn is_generic() -> bool {
     GENERIC.load() != 0
 }
 
+/// 1: packets are decided and counted, and left alone. Set at load.
+#[unsafe(no_mangle)]
+static SHADOW: Global<u8> = Global::new(0);
+
+/// Whether packets are left alone, whatever is decided.
+#[inline(always)]
+pub fn is_shadow() -> bool {
+    SHADOW.load() != 0
+}
+
 /// 1: the kernel knows IPsec, and the helper that tells of it. Set at load.
 #[unsafe(no_mangle)]
 static IPSEC: Global<u8> = Global::new(0);

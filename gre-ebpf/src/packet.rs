@@ -7,7 +7,7 @@ use core::ops::Range;
 
 use aya_ebpf::{
     EbpfContext as _,
-    bindings::bpf_hdr_start_off::BPF_HDR_START_MAC,
+    bindings::{bpf_hdr_start_off::BPF_HDR_START_MAC, xdp_md},
     helpers::{
         bpf_skb_change_head, bpf_skb_load_bytes_relative, bpf_skb_pull_data, bpf_xdp_get_buff_len,
     },
@@ -244,6 +244,12 @@ impl<'a> XdpPacket<'a> {
     #[inline(always)]
     pub fn holds(&self, len: usize) -> bool {
         self.ctx.data_end() - self.ctx.data() == len
+    }
+
+    /// What the kernel gave the program.
+    #[inline(always)]
+    pub fn context(&self) -> *mut xdp_md {
+        self.ctx.ctx
     }
 
     #[inline(always)]

@@ -114,9 +114,14 @@ pub fn decap_xdp(ctx: &XdpContext, plan: &Decap<'_>) -> Result {
 /// unchanged then.
 #[inline(always)]
 pub fn reserve_headers(ctx: &XdpContext, plan: &Encap<'_>) -> Result {
-    let room = ethernet::HEADER_LEN + plan.headers.bytes() - plan.strip;
     // SAFETY: the context is the one the kernel gave us.
-    accepted(unsafe { bpf_xdp_adjust_head(ctx.ctx, -(room as i32)) })
+    accepted(unsafe { bpf_xdp_adjust_head(ctx.ctx, -(room(plan) as i32)) })
+}
+
+/// Bytes that the outer headers add to a frame.
+#[inline(always)]
+pub const fn room(plan: &Encap<'_>) -> usize {
+    ethernet::HEADER_LEN + plan.headers.bytes() - plan.strip
 }
 
 /// Writes the outer headers of a tenant's frame, in the room that [`reserve_headers`] made.

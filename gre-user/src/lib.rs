@@ -7,12 +7,13 @@
 //! - [`slowpath`]: receives what the kernel must see first.
 //! - [`daemon`]: what `xgre run` does with all of these.
 //! - [`manage`]: adds and deletes: entries, devices and programs together.
-//! - [`trace`]: what the programs would do with a packet, and why.
+//! - [`trace`]: what the programs would do with a packet, and why; [`capture`]: what they do with those that come.
 //! - [`config`]: the configuration as a file.
 //! - [`import`]: what other GRE endpoints on this host are configured to do, as a configuration of ours.
 //! - [`value`]: what users type.
 //! - [`cli`]: the command `xgre`, one file per verb.
 
+pub mod capture;
 pub mod cli;
 pub mod config;
 pub mod daemon;

@@ -95,11 +95,18 @@ impl Host {
     /// Starts `xgre run ARGS` and waits until it is ready.
     #[track_caller]
     pub fn start(&self, args: &str) -> Daemon {
+        self.start_with(args, &[])
+    }
+
+    /// The same with variables in its environment.
+    #[track_caller]
+    pub fn start_with(&self, args: &str, variables: &[(&str, &str)]) -> Daemon {
         let mut command = Command::new(xgre_binary());
         command
             .arg("run")
             .args(args.split_whitespace())
             .env("XGRE_STATE", self.state())
+            .envs(variables.iter().copied())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
         let child = command::die_with_parent(self.ns.enter(&mut command)).spawn();

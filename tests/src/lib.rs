@@ -15,7 +15,7 @@
 //!
 //! - [`netns`]: a network namespace, and running commands and closures in it.
 //! - [`link`]: veth pairs and bridges between namespaces.
-//! - [`host`]: a namespace with `xgre` and its state; [`topology`]: hosts ready joined.
+//! - [`host`]: a namespace with `xgre` and its state; [`background`]: a command of its that goes on; [`topology`]: hosts ready joined.
 //! - [`ping`]: echo requests and their replies; [`traffic`]: TCP and UDP with a result.
 //! - [`capture`]: frames off and onto an interface; [`packet`]: frames built in words;
 //!   [`fragment`]: and cut; [`ipv6`]: and over IPv6.
@@ -26,6 +26,7 @@
 // As the first lines say, panics are the way to fail here; a section on each function would repeat that.
 #![allow(clippy::missing_panics_doc)]
 
+pub mod background;
 pub mod capture;
 pub mod command;
 pub mod fragment;
@@ -43,6 +44,7 @@ pub mod topology;
 pub mod traffic;
 
 pub use self::{
+    background::Background,
     capture::{Capture, Flood, Frame, send_frame},
     command::Outcome,
     host::{Daemon, Host},

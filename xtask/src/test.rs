@@ -26,8 +26,12 @@ const FUZZING_SECONDS: u32 = 12;
 const EXPOSURE: u32 = 27;
 
 /// Commands the integration tests run besides [`tools::NETWORK`].
-const TEST_TOOLS: &[Tool] =
-    &[("ethtool", "ethtool"), ("tcpdump", "tcpdump"), ("ovs-vswitchd", "openvswitch-switch")];
+const TEST_TOOLS: &[Tool] = &[
+    ("ethtool", "ethtool"),
+    ("tcpdump", "tcpdump"),
+    ("tshark", "tshark"),
+    ("ovs-vswitchd", "openvswitch-switch"),
+];
 
 /// Arguments of `test`.
 #[derive(clap::Args)]

@@ -76,6 +76,18 @@ impl Hook {
         Self::FLOOD_TC,
     ];
 
+    /// As a number, below 16.
+    #[inline(always)]
+    pub const fn code(self) -> u32 {
+        self.0
+    }
+
+    /// Of a number that was one.
+    #[inline(always)]
+    pub const fn from_code(code: u32) -> Self {
+        Self(code)
+    }
+
     /// Its program's name.
     pub const fn name(self) -> &'static str {
         match self {

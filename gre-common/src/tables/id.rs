@@ -19,6 +19,11 @@ impl TenantId {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TunnelId(pub u32);
 
+impl TunnelId {
+    /// No tunnel; no map is that large.
+    pub const NONE: Self = Self(u32::MAX);
+}
+
 /// An interface index; 0 is no interface.
 #[repr(transparent)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

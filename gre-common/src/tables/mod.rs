@@ -7,6 +7,7 @@
 
 mod binding;
 mod bridge;
+mod captured;
 mod counters;
 mod ends;
 mod fragmented;
@@ -27,6 +28,7 @@ mod uplink;
 pub use self::{
     binding::{Binding, BindingKey, KeyField, LocalKey, LocalKeyUse},
     bridge::{FDB_AGE, FDB_LEARNED_MAX, FdbEntry, FdbKey, Member, MemberId, Via},
+    captured::{Captured, Fate, Sight},
     counters::{Counters, Hook, HookCounters, HookKey, REASONS, TenantEvent},
     ends::{Ends6, Ends6Use, LocalId, LocalUse},
     fragmented::{Fragmented, HandedUp},

@@ -16,4 +16,6 @@ impl RunOptions {
     pub const GENERIC: Self = Self(2);
     /// Inner flows are spread over CPUs.
     pub const STEER: Self = Self(4);
+    /// Packets are decided and counted, and left alone.
+    pub const SHADOW: Self = Self(8);
 }

@@ -45,6 +45,12 @@ impl TransitAction {
     pub const DROP: Self = Self(1);
     /// It leaves, unchanged, by another interface.
     pub const REDIRECT: Self = Self(2);
+
+    /// As a number.
+    #[inline(always)]
+    pub const fn code(self) -> u32 {
+        self.0
+    }
 }
 
 const _: () = {

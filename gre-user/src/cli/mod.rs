@@ -2,12 +2,13 @@
 //!
 //! - [`run`] is the daemon.
 //! - [`tunnel`], [`tenant`], [`port`], [`route`], [`fdb`], [`neigh`] and [`transit`] read and change the state.
-//! - [`stats`] shows the counters, [`trace`] what becomes of a packet.
+//! - [`stats`] shows the counters, [`trace`] what would become of a packet, [`capture`] what becomes of those that come.
 //! - [`detach`] takes everything down.
 //! - [`check`], [`apply`] and [`export`] are about files; [`import`] makes one of what others do.
 //! - [`output`] is what users see.
 
 mod apply;
+mod capture;
 mod check;
 mod detach;
 mod export;
@@ -85,6 +86,8 @@ enum Verb {
     Stats(stats::Args),
     /// Tell what the programs would do with packets now, and why; changes nothing.
     Trace(trace::Args),
+    /// Show packets as they come to the programs, with what becomes of them and why, until interrupted.
+    Capture(capture::Args),
     /// Take every program off its interface, and remove the state and the devices that xgre made.
     Detach,
 }
@@ -111,6 +114,7 @@ impl Cli {
             Verb::Import(verb) => import::run(verb).await,
             Verb::Stats(args) => stats::run(&dir, args).await,
             Verb::Trace(args) => trace::run(&dir, &args).await,
+            Verb::Capture(args) => capture::run(&dir, args).await,
             Verb::Detach => detach::run(&dir).await,
         }
     }

@@ -12,11 +12,15 @@ use crate::{
     state::{StateDir, sizes::Asked},
 };
 
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of the command line")]
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Interfaces that carry the tunnels' packets.
     #[arg(long, required = true, num_args = 1.., value_name = "IFACE")]
     iface: Vec<String>,
+    /// Begin without interfaces that are not there yet, and attach to them when they appear.
+    #[arg(long)]
+    wait: bool,
     /// auto: native, or tc where the driver cannot; native: XDP in the driver; generic: XDP behind the
     /// driver, for tests; tc: no XDP, the best choice on veth.
     #[arg(long, value_enum, default_value = "auto")]
@@ -24,6 +28,9 @@ pub struct Args {
     /// Drop GRE packets to a tunnel's address that match no binding, instead of passing them on.
     #[arg(long)]
     strict: bool,
+    /// Decide and count, and leave every packet alone: to see beside another endpoint what xgre would do. Uses TC only.
+    #[arg(long, conflicts_with_all = ["mode", "steer"])]
+    shadow: bool,
     /// inner: spread the flows inside a tunnel, all of whose packets a NIC puts on one CPU, over all CPUs. Needs native
     /// XDP.
     #[arg(long, value_enum)]
@@ -73,13 +80,15 @@ pub async fn run(dir: &StateDir, args: Args) -> anyhow::Result<()> {
     let file = args.config.map(|path| file::read(&path)).transpose()?;
     let config = Config {
         uplinks: args.iface,
-        mode: args.mode.into(),
+        wait: args.wait,
+        mode: if args.shadow { uplink::Mode::Tc } else { args.mode.into() },
         keep: args.keep,
         load: Options {
             strict: args.strict,
             sizes: args.sizes,
             generic: matches!(args.mode, Mode::Generic),
             steer: args.steer.is_some(),
+            shadow: args.shadow,
             debug: args.debug_datapath,
         },
     };

@@ -22,7 +22,7 @@ impl Daemon<'_> {
                 state.set_ipsec(it.id, protected);
             }
         }
-        if policies.is_empty() || self.ipsec.is_some() {
+        if policies.is_empty() || self.underlay.is_none() {
             return Ok(policies);
         }
         let device = Device::make(&self.netlink).await?;

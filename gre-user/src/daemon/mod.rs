@@ -7,12 +7,14 @@
 //! - [`path_mtu`] believes routers, for a while.
 //! - [`ipsec`] has the kernel encrypt what it wants to.
 //! - [`log`] prints what the programs tell with `--debug-datapath`.
+//! - [`service`] tells a service manager.
 
 mod arrivals;
 mod ipsec;
 mod log;
 mod path_mtu;
 mod ports;
+mod service;
 mod transit;
 mod uplinks;
 
@@ -21,11 +23,13 @@ use std::{os::fd::OwnedFd, time::Duration};
 use nix::fcntl::Flock;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+use self::service::Watchdog;
 use crate::{
     datapath::{
         Error, Result, detach, flood,
         load::{Options, Programs},
         privilege,
+        ring::Rings,
         uplink::Mode,
     },
     netlink::{
@@ -34,8 +38,9 @@ use crate::{
     },
     resolver,
     slowpath::{
-        Rings, SlowPath, Sockets, Underlay,
+        SlowPath, Sockets, Underlay,
         arrivals::Arrivals,
+        handed_up,
         ipsec::Sender,
         reports::{self, Reports},
     },
@@ -53,6 +58,8 @@ const SETTLE: Duration = Duration::from_millis(20);
 pub struct Config {
     /// Names of the interfaces that carry the tunnels' packets.
     pub uplinks: Vec<String>,
+    /// Begin without those that are not there yet, and attach to them when they appear.
+    pub wait: bool,
     /// How packets are taken off them.
     pub mode: Mode,
     /// Leave the programs attached at the end.
@@ -75,8 +82,10 @@ pub async fn run(
     // Before anything is looked up, so that no change goes unseen.
     let monitor = Monitor::connect().await?;
     uplinks::check(dir, &netlink, config).await?;
-    let sockets = Sockets::open()?;
-    let underlay = Underlay::open().map_err(Error::SlowPath)?;
+    // Who leaves packets alone sends none, and nobody's answer changes by his being there.
+    let is_shadow = config.load.shadow;
+    let sockets = (!is_shadow).then(Sockets::open).transpose()?;
+    let underlay = (!is_shadow).then(Underlay::open).transpose().map_err(Error::SlowPath)?;
 
     let existed = dir.exists();
     // An earlier run's, which was killed or ended with --keep.
@@ -87,14 +96,15 @@ pub async fn run(
         dir.remove()?;
     }
     let mut daemon = started?;
-    let rings = Rings::open(daemon.programs.object()).unwrap_or_else(|error| {
+    let rings = handed_up::open(daemon.programs.object()).unwrap_or_else(|error| {
         eprintln!("xgre: what does not fit is dropped instead of fragmented: {error}");
         Rings::default()
     });
     privilege::reduce()?;
     let live = Live::open(dir, config.load.strict)?;
     let (sender, reports) = reports::channel();
-    let slow_path = SlowPath::start(sockets, rings, live, daemon.arrivals.clone(), sender)?;
+    let start = |sockets| SlowPath::start(sockets, rings, live, daemon.arrivals.clone(), sender);
+    let slow_path = sockets.map(start).transpose()?;
     if let Err(error) = configure(dir).await {
         drop(slow_path);
         if !was_attached {
@@ -106,6 +116,7 @@ pub async fn run(
         return Err(error);
     }
     println!("ready");
+    service::ready();
 
     daemon.serve(monitor, reports).await?;
     // Before the programs go: it would take what they have not seen.
@@ -129,7 +140,7 @@ struct Daemon<'a> {
     logger: Option<log::Logger>,
     arrivals: Arrivals,
     learned: path_mtu::Learned,
-    /// By which packets get to IPsec, until [`Self::ipsec`] has it.
+    /// By which packets get to IPsec, until [`Self::ipsec`] has it; `None` where packets are left alone.
     underlay: Option<Underlay>,
     /// `None` while there are no policies.
     ipsec: Option<Sender>,
@@ -142,7 +153,7 @@ impl<'a> Daemon<'a> {
         dir: &'a StateDir,
         config: &'a Config,
         netlink: Netlink,
-        underlay: Underlay,
+        underlay: Option<Underlay>,
     ) -> Result<Self> {
         let lock = dir.lock_daemon()?;
         let lock = lock.ok_or_else(|| Error::Running(dir.path().display().to_string()))?;
@@ -159,7 +170,7 @@ impl<'a> Daemon<'a> {
             logger,
             arrivals,
             learned,
-            underlay: Some(underlay),
+            underlay,
             ipsec: None,
             signals,
             _lock: lock,
@@ -187,13 +198,15 @@ impl<'a> Daemon<'a> {
 
     /// Follows the kernel's stack until interrupted.
     async fn serve(&mut self, mut monitor: Monitor, mut reports: Reports) -> Result<()> {
+        let mut watchdog = Watchdog::connect();
         let mut refresh = tokio::time::interval(REFRESH);
         let mut ageing = tokio::time::interval(REFRESH);
         loop {
             let [interrupt, terminate] = &mut self.signals;
             let changes = tokio::select! {
-                _ = interrupt.recv() => return Ok(()),
-                _ = terminate.recv() => return Ok(()),
+                _ = interrupt.recv() => break,
+                _ = terminate.recv() => break,
+                () = watchdog.alive() => continue,
                 _ = refresh.tick() => Vec::new(),
                 _ = ageing.tick() => {
                     let dir = self.dir.clone();
@@ -218,6 +231,8 @@ impl<'a> Daemon<'a> {
             // The traffic flows on whatever happens here; the next change or refresh tries again.
             self.follow(&changes).await.unwrap_or_else(cannot_follow);
         }
+        service::stopping();
+        Ok(())
     }
 
     /// Brings the state in line with the kernel's stack.

@@ -14,7 +14,7 @@ impl Daemon<'_> {
         for port in state.ports()? {
             match self.netlink.link_by_index(port.ifindex()).await? {
                 Some(link) => {
-                    let mode = port.record.mode;
+                    let mode = state.mode_now(port.record.mode)?;
                     if let Some(why) = port::attach(&mut self.programs, self.dir, &link, mode)? {
                         eprintln!("xgre: port {} is left to TC: {why}", port.name);
                     }

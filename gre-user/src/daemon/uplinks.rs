@@ -1,11 +1,11 @@
 //! Uplinks, at the start and when one comes back.
 
-use gre_common::tables::{IfIndex, UplinkMode};
+use gre_common::tables::{Hook, IfIndex, UplinkMode};
 
 use super::{Config, Daemon};
 use crate::{
     datapath::{
-        Error, Result,
+        Error, Result, tc,
         uplink::{self, Attached, Mode},
     },
     netlink::{Netlink, link::Link},
@@ -14,8 +14,12 @@ use crate::{
 
 /// Whether all interfaces exist and may become uplinks.
 pub(super) async fn check(dir: &StateDir, netlink: &Netlink, config: &Config) -> Result<()> {
+    let ours = State::open(dir).and_then(|state| state.uplinks()).unwrap_or_default();
     for name in &config.uplinks {
-        let link = find(netlink, name).await?;
+        let Some(link) = find(netlink, name, config.wait).await? else { continue };
+        if ours.iter().all(|uplink| uplink.ifindex != link.ifindex) {
+            tc::check_alone(netlink, Hook::UPLINK_TC, &link).await?;
+        }
         uplink::check(dir, &link, config.mode)?;
         if config.mode == Mode::Generic {
             check_above(netlink, &link).await?;
@@ -45,9 +49,12 @@ async fn instead(netlink: &Netlink, link: &Link) -> Result<Option<String>> {
     })
 }
 
-async fn find(netlink: &Netlink, name: &str) -> Result<Link> {
-    let link = netlink.link(name).await?;
-    link.ok_or_else(|| Error::UnknownInterface(name.to_owned()))
+/// An uplink, which may be absent where it is waited for.
+async fn find(netlink: &Netlink, name: &str, wait: bool) -> Result<Option<Link>> {
+    match netlink.link(name).await? {
+        None if !wait => Err(Error::NoUplink(name.to_owned())),
+        link => Ok(link),
+    }
 }
 
 impl Daemon<'_> {
@@ -73,7 +80,10 @@ impl Daemon<'_> {
         before: &[state::uplink::Named],
     ) -> Result<()> {
         for name in &self.config.uplinks {
-            let link = find(&self.netlink, name).await?;
+            let Some(link) = find(&self.netlink, name, self.config.wait).await? else {
+                println!("{name}: waiting for it to appear");
+                continue;
+            };
             let earlier = before.iter().find(|uplink| uplink.ifindex == link.ifindex);
             self.attach_uplink(state, &link, earlier.map(|uplink| uplink.mode)).await?;
         }
@@ -88,6 +98,7 @@ impl Daemon<'_> {
                 continue;
             }
             if let Some(link) = self.netlink.link(name).await? {
+                tc::check_alone(&self.netlink, Hook::UPLINK_TC, &link).await?;
                 uplink::check(self.dir, &link, self.config.mode)?;
                 self.attach_uplink(state, &link, None).await?;
             }

@@ -21,6 +21,11 @@ pub enum Error {
     /// There is no such interface.
     #[error("there is no interface {0}; `ip link` shows those there are")]
     UnknownInterface(String),
+    /// There is no such interface yet, or never.
+    #[error(
+        "there is no interface {0}; `ip link` shows those there are, and with --wait xgre begins before it appears"
+    )]
+    NoUplink(String),
     /// The name of a device of ours is taken.
     #[error(
         "interface {0} is not of xgre's making; rename it: frames that go to several need a device of this name"
@@ -47,6 +52,17 @@ pub enum Error {
         interface: String,
         /// The place.
         priority: u16,
+    },
+    /// Another state's program is there.
+    #[error(
+        "interface {interface} already has the program {program} of another xgre state; end that one, or take it off with \
+         `xgre --state DIR detach`"
+    )]
+    OtherState {
+        /// The interface.
+        interface: String,
+        /// The program.
+        program: &'static str,
     },
     /// The driver cannot do what was asked for by name.
     #[error("{interface} cannot run {what}: {cause}; {remedy}")]

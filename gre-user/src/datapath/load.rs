@@ -9,7 +9,7 @@ use aya::{
     Ebpf, EbpfLoader, include_bytes_aligned,
     programs::{ProgramError, SchedClassifier, Xdp},
 };
-use gre_common::tables::{Hook, RunOptions, table};
+use gre_common::tables::{Hook, RunOptions, Sight, TenantId, TunnelId, table};
 
 use super::{Error, Result, steer};
 use crate::state::{self, Sizes, State, StateDir, sizes::Asked};
@@ -26,8 +26,8 @@ const FIXED: Size = |_| None;
 const TENANTS: Size = |sizes| Some(sizes.tenants);
 const TUNNELS: Size = |sizes| Some(sizes.tunnel_slots());
 
-/// The maps that are pinned, which is all but the rings and what steers. Programs know the sizes of tables by [`MASKS`].
-const MAPS: [(&str, Size); 28] = [
+/// The maps that are pinned, which is all but what shows and what steers. Programs know the sizes of tables by [`MASKS`].
+const MAPS: [(&str, Size); 29] = [
     ("BINDINGS", |sizes| Some(table::places_for(sizes.bindings))),
     ("LOCAL_KEYS", |sizes| Some(table::places_for(sizes.bindings))),
     ("LOCALS", TUNNELS),
@@ -48,6 +48,7 @@ const MAPS: [(&str, Size); 28] = [
     ("ICMP_PACE", TENANTS),
     ("SENT", TENANTS),
     ("FRAGMENTED", TENANTS),
+    ("TO_FRAGMENT", FIXED),
     // A tenant in trouble meets a few different reasons.
     ("TENANT_EVENTS", |sizes| Some(sizes.tenants.saturating_mul(4))),
     // Every port has one hook or two; the rest is for uplinks.
@@ -80,6 +81,8 @@ pub struct Options {
     pub generic: bool,
     /// Spread inner flows over the CPUs.
     pub steer: bool,
+    /// Decide and count, and leave packets alone.
+    pub shadow: bool,
     /// Have the programs tell about every packet.
     pub debug: bool,
 }
@@ -91,7 +94,44 @@ impl Options {
             .with(RunOptions::STRICT, self.strict)
             .with(RunOptions::GENERIC, self.generic)
             .with(RunOptions::STEER, self.steer)
+            .with(RunOptions::SHADOW, self.shadow)
     }
+
+    /// What the programs there are were loaded with.
+    fn told(run: RunOptions) -> Self {
+        Self {
+            strict: run.has(RunOptions::STRICT),
+            generic: run.has(RunOptions::GENERIC),
+            steer: run.has(RunOptions::STEER),
+            shadow: run.has(RunOptions::SHADOW),
+            ..Self::default()
+        }
+    }
+}
+
+/// Which packets are to be shown, and how much of them.
+#[derive(Clone, Copy, Debug)]
+pub struct Capture {
+    /// Bytes of each packet at most; one at least.
+    pub bytes: u32,
+    /// Of how many packets one is shown.
+    pub one_in: u32,
+    /// Which of them all.
+    pub sight: Sight,
+    /// Only those of this tenant; [`TenantId::NONE`]: all.
+    pub tenant: TenantId,
+    /// Only those of this tunnel, and those whose tunnel is not known; [`TunnelId::NONE`]: all.
+    pub tunnel: TunnelId,
+}
+
+impl Capture {
+    const NOTHING: Self = Self {
+        bytes: 0,
+        one_in: 1,
+        sight: Sight::OURS,
+        tenant: TenantId::NONE,
+        tunnel: TunnelId::NONE,
+    };
 }
 
 /// The loaded programs.
@@ -112,19 +152,38 @@ impl Programs {
         let sizes =
             if adopted { adopted_sizes(dir, options.sizes)? } else { options.sizes.sizes() };
         let cpus = if options.steer { steer::cpus()? } else { Vec::new() };
-        let mut ebpf = open_object(dir, options, sizes, cookie, &cpus)?;
+        let ebpf = open_object(dir, options, Capture::NOTHING, sizes, cookie, &cpus)?;
         if !adopted {
             State::initialize(dir, cookie)?;
         }
-        let xdp_suffix = load_programs(&mut ebpf)?;
-        let mut programs = Self { ebpf, xdp_suffix };
-        if options.steer {
-            let program = programs.xdp(Hook::UPLINK_CPU)?.fd().and_then(|fd| Ok(fd.try_clone()?));
-            let program = program.map_err(Error::program("use uplink_cpu"))?;
-            steer::make_queues(&mut programs.ebpf, &cpus, &program)?;
-        }
+        let mut programs = Self::of(ebpf, &cpus)?;
         programs.pin(dir)?;
         State::open(dir)?.set_run_options(options.to_tell())?;
+        Ok(programs)
+    }
+
+    /// Loads programs that do the same as those that are pinned, with the same maps, and besides show packets in the map
+    /// `CAPTURED`.
+    ///
+    /// # Errors
+    /// There is no state, it is of another version, or the kernel refuses.
+    pub fn load_to_capture(dir: &StateDir, capture: Capture) -> Result<Self> {
+        let meta = state::check_schema(dir)?;
+        let options = Options::told(meta.run);
+        let sizes = State::open(dir)?.sizes();
+        let cpus = if options.steer { steer::cpus()? } else { Vec::new() };
+        Self::of(open_object(dir, options, capture, sizes, meta.cookie, &cpus)?, &cpus)
+    }
+
+    /// Loads the programs of an object into the kernel; inner flows are spread over the CPUs, where there are any.
+    fn of(mut ebpf: Ebpf, cpus: &[u32]) -> Result<Self> {
+        let xdp_suffix = load_programs(&mut ebpf)?;
+        let mut programs = Self { ebpf, xdp_suffix };
+        if !cpus.is_empty() {
+            let program = programs.xdp(Hook::UPLINK_CPU)?.fd().and_then(|fd| Ok(fd.try_clone()?));
+            let program = program.map_err(Error::program("use uplink_cpu"))?;
+            steer::make_queues(&mut programs.ebpf, cpus, &program)?;
+        }
         Ok(programs)
     }
 
@@ -171,6 +230,7 @@ fn random() -> u32 {
 fn open_object(
     dir: &StateDir,
     options: Options,
+    capture: Capture,
     sizes: Sizes,
     cookie: u32,
     cpus: &[u32],
@@ -178,6 +238,8 @@ fn open_object(
     let level = if options.debug { aya_log::Level::Debug as u8 } else { 0 };
     let strict = u8::from(options.strict);
     let generic = u8::from(options.generic);
+    let shadow = u8::from(options.shadow);
+    let sight = capture.sight.word();
     let ipsec = u8::from(Path::new(IPSEC_SETTING).exists());
     let steer = cpus.len() as u32;
     let highest = cpus.iter().max().map_or(0, |cpu| *cpu);
@@ -186,9 +248,15 @@ fn open_object(
         .override_global(aya_log::LEVEL, &level, true)
         .override_global("STRICT", &strict, true)
         .override_global("GENERIC", &generic, true)
+        .override_global("SHADOW", &shadow, true)
         .override_global("IPSEC", &ipsec, true)
         .override_global("COOKIE", &cookie, true)
         .override_global("STEER", &steer, true)
+        .override_global("CAPTURE", &capture.bytes, true)
+        .override_global("CAPTURE_ONE_IN", &capture.one_in, true)
+        .override_global("CAPTURE_SIGHT", &sight, true)
+        .override_global("CAPTURE_TENANT", &capture.tenant.0, true)
+        .override_global("CAPTURE_TUNNEL", &capture.tunnel.0, true)
         .map_max_entries("CPU_QUEUES", highest + 1)
         .map_max_entries("STEER_CPUS", steer.max(1));
     for (name, size) in MAPS {

@@ -6,17 +6,21 @@
 //! - [`uplink`], [`port`], [`transit`], [`flood`]: what is attached where.
 //! - [`steer`]: which CPUs the inner flows are spread over.
 //! - [`detach`]: takes everything off.
+//! - [`exchange`]: puts other programs that do the same in their place, and these back.
+//! - [`ring`]: what programs hand to userspace.
 //! - [`privilege`]: what the caller must be allowed, and what it gives up.
 
 pub mod detach;
 mod error;
+pub mod exchange;
 pub mod flood;
 pub mod load;
 mod pinned;
 pub mod port;
 pub mod privilege;
+pub mod ring;
 mod steer;
-mod tc;
+pub mod tc;
 pub mod transit;
 pub mod uplink;
 mod xdp;

@@ -18,7 +18,10 @@ use gre_common::tables::{Hook, IfIndex};
 use nix::libc;
 
 use super::{Error, Result, pinned};
-use crate::{netlink::link::Link, state::StateDir};
+use crate::{
+    netlink::{Netlink, filter::Filter, link::Link},
+    state::StateDir,
+};
 
 /// "GR", which no one else is likely to use.
 const HANDLE: TcHandle = TcHandle::new(0, 0x4752);
@@ -34,12 +37,8 @@ pub(super) fn attach(
     link: &Link,
 ) -> Result<()> {
     let interface = link.name.as_str();
-    let failed = |error| Error::program(format!("attach TC to {interface}"))(error);
     let pin = dir.link(hook, link.ifindex);
-    if let Some(there) = at(&pin) {
-        let id = program.attach_to_link(there).map_err(failed)?;
-        // The pin holds the link; this handle may go.
-        drop(program.take_link(id).map_err(failed)?);
+    if replace_linked(program, &pin, interface)? {
         return Ok(());
     }
     let ahead = ahead(dir, hook, link.ifindex);
@@ -50,10 +49,63 @@ pub(super) fn attach(
         Err(error) if has_no_tcx(&error) => {
             return attach_clsact(program, interface, priority(hook));
         }
-        Err(error) => return Err(failed(error)),
+        Err(error) => return Err(failed(interface)(error)),
     };
-    let attached: FdLink = program.take_link(id).map_err(failed)?.try_into()?;
+    let attached: FdLink = program.take_link(id).map_err(failed(interface))?.try_into()?;
     attached.pin(pin)?;
+    Ok(())
+}
+
+/// Puts the program in place of the one that is there. Where there is none, there is none afterwards.
+///
+/// # Errors
+/// The kernel refuses.
+pub(super) fn replace(
+    program: &mut SchedClassifier,
+    dir: &StateDir,
+    hook: Hook,
+    link: &Link,
+) -> Result<()> {
+    if !replace_linked(program, &dir.link(hook, link.ifindex), &link.name)? {
+        replace_filter(program, &link.name, priority(hook));
+    }
+    Ok(())
+}
+
+/// Replaces what is linked by a pin, if there is one.
+fn replace_linked(program: &mut SchedClassifier, pin: &Path, interface: &str) -> Result<bool> {
+    let Some(there) = at(pin) else { return Ok(false) };
+    let id = program.attach_to_link(there).map_err(failed(interface))?;
+    // The pin holds the link; this handle may go.
+    drop(program.take_link(id).map_err(failed(interface))?);
+    Ok(true)
+}
+
+/// Replaces our filter of a priority, if there is one.
+fn replace_filter(program: &mut SchedClassifier, interface: &str, priority: u16) -> bool {
+    let Ok(there) = filter(interface, priority) else { return false };
+    let replaced = program.attach_to_link(there).and_then(|id| program.take_link(id));
+    // Dropping the link would delete the filter.
+    replaced.map(std::mem::forget).is_ok()
+}
+
+/// Refuses an interface that has this program for another state. Packets would be decided twice.
+///
+/// # Errors
+/// It has, or the kernel does not tell.
+pub async fn check_alone(netlink: &Netlink, hook: Hook, link: &Link) -> Result<()> {
+    let linked = match SchedClassifier::query_tcx(&link.name, TcAttachType::Ingress) {
+        Ok((_, programs)) => {
+            programs.iter().any(|program| program.name_as_str() == Some(hook.name()))
+        }
+        // Before Linux 6.6.
+        Err(_) => false,
+    };
+    let ours = Filter { priority: priority(hook), handle: HANDLE.into() };
+    if linked || netlink.ingress_filters(link.ifindex).await?.contains(&ours) {
+        let interface = link.name.clone();
+        return Err(Error::OtherState { interface, program: hook.name() });
+    }
     Ok(())
 }
 
@@ -104,26 +156,26 @@ fn attach_clsact(program: &mut SchedClassifier, interface: &str, priority: u16) 
     {
         return Err(Error::Tc { interface: interface.to_owned(), source });
     }
-    let failed = |error| Error::program(format!("attach TC to {interface}"))(error);
-    let same = filter(interface, priority);
-    let replaced = same.ok().map(|link| program.attach_to_link(link));
-    let id = if let Some(Ok(id)) = replaced {
-        id
-    } else {
-        let options = NlOptions { priority, handle: HANDLE, classid: None };
-        let options = TcAttachOptions::Netlink(options);
-        match program.attach_with_options(interface, TcAttachType::Ingress, options) {
-            // One priority holds filters of one kind and protocol.
-            Err(error) if errno(&error) == Some(libc::EINVAL) => {
-                let interface = interface.to_owned();
-                return Err(Error::ForeignFilter { interface, priority });
-            }
-            attached => attached.map_err(failed)?,
+    if replace_filter(program, interface, priority) {
+        return Ok(());
+    }
+    let options = NlOptions { priority, handle: HANDLE, classid: None };
+    let options = TcAttachOptions::Netlink(options);
+    let id = match program.attach_with_options(interface, TcAttachType::Ingress, options) {
+        Ok(id) => id,
+        // One priority holds filters of one kind and protocol.
+        Err(error) if errno(&error) == Some(libc::EINVAL) => {
+            return Err(Error::ForeignFilter { interface: interface.to_owned(), priority });
         }
+        Err(error) => return Err(failed(interface)(error)),
     };
     // Dropping the link would delete the filter.
-    std::mem::forget(program.take_link(id).map_err(failed)?);
+    std::mem::forget(program.take_link(id).map_err(failed(interface))?);
     Ok(())
+}
+
+fn failed(interface: &str) -> impl FnOnce(ProgramError) -> Error {
+    Error::program(format!("attach TC to {interface}"))
 }
 
 /// The kernel's word for it.

@@ -2,7 +2,7 @@
 
 use anyhow::ensure;
 use gre_common::{
-    tables::{self, IfIndex, PortMode, Service, Tenant, TenantId},
+    tables::{self, Hook, IfIndex, PortMode, Service, Tenant, TenantId},
     wire::ethernet::MacAddr,
 };
 
@@ -113,6 +113,9 @@ pub async fn make_ready(host: &Host, port: &Port, owner: Owner) -> anyhow::Resul
     }
     let uplink = host.state.uplinks()?.into_iter().any(|uplink| uplink.ifindex == link.ifindex);
     ensure!(!uplink, "{} is an uplink; a port is another interface", port.name);
+    if host.state.ports()?.iter().all(|port| port.ifindex() != link.ifindex) {
+        datapath::tc::check_alone(&host.netlink, Hook::PORT_TC, &link).await?;
+    }
     let new = describe(host, &link, port, owner.service, None).await?;
     attach(host, &port.name, &link, new.mode)?;
     Ok(Ready { new, link, before: None })
@@ -216,6 +219,7 @@ fn new(port: &Port, link: &Link, described: tables::Port) -> New {
 
 /// Attaches the programs, or leaves things as they were. Without a datapath the next `run` attaches them.
 fn attach(host: &Host, name: &str, link: &Link, mode: PortMode) -> datapath::Result<()> {
+    let mode = host.state.mode_now(mode)?;
     match datapath::port::attach_pinned(&host.dir, link, mode) {
         Err(datapath::Error::NotLoaded) => {
             eprintln!(

@@ -4,6 +4,7 @@
 //! - [`gre`]: the kernel's own GRE devices; [`holdings`]: addresses, routes and neighbours of an interface.
 //! - [`next_hop`]: the way to a tunnel's remote address, down to the Ethernet header.
 //! - [`monitor`]: what changed.
+//! - [`filter`]: TC filters.
 //! - [`ethtool`]: whether it takes VLAN tags out of frames.
 //! - [`generic`]: whether XDP may redirect to an interface.
 //! - [`ipsec`]: which packets are to be encrypted.
@@ -11,6 +12,7 @@
 //! A socket sees the network namespace of the thread that opened it.
 
 pub mod ethtool;
+pub mod filter;
 mod generic;
 pub mod gre;
 pub mod holdings;

@@ -5,7 +5,7 @@
 //! - [`socket`]: raw sockets, and packets off them in the form that the decision reads.
 //! - [`arrivals`]: which interfaces such a packet may come by.
 //! - [`receipt`]: decides as the hook does, delivers, counts; [`rewrite`] makes the frame.
-//! - [`ring`]: frames that are to be cut; [`fragmenter`] cuts and sends them.
+//! - [`handed_up`]: frames that are to be cut; [`fragmenter`] cuts and sends them.
 //! - [`keepalive`]: asks the other ends of tunnels whether they are there, and answers them.
 //! - [`icmp`]: what routers say of the path; [`reports`] takes it to the daemon.
 //! - [`budget`]: how many packets a second are received and sent at most.
@@ -19,6 +19,7 @@
 pub mod arrivals;
 mod budget;
 mod fragmenter;
+pub mod handed_up;
 pub mod icmp;
 pub mod ipsec;
 mod keepalive;
@@ -26,7 +27,6 @@ mod option;
 mod receipt;
 pub mod reports;
 pub(crate) mod rewrite;
-mod ring;
 mod socket;
 mod thread;
 mod underlay;
@@ -47,9 +47,9 @@ use self::{
     socket::{Kind, Raw, Received},
     thread::{Stop, Thread},
 };
-pub use self::{ring::Rings, socket::Sockets, underlay::Underlay};
+pub use self::{socket::Sockets, underlay::Underlay};
 use crate::{
-    datapath::{Error, Result},
+    datapath::{Error, Result, ring::Rings},
     state::live::Live,
 };
 
@@ -117,7 +117,7 @@ impl Worker {
                 }
             }
             for ring in self.rings.iter_mut() {
-                if let Some(note) = ring.take(&mut frame) {
+                if let Some(note) = handed_up::take(ring, &mut frame) {
                     let fragments = self.fragmenter.handle(&mut frame, &note, &mut self.live);
                     self.budget.spend(fragments.max(1));
                 }

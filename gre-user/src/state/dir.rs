@@ -121,6 +121,18 @@ impl StateDir {
         }
     }
 
+    /// Takes the lock of whoever puts other programs in the place of those that are pinned.
+    ///
+    /// # Errors
+    /// There is no state, somebody has the lock, or the caller may not read the state.
+    pub fn lock_programs(&self) -> Result<Flock<OwnedFd>> {
+        let locked = Flock::lock(self.open("programs")?, FlockArg::LockExclusiveNonblock);
+        locked.map_err(|(_, errno)| match errno {
+            nix::errno::Errno::EWOULDBLOCK => Error::Captured,
+            errno => self.failed("lock", errno.into()),
+        })
+    }
+
     fn open(&self, folder: &str) -> Result<OwnedFd> {
         let path = self.0.join(folder);
         match File::open(&path) {

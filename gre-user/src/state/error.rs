@@ -25,6 +25,9 @@ pub enum Error {
         /// Its version.
         found: u32,
     },
+    /// Somebody has exchanged the programs.
+    #[error("another `xgre capture` is at work here; end it first")]
+    Captured,
     /// The folder cannot be used.
     #[error("cannot {action} {}: {cause}", path.display())]
     Dir {

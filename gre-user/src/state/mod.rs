@@ -137,6 +137,14 @@ impl State {
         Ok(self.maps.meta.set(0, Meta { run, ..meta }, 0)?)
     }
 
+    /// How the programs were loaded.
+    ///
+    /// # Errors
+    /// The kernel refuses.
+    pub fn run_options(&self) -> Result<RunOptions> {
+        Ok(self.maps.meta.get(&0, 0)?.run)
+    }
+
     /// Declares the maps, made a moment ago, to be of this schema version.
     ///
     /// # Errors

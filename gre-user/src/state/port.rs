@@ -8,8 +8,8 @@ use aya::{
     util::nr_cpus,
 };
 use gre_common::tables::{
-    Hook, HookCounters, HookKey, IfIndex, Port, PortMode, PortRecord, PortUse, Service, TenantId,
-    Via,
+    Hook, HookCounters, HookKey, IfIndex, Port, PortMode, PortRecord, PortUse, RunOptions, Service,
+    TenantId, Via,
 };
 
 use nix::errno::Errno;
@@ -99,6 +99,14 @@ impl New {
 }
 
 impl State {
+    /// How packets are taken off a port whose mode this is: only TC leaves them alone.
+    ///
+    /// # Errors
+    /// The kernel refuses.
+    pub fn mode_now(&self, mode: PortMode) -> Result<PortMode> {
+        Ok(if self.run_options()?.has(RunOptions::SHADOW) { PortMode::TC } else { mode })
+    }
+
     /// Makes a device the port of a tenant. `name` is what users call it; where xgre made the device,
     /// that is the name of its other end.
     ///

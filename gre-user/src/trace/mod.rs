@@ -21,9 +21,9 @@ mod inner;
 pub mod input;
 pub mod interface;
 mod learn;
-mod names;
+pub(crate) mod names;
 mod notes;
-mod outer;
+pub(crate) mod outer;
 mod receive;
 mod rewrite;
 mod send;
@@ -49,6 +49,20 @@ use crate::{
 
 /// What every function of the room returns.
 pub type Result<T> = std::result::Result<T, Error>;
+
+/// A frame in a few words: outer addresses and key, and what is inside; or what it is, if it is not GRE.
+pub fn in_words(frame: &Frame) -> String {
+    match outer::gre_of(frame) {
+        Some(gre) => format!(
+            "GRE {} -> {} {}: {}",
+            gre.remote,
+            gre.local,
+            inner::key_in_words(gre.key),
+            inner::of_gre(frame, &gre)
+        ),
+        None => inner::frame_in_words(frame, 0),
+    }
+}
 
 /// Traces packets.
 pub struct Tracer {

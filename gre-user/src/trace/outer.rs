@@ -10,6 +10,7 @@ use gre_common::{
         checksum,
         ethernet::{self, EtherType},
         gre::{self, GreKey, Malformed},
+        ipv4, ipv6,
     },
 };
 
@@ -42,19 +43,34 @@ impl Gre {
     }
 }
 
+/// The GRE header of a frame, if there is a whole one.
+pub fn gre_of(frame: &Frame) -> Option<Gre> {
+    find(frame).ok().map(|(gre, _)| gre)
+}
+
+/// Destination and source of an outer packet, whatever else is wrong with it.
+pub fn ends(frame: &Frame) -> Option<(IpAddr, IpAddr)> {
+    let payload = ethernet::payload(frame, 0);
+    let (local, remote) = match payload.ether_type {
+        EtherType::IPV4 => {
+            let header = ipv4::parse(frame.words(payload.offset)?);
+            (Address::v4(header.dst_addr.into()), Address::v4(header.src_addr.into()))
+        }
+        EtherType::IPV6 => {
+            let end = |at| frame.words(payload.offset + at).map(Address::v6);
+            (end(ipv6::DESTINATION_OFFSET)?, end(ipv6::SOURCE_OFFSET)?)
+        }
+        _ => return None,
+    };
+    Some((local.into(), remote.into()))
+}
+
 /// Notes what a frame that came over the underlay is. `None`: no whole GRE header.
 pub fn read(frame: &Frame, notes: &Notes) -> Option<Gre> {
-    let payload = ethernet::payload(frame, 0);
-    let offset = payload.offset;
     if let Some(words) = super::inner::vlans_in_words(frame, 0) {
         notes.add("vlan", words);
     }
-    let found = match payload.ether_type {
-        EtherType::IPV4 => over_ipv4(frame, offset),
-        EtherType::IPV6 => over_ipv6(frame, offset),
-        EtherType(other) => Err(format!("type {other:#06x}")),
-    };
-    match found {
+    match find(frame) {
         Ok((gre, words)) => {
             notes.add("outer", words);
             Some(gre)
@@ -67,6 +83,15 @@ pub fn read(frame: &Frame, notes: &Notes) -> Option<Gre> {
 }
 
 type Found = Result<(Gre, String), String>;
+
+fn find(frame: &Frame) -> Found {
+    let payload = ethernet::payload(frame, 0);
+    match payload.ether_type {
+        EtherType::IPV4 => over_ipv4(frame, payload.offset),
+        EtherType::IPV6 => over_ipv6(frame, payload.offset),
+        EtherType(other) => Err(format!("type {other:#06x}")),
+    }
+}
 
 fn over_ipv4(frame: &Frame, offset: usize) -> Found {
     let words = ip_in_words(frame, offset);

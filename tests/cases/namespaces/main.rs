@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod bookkeeping;
+mod capture;
 mod changes;
 mod config;
 mod containers;
@@ -26,7 +27,9 @@ mod peers;
 mod port_xdp;
 mod ports;
 mod routes;
+mod service;
 mod setup;
+mod shadow;
 mod slow_path;
 mod statistics;
 mod steering;
@@ -51,6 +54,9 @@ fn main() -> ExitCode {
         uplink::cases(),
         uplinks::cases(),
         lifetime::cases(),
+        service::cases(),
+        shadow::cases(),
+        capture::cases(),
         next_hop::cases(),
         next_hop6::cases(),
         mtu::cases(),

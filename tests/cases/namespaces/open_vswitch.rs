@@ -163,7 +163,12 @@ pub fn add_bridge(
 }
 
 /// A tenant's bridge. Who has the same key for both directions leaves it to the flows.
-fn add_tenants_bridge(at: (&Host, &OpenVswitch<'_>), datapath: Datapath, keys: &Keys, more: &str) {
+pub fn add_tenants_bridge(
+    at: (&Host, &OpenVswitch<'_>),
+    datapath: Datapath,
+    keys: &Keys,
+    more: &str,
+) {
     let (options, set, tun_id) = match (keys.sent, keys.received) {
         (Some(sent), Some(received)) if sent == received => (
             "options:in_key=flow options:out_key=flow".to_owned(),

@@ -23,7 +23,7 @@ pub fn cases() -> Vec<Case> {
 /// Frames of every sort, each to be sent this many times.
 const TIMES: u64 = 7;
 
-fn every_sort(host_mac: [u8; 6]) -> Vec<Vec<u8>> {
+pub fn every_sort(host_mac: [u8; 6]) -> Vec<Vec<u8>> {
     let inner = Udp::new("10.9.0.2", "10.9.0.1", b"payload").ip();
     let inner6 = Udp::new("fd09::2", "fd09::1", b"payload").ip();
     let blue = Gre::new("192.0.2.2", "192.0.2.1", IPV4, inner.clone()).key(10).to_mac(host_mac);
