@@ -11,7 +11,7 @@ use anyhow::{Context, Result, ensure};
 use super::{empty, tree};
 use crate::{say, workspace::Workspace};
 
-/// The prefix that the unit in it is for.
+/// The prefix that the files in it name.
 const PREFIX: &str = "/usr/local";
 
 /// Makes the archive.
@@ -27,10 +27,12 @@ pub fn pack(workspace: &Workspace, parts: &tree::Parts, epoch: u64) -> Result<Pa
     // Where zsh looks below `/usr/local`.
     let zsh = root.join("share/zsh");
     fs::rename(zsh.join("vendor-completions"), zsh.join("site-functions"))?;
-    let unit = fs::read_to_string(own.join("xgre.service"))?;
-    let unit = unit.replace("/usr/", &format!("{PREFIX}/"));
-    tree::write(&root.join("lib/systemd/system/xgre.service"), unit.as_bytes())?;
-    tree::copy(&own.join("xgre.toml"), &root.join("etc/xgre/xgre.toml"))?;
+    for (name, place) in
+        [("xgre.service", "lib/systemd/system/xgre.service"), ("xgre.toml", "etc/xgre/xgre.toml")]
+    {
+        let text = fs::read_to_string(own.join(name))?.replace("/usr/", &format!("{PREFIX}/"));
+        tree::write(&root.join(place), text.as_bytes())?;
+    }
     tree::copy(&own.join("xgre.default"), &root.join("etc/default/xgre"))?;
     for licence in ["LICENSE-APACHE", "LICENSE-MIT"] {
         tree::copy(&workspace.root.join(licence), &root.join("share/doc/xgre").join(licence))?;
