@@ -141,8 +141,9 @@ dpkg --remove xgre
 no test -e /sys/fs/bpf/xgre
 no ip link show blue0
 no ip link show xgre-flood
-{ ip -d link show uplink; tc qdisc show dev uplink; } >/run/uplink
-no grep -q 'xdp\|clsact' /run/uplink
+{ ip -d link show uplink; tc filter show dev uplink ingress; } >/run/uplink
+cat /run/uplink
+no grep -q 'xdp\|filter' /run/uplink
 files | comm -3 /run/before - | tr -d '\t' >/run/left
 cat /run/left
 [ "$(cat /run/left)" = "/etc/default/xgre
