@@ -51,7 +51,7 @@ impl Chaos {
     }
 }
 
-/// Numbers of chance (SplitMix64).
+/// Numbers of chance (`SplitMix64`).
 struct Chance(u64);
 
 impl Chance {

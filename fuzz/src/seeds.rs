@@ -16,6 +16,9 @@ use crate::support::{
 pub type Seed = (String, Vec<u8>);
 
 /// Those of a target: the files in `fuzz/seeds` under its name, or [all](frames) frames.
+///
+/// # Panics
+/// A file of the project cannot be read.
 pub fn of(target: &str) -> Vec<Seed> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("seeds").join(target);
     let Ok(files) = fs::read_dir(folder) else { return frames() };
