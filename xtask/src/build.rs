@@ -2,7 +2,7 @@
 
 use std::{
     env,
-    path::{Path, PathBuf},
+    path::PathBuf,
     process::{Command, ExitCode},
 };
 
@@ -60,8 +60,14 @@ pub fn with_object(workspace: &Workspace) -> Command {
 
 /// Flags for the compiler: no path of this machine gets into what it makes.
 pub fn unnamed(workspace: &Workspace) -> Result<Vec<String>> {
-    let cargo = home("CARGO_HOME", ".cargo")?;
-    Ok(vec![renamed(&cargo, "/cargo"), renamed(&workspace.root, "/xgre")])
+    let places = [
+        (home("CARGO_HOME", ".cargo")?, "/cargo"),
+        (home("RUSTUP_HOME", ".rustup")?, "/rustup"),
+        (workspace.root.clone(), "/xgre"),
+    ];
+    let renamed =
+        |(from, to): &(PathBuf, &str)| format!("--remap-path-prefix={}={to}", from.display());
+    Ok(places.iter().map(renamed).collect())
 }
 
 /// Where a tool of the compiler keeps its files.
@@ -70,14 +76,8 @@ fn home(variable: &str, folder: &str) -> Result<PathBuf> {
     env::var_os(variable).map(PathBuf::from).or(default).context("where is your home?")
 }
 
-fn renamed(from: &Path, to: &str) -> String {
-    format!("--remap-path-prefix={}={to}", from.display())
-}
-
 fn ebpf(workspace: &Workspace, toolchain: &Toolchain) -> Result<()> {
-    let mut flags = unnamed(workspace)?;
-    // It builds `core`, too.
-    flags.push(renamed(&home("RUSTUP_HOME", ".rustup")?, "/rustup"));
+    let flags = unnamed(workspace)?;
     let mut cargo = workspace.cargo();
     cargo
         .args(["build", "--package", "gre-ebpf", "--profile", "ebpf"])
