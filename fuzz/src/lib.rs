@@ -1,13 +1,15 @@
 //! Fuzzing of the decisions: each target takes a frame, any bytes, and panics where something that must hold does not.
+//! Targets for what userspace reads are in `user`.
 //!
-//! A target is one file in `src/bin`, which calls [`target!`] with a function of a frame. It becomes a fuzzer when
+//! A target is one file in `src/bin`, which calls [`target!`] with a function of bytes. It becomes a fuzzer when
 //! it is built for that (`cargo xtask fuzz`, or `cargo fuzz run`), else a command that gives the target the
 //! files it names, and in any case a test that gives it every seed.
 //!
-//! - [`seeds`]: the frames that fuzzing begins with
-//! - [`worlds`]: the tables that the decisions look things up in
+//! - [`seeds`]: the frames, or texts, that fuzzing begins with
+//! - [`worlds`]: the tables that the decisions look things up in; [`chaos`]: tables in which anything stands
 //! - [`support`]: what the tests of `gre-common` share
 
+pub mod chaos;
 pub mod seeds;
 #[path = "../../gre-common/tests/support/mod.rs"]
 #[allow(missing_docs, clippy::pedantic, reason = "checked where it belongs")]
@@ -17,7 +19,7 @@ pub mod worlds;
 #[cfg(fuzzing)]
 pub use libfuzzer_sys;
 
-/// Makes a fuzz target of a function that takes a frame.
+/// Makes a fuzz target of a function that takes bytes.
 #[macro_export]
 macro_rules! target {
     ($check:path) => {
@@ -32,7 +34,7 @@ macro_rules! target {
         #[cfg(test)]
         #[test]
         fn every_seed_passes() {
-            for (name, frame) in $crate::seeds::all() {
+            for (name, frame) in $crate::seeds::of(env!("CARGO_BIN_NAME")) {
                 eprintln!("{name}");
                 $check(&frame);
             }
@@ -40,7 +42,7 @@ macro_rules! target {
     };
 }
 
-/// Gives a target the frames in the files that the command line names.
+/// Gives a target what is in the files that the command line names.
 ///
 /// # Errors
 ///

@@ -1,4 +1,4 @@
-//! The frames that fuzzing begins with: packets of real peers, and one of each kind that they did not send.
+//! What fuzzing begins with. Frames are packets of real peers, and one of each kind that they did not send.
 
 use std::{collections::HashSet, fs, io, net::Ipv4Addr, path::Path};
 
@@ -12,11 +12,26 @@ use crate::support::{
     world::{LOCAL, REMOTE, SECOND_REMOTE, STRANGER},
 };
 
-/// A frame, and what to call it.
+/// A frame or a text, and what to call it.
 pub type Seed = (String, Vec<u8>);
 
-/// All of them. Every target takes them all: a GRE packet may enter at a port, and anything at an uplink.
-pub fn all() -> Vec<Seed> {
+/// Those of a target: the files in `fuzz/seeds` under its name, or [all](frames) frames.
+///
+/// # Panics
+/// A file of the project cannot be read.
+pub fn of(target: &str) -> Vec<Seed> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("seeds").join(target);
+    let Ok(files) = fs::read_dir(folder) else { return frames() };
+    let seed = |file: io::Result<fs::DirEntry>| {
+        let file = file.expect("a file");
+        let text = fs::read(file.path()).expect("a text");
+        (file.file_name().to_string_lossy().into_owned(), text)
+    };
+    files.map(seed).collect()
+}
+
+/// All frames. Every target of frames takes them all: a GRE packet may enter at a port, and anything at an uplink.
+pub fn frames() -> Vec<Seed> {
     let captured = captures::names().into_iter().flat_map(|name| captured(&name));
     let made = [("ipv4", over_ipv4()), ("ipv6", over_ipv6()), ("port", sent())];
     let made = made.into_iter().flat_map(|(name, frames)| {
@@ -26,14 +41,14 @@ pub fn all() -> Vec<Seed> {
     captured.chain(made).collect()
 }
 
-/// Writes each to a file of its own, and says how many there are.
+/// Writes each of a target's to a file of its own, and says how many there are.
 ///
 /// # Errors
 ///
 /// When the folder cannot be made or written to.
-pub fn write(folder: &Path) -> io::Result<usize> {
+pub fn write(target: &str, folder: &Path) -> io::Result<usize> {
     fs::create_dir_all(folder)?;
-    let seeds = all();
+    let seeds = of(target);
     for (name, frame) in &seeds {
         fs::write(folder.join(name), frame)?;
     }
@@ -129,7 +144,7 @@ fn sent() -> Vec<Vec<u8>> {
 mod tests {
     use std::collections::BTreeSet;
 
-    use super::all;
+    use super::frames;
     use crate::{
         support::{
             outcome::{Outcome, receive, send},
@@ -142,15 +157,16 @@ mod tests {
     #[test]
     fn seeds_reach_every_tenant() {
         let [cast, ..] = worlds::uplinks();
-        let delivered = all().into_iter().filter_map(|(_, frame)| match receive(&cast, &frame) {
-            Outcome::Forwarded(tenant, ..) => Some(tenant.0),
-            _ => None,
-        });
+        let delivered =
+            frames().into_iter().filter_map(|(_, frame)| match receive(&cast, &frame) {
+                Outcome::Forwarded(tenant, ..) => Some(tenant.0),
+                _ => None,
+            });
         assert_eq!(delivered.collect::<BTreeSet<_>>(), CAST.map(|tenant| tenant.0).into());
         for tenant in CAST {
             let is_sent =
                 |frame: &[u8]| matches!(send(&cast, tenant, frame), Outcome::Forwarded(..));
-            assert!(all().iter().filter(|(_, frame)| is_sent(frame)).count() > 10, "{tenant:?}");
+            assert!(frames().iter().filter(|(_, frame)| is_sent(frame)).count() > 10, "{tenant:?}");
         }
     }
 }

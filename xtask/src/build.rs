@@ -1,6 +1,10 @@
 //! `cargo xtask build`: the eBPF programs, then the command that carries them.
 
-use std::process::{Command, ExitCode};
+use std::{
+    env,
+    path::PathBuf,
+    process::{Command, ExitCode},
+};
 
 use anyhow::{Context, Result};
 
@@ -27,12 +31,17 @@ pub fn verb(workspace: &Workspace, args: &Args) -> Result<ExitCode> {
 
 /// Builds everything: [`Workspace::ebpf_object`] and [`Workspace::xgre`].
 pub fn all(workspace: &Workspace, install: Install) -> Result<()> {
-    let toolchain = Toolchain::find(workspace, install)?;
-    say::step(&format!("building the eBPF programs ({toolchain})"));
-    ebpf(workspace, &toolchain)?;
+    programs(workspace, install)?;
     say::step("building xgre");
     run(with_object(workspace).args(["build", "--release", "--package", "gre-user"]))
         .context("xgre did not build")
+}
+
+/// Builds [`Workspace::ebpf_object`].
+pub fn programs(workspace: &Workspace, install: Install) -> Result<()> {
+    let toolchain = Toolchain::find(workspace, install)?;
+    say::step(&format!("building the eBPF programs ({toolchain})"));
+    ebpf(workspace, &toolchain)
 }
 
 /// Builds [`Workspace::tenants_tool`].
@@ -49,11 +58,32 @@ pub fn with_object(workspace: &Workspace) -> Command {
     cargo
 }
 
+/// Flags for the compiler: no path of this machine gets into what it makes.
+pub fn unnamed(workspace: &Workspace) -> Result<Vec<String>> {
+    let places = [
+        (home("CARGO_HOME", ".cargo")?, "/cargo"),
+        (home("RUSTUP_HOME", ".rustup")?, "/rustup"),
+        (workspace.root.clone(), "/xgre"),
+    ];
+    let renamed =
+        |(from, to): &(PathBuf, &str)| format!("--remap-path-prefix={}={to}", from.display());
+    Ok(places.iter().map(renamed).collect())
+}
+
+/// Where a tool of the compiler keeps its files.
+fn home(variable: &str, folder: &str) -> Result<PathBuf> {
+    let default = env::home_dir().map(|home| home.join(folder));
+    env::var_os(variable).map(PathBuf::from).or(default).context("where is your home?")
+}
+
 fn ebpf(workspace: &Workspace, toolchain: &Toolchain) -> Result<()> {
+    let flags = unnamed(workspace)?;
     let mut cargo = workspace.cargo();
     cargo
         .args(["build", "--package", "gre-ebpf", "--profile", "ebpf"])
         .args(["--target", "bpfel-unknown-none", "-Z", "build-std=core"])
+        // Beside those of .cargo/config.toml.
+        .arg(format!("--config=target.bpfel-unknown-none.rustflags={flags:?}"))
         // build-std is unstable; this is how a stable compiler is asked for it.
         .env("RUSTC_BOOTSTRAP", "1")
         .env("RUSTC", &toolchain.rustc)

@@ -15,12 +15,15 @@ use gre_fuzz::seeds;
 use testbed::capture::hex;
 
 use crate::{
-    say,
+    build, say,
     tally::Tally,
     toolchain::{self, Install},
     tools::{self, Tool},
     workspace::Workspace,
 };
+
+/// Where the targets are.
+const PACKAGES: [&str; 2] = ["gre-fuzz", "gre-fuzz-user"];
 
 const COMPILER: &[Tool] = &[("c++", "g++")];
 
@@ -48,7 +51,8 @@ pub struct Args {
 /// Builds and runs; what was found is kept.
 pub fn verb(workspace: &Workspace, args: &Args) -> Result<ExitCode> {
     bring(args.install)?;
-    let mut targets = build(workspace)?;
+    build::programs(workspace, args.install)?;
+    let mut targets = targets(workspace)?;
     if let Some(wanted) = &args.target {
         let names: Vec<_> = targets.iter().map(|target| target.name.clone()).collect();
         targets.retain(|target| target.name == *wanted);
@@ -69,12 +73,14 @@ pub struct Target {
     binary: PathBuf,
 }
 
-/// Builds every target.
-pub fn build(workspace: &Workspace) -> Result<Vec<Target>> {
+/// Builds every target. [`Workspace::ebpf_object`] must be there.
+pub fn targets(workspace: &Workspace) -> Result<Vec<Target>> {
     say::step("building the fuzz targets");
-    let mut cargo = workspace.cargo();
+    // Those of userspace carry the programs.
+    let mut cargo = build::with_object(workspace);
     cargo
-        .args(["build", "--release", "--quiet", "--package", "gre-fuzz", "--bins"])
+        .args(["build", "--release", "--quiet", "--bins"])
+        .args(PACKAGES.map(|package| format!("--package={package}")))
         // With a target of its own the flags are not for what runs during the build.
         .args(["--target", &toolchain::host()?])
         .arg("--message-format=json-render-diagnostics")
@@ -115,7 +121,7 @@ impl Target {
         let [corpus, found] =
             ["corpus", "artifacts"].map(|folder| Path::new("fuzz").join(folder).join(name));
         let seeds =
-            seeds::write(&workspace.root.join(&corpus)).context("cannot write the seeds")?;
+            seeds::write(name, &workspace.root.join(&corpus)).context("cannot write the seeds")?;
         fs::create_dir_all(workspace.root.join(&found))?;
 
         let mut command = Command::new(&self.binary);
@@ -139,7 +145,7 @@ impl Target {
             bail!(
                 "a frame broke a rule:\n    {}\n  \
                  It is kept. Replay it, and when that is mended make it a row of a test:\n    \
-                 cargo run --package gre-fuzz --bin {name} {}",
+                 cargo run --bin {name} {}",
                 hex(&frame),
                 path.display()
             );

@@ -1,10 +1,11 @@
-//! What a person does to the project: `cargo xtask build | run | test | fuzz | bench | vm | picture`.
+//! What a person does to the project: `cargo xtask build | run | test | fuzz | bench | vm | dist | picture`.
 //!
 //! - `workspace`: where the project is and which toolchain it asks for
 //! - `toolchain/`: finds that toolchain, or installs it
 //! - `build`, `run`, `test`, `fuzz`: one file per verb
 //! - `bench/`: how fast it is
 //! - `vm/`: any of it inside another kernel
+//! - `dist/`: what is given away: a Debian package, an archive, and what is in them
 //! - `demo/`: two hosts and a ping, for `run --demo`
 //! - `tools`: what the system must have for demo and tests
 //! - `picture`: a terminal's screen as a picture, for documents
@@ -15,6 +16,7 @@
 mod bench;
 mod build;
 mod demo;
+mod dist;
 mod fuzz;
 mod picture;
 mod process;
@@ -56,6 +58,8 @@ enum Verb {
     Bench(bench::Args),
     /// Make a picture (SVG) of a terminal's screen: tmux capture-pane -e -p | cargo xtask picture
     Picture(picture::Args),
+    /// Make a Debian package and a portable archive: target/dist
+    Dist(dist::Args),
     /// Boot a Debian kernel and run one of these verbs, or any command, inside
     Vm(vm::Args),
 }
@@ -79,6 +83,7 @@ fn dispatch(verb: Verb) -> Result<ExitCode> {
         Verb::Fuzz(args) => fuzz::verb(&workspace, &args),
         Verb::Bench(args) => bench::verb(&workspace, &args),
         Verb::Picture(args) => picture::verb(&args),
+        Verb::Dist(args) => dist::verb(&workspace, &args),
         Verb::Vm(args) => vm::verb(&workspace, &args),
     }
 }

@@ -22,6 +22,9 @@ const NONE: &str = "none has the filter in its name";
 /// How long each fuzz target runs.
 const FUZZING_SECONDS: u32 = 12;
 
+/// Tenths of what `systemd-analyze security` says of the service at most; docs/install.md has it too.
+const EXPOSURE: u32 = 27;
+
 /// Commands the integration tests run besides [`tools::NETWORK`].
 const TEST_TOOLS: &[Tool] = &[
     ("ethtool", "ethtool"),
@@ -74,6 +77,7 @@ pub fn verb(workspace: &Workspace, args: &Args) -> Result<ExitCode> {
     if args.filter.is_none() {
         session.clippy();
         session.docs();
+        session.unit();
         session.dependencies();
         session.unit_tests();
         session.fuzzing();
@@ -128,6 +132,22 @@ impl Session<'_> {
         self.check("documentation", &mut cargo);
     }
 
+    /// What the service may do, which is never to become more.
+    fn unit(&mut self) {
+        let (what, program) = ("exposure of the service", "systemd-analyze");
+        // A machine without systemd gets none for this.
+        let not_installing = Install { allowed: false };
+        if let Err(error) = tools::bring(&[(program, "systemd")], "it judges", not_installing) {
+            return self.skip(what, &error.to_string());
+        }
+        let mut analyze = Command::new(program);
+        analyze
+            .args(["security", "--no-pager", "--offline=true"])
+            .arg(format!("--threshold={EXPOSURE}"))
+            .arg(self.workspace.root.join("dist/xgre.service"));
+        self.check(what, &mut analyze);
+    }
+
     fn dependencies(&mut self) {
         let (what, advisories) = ("licences, bans and sources", "advisories");
         if !self.has_subcommand("deny") {
@@ -166,7 +186,7 @@ impl Session<'_> {
         if let Err(error) = fuzz::bring(self.install) {
             return self.skip(what, &error.to_string());
         }
-        let tally = match fuzz::build(self.workspace) {
+        let tally = match fuzz::targets(self.workspace) {
             Ok(targets) => fuzz::run(self.workspace, &targets, FUZZING_SECONDS),
             Err(error) => {
                 say::error(&error);

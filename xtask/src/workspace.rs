@@ -17,6 +17,8 @@ pub struct Workspace {
     pub wanted: Wanted,
     /// The oldest compiler the project supports.
     pub min_rust: Version,
+    /// The version of every package of the project.
+    pub version: Version,
 }
 
 /// `[workspace.metadata.ebpf-toolchain]` of the root manifest.
@@ -60,16 +62,16 @@ impl Workspace {
         let RootMetadata { ebpf_toolchain } =
             serde::Deserialize::deserialize(&metadata.workspace_metadata)
                 .context("[workspace.metadata.ebpf-toolchain] of the root Cargo.toml is wrong")?;
-        let min_rust = metadata
-            .packages
-            .iter()
-            .find_map(|package| package.rust_version.clone())
-            .context("no `rust-version` in the workspace")?;
+        let package = metadata.packages.first().context("the workspace is empty")?;
+        let min_rust =
+            package.rust_version.clone().context("no `rust-version` in the workspace")?;
+        let version = package.version.clone();
         Ok(Self {
             root: metadata.workspace_root.into_std_path_buf(),
             target: metadata.target_directory.into_std_path_buf(),
             wanted: ebpf_toolchain,
             min_rust,
+            version,
         })
     }
 
@@ -81,6 +83,11 @@ impl Workspace {
     /// The example that enters many tenants.
     pub fn tenants_tool(&self) -> PathBuf {
         self.target.join("release/examples/tenants")
+    }
+
+    /// What is given away.
+    pub fn dist(&self) -> PathBuf {
+        self.target.join("dist")
     }
 
     /// The built eBPF programs.

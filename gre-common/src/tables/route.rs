@@ -92,7 +92,8 @@ impl Route {
     /// Which way is that of the flow with this hash: each gets an equal share of the numbers (RFC 2992 section 1, hash-threshold).
     #[inline(always)]
     pub const fn share(&self, hash: u32) -> u32 {
-        ((hash as u64 * self.len) >> 32) as u32
+        // A map that somebody else has written to may say any number.
+        ((hash as u64).wrapping_mul(self.len) >> 32) as u32
     }
 
     /// The way of this number.
@@ -126,6 +127,12 @@ mod tests {
             let (least, most) = (shares.iter().min(), shares.iter().max());
             assert!(least.zip(most).is_some_and(|(least, most)| most - least <= 1), "{shares:?}");
         }
+    }
+
+    #[test]
+    fn a_length_that_nobody_gave_is_no_way() {
+        let route = Route { len: u64::MAX, ways: [Via::NONE; ROUTE_WAYS] };
+        assert_eq!((route.ways(), route.way(route.share(u32::MAX))), (&[][..], Via::NONE));
     }
 
     #[test]

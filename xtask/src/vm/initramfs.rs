@@ -27,6 +27,7 @@ pub fn write(kernel: &Kernel) -> Result<()> {
     }
     cpio.add("init", EXECUTABLE, include_bytes!("init.sh"));
     cpio.add("guest.sh", FILE, include_bytes!("guest.sh"));
+    cpio.add("command.sh", FILE, include_bytes!("command.sh"));
     let busybox = kernel.busybox();
     cpio.add("bin/busybox", EXECUTABLE, &read(&busybox)?);
     let index = String::from_utf8(read(&kernel.modules().join("modules.dep"))?)?;

@@ -3,7 +3,7 @@
 use std::{
     io::{self, Read, Write, pipe},
     os::unix::process::CommandExt,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Child, Command, ExitCode, Stdio},
     sync::mpsc,
     thread::{self, JoinHandle, available_parallelism},
@@ -62,6 +62,37 @@ pub struct Machine<'a> {
     pub limit: Duration,
     /// A folder that the guest may write.
     pub share: Option<PathBuf>,
+    /// The files that the guest has.
+    pub root: Root,
+}
+
+/// Whose files a guest has. It writes into memory only.
+pub enum Root {
+    /// This machine's, and nothing else runs.
+    Here,
+    /// Those of another system in this folder, which systemd starts.
+    System(PathBuf),
+}
+
+impl Root {
+    fn folder(&self) -> &Path {
+        match self {
+            Self::Here => Path::new("/"),
+            Self::System(folder) => folder,
+        }
+    }
+
+    /// What the kernel is told, and the program that comes first.
+    fn start(&self) -> (&'static str, &'static str) {
+        match self {
+            Self::Here => ("", "/bin/sh /run/guest.sh"),
+            // systemd-run-generator(8), in place of the services that would start otherwise.
+            Self::System(_) => (
+                " systemd.firstboot=off systemd.run=\"/bin/sh /run/command.sh\"",
+                "/lib/systemd/systemd",
+            ),
+        }
+    }
 }
 
 impl Machine<'_> {
@@ -114,7 +145,8 @@ impl Machine<'_> {
 
         qemu.arg("-kernel").arg(self.kernel.image());
         qemu.arg("-initrd").arg(self.kernel.initramfs());
-        qemu.args(["-append", "console=ttyS0 quiet panic=-1"]);
+        let (told, first) = self.root.start();
+        qemu.args(["-append", &format!("console=ttyS0 quiet panic=-1{told}")]);
         let console = self.kernel.console().display().to_string();
         qemu.args(["-serial", &format!("file:{}", escaped(&console))]);
 
@@ -132,13 +164,13 @@ impl Machine<'_> {
             }
         }
 
-        share(&mut qemu, "host", "/", "readonly=on,multidevs=remap");
-        give(&mut qemu, "modules", &self.kernel.modules().display().to_string());
+        share(&mut qemu, "host", self.root.folder(), "readonly=on,multidevs=remap");
+        share(&mut qemu, "modules", &self.kernel.modules(), "readonly=on");
+        give(&mut qemu, "init", first);
         give(&mut qemu, "command", script);
         if let Some(folder) = &self.share {
-            let folder = folder.display().to_string();
-            share(&mut qemu, "share", &folder, "multidevs=remap");
-            give(&mut qemu, "share", &folder);
+            share(&mut qemu, "share", folder, "multidevs=remap");
+            give(&mut qemu, "share", &folder.display().to_string());
         }
 
         // SAFETY: prctl is a plain system call, allowed between fork and exec.
@@ -148,8 +180,8 @@ impl Machine<'_> {
 }
 
 /// A folder that the guest can mount.
-fn share(qemu: &mut Command, tag: &str, folder: &str, how: &str) {
-    let folder = escaped(folder);
+fn share(qemu: &mut Command, tag: &str, folder: &Path, how: &str) {
+    let folder = escaped(&folder.display().to_string());
     qemu.args(["-fsdev", &format!("local,id={tag},path={folder},security_model=none,{how}")]);
     qemu.args(["-device", &format!("virtio-9p-pci,fsdev={tag},mount_tag={tag}")]);
 }

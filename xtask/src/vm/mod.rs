@@ -1,11 +1,12 @@
 //! `cargo xtask vm`: a command inside a Debian kernel, over this machine's own files.
 //!
 //! The guest sees the root file system as it is here and writes into memory only, so it runs what
-//! was built here. It has no network but a wire from itself to itself, if asked for.
+//! was built here. (`dist --check` boots another system.) It has no network but a wire from itself to itself, if asked for.
 //!
 //! - `kernel`: a kernel, its modules and busybox, from Debian's archive
 //! - `archive`: packages of a Debian release, whatever this machine's own sources are
-//! - `initramfs`: what the kernel starts: `init.sh`, which finds the root and starts `guest.sh` there
+//! - `initramfs`: what the kernel starts: `init.sh`, which finds the root and starts there `guest.sh`, or systemd;
+//!   either runs `command.sh`
 //! - `machine`: QEMU
 //! - `suite`: the tests, built here for the guest
 
@@ -21,7 +22,7 @@ use anyhow::{Context, Result};
 
 use crate::{build, say, toolchain::Install, workspace::Workspace};
 use kernel::{Kernel, Version};
-use machine::Machine;
+use machine::{Machine, Root};
 
 /// What the command may know of the environment; nothing else enters the guest.
 const ENVIRONMENT: &[&str] = &[
@@ -101,9 +102,33 @@ pub fn verb(workspace: &Workspace, args: &Args) -> Result<ExitCode> {
         memory: args.memory,
         limit: Duration::from_secs(60 * args.timeout),
         share: share.transpose()?,
+        root: Root::Here,
     };
     say::step(&format!("booting Linux {}", kernel.release));
     machine.run(&script(&command)?)
+}
+
+/// Boots the system in a folder, runs a shell script there, and ends as it did. The guest sees a folder of ours where it is here.
+pub fn boot(
+    workspace: &Workspace,
+    install: Install,
+    system: PathBuf,
+    share: PathBuf,
+    script: &str,
+) -> Result<ExitCode> {
+    machine::bring(workspace, install)?;
+    let kernel = Kernel::find(workspace, Version::V6_1)?;
+    let machine = Machine {
+        kernel: &kernel,
+        icount: false,
+        wire: false,
+        memory: 2048,
+        limit: Duration::from_secs(60 * 30),
+        share: Some(share),
+        root: Root::System(system),
+    };
+    say::step(&format!("booting Linux {}", kernel.release));
+    machine.run(script)
 }
 
 /// The command for the guest's shell, from this folder and with what it may know of the environment.
