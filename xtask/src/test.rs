@@ -150,7 +150,7 @@ impl Session<'_> {
 
     fn dependencies(&mut self) {
         let (what, advisories) = ("licences, bans and sources", "advisories");
-        if !self.has_subcommand("deny") {
+        if !self.has_deny() {
             let why = "cargo-deny is not installed; type `cargo install cargo-deny --locked`";
             self.skip(what, why);
             return self.skip(advisories, why);
@@ -243,6 +243,19 @@ impl Session<'_> {
             self.skip(what, &why);
         }
         has
+    }
+
+    /// Has cargo the subcommand `deny`, which takes a few minutes to build?
+    fn has_deny(&self) -> bool {
+        if !self.has_subcommand("deny") && self.install.allowed {
+            say::step(
+                "installing cargo-deny (a few minutes): it checks licences, bans and sources",
+            );
+            let mut install = self.workspace.cargo();
+            // What does not build is told by whoever misses it.
+            let _ = install.args(["install", "cargo-deny", "--locked"]).status();
+        }
+        self.has_subcommand("deny")
     }
 
     fn has_subcommand(&self, subcommand: &str) -> bool {

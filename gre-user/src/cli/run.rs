@@ -10,7 +10,7 @@ use crate::{
     daemon::{self, Config},
     datapath::{load::Options, uplink},
     metrics,
-    state::{StateDir, sizes::Asked},
+    state::{StateDir, share, sizes::Asked},
 };
 
 #[expect(clippy::struct_excessive_bools, reason = "each is a switch of the command line")]
@@ -36,6 +36,10 @@ pub struct Args {
     /// XDP.
     #[arg(long, value_enum)]
     steer: Option<Steer>,
+    /// Let users of this group read everything and change tenants, stations and routes without root; tunnels and ports stay
+    /// root's.
+    #[arg(long, value_name = "GROUP")]
+    group: Option<String>,
     /// Leave the programs attached at the end.
     #[arg(long)]
     keep: bool,
@@ -86,6 +90,7 @@ pub async fn run(dir: &StateDir, args: Args) -> anyhow::Result<()> {
         wait: args.wait,
         mode: if args.shadow { uplink::Mode::Tc } else { args.mode.into() },
         keep: args.keep,
+        group: args.group.as_deref().map(share::group).transpose()?,
         metrics: args.metrics,
         load: Options {
             strict: args.strict,

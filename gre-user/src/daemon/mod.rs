@@ -20,7 +20,7 @@ mod uplinks;
 
 use std::{os::fd::OwnedFd, time::Duration};
 
-use nix::fcntl::Flock;
+use nix::{fcntl::Flock, unistd::Gid};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use self::service::Watchdog;
@@ -65,6 +65,8 @@ pub struct Config {
     pub mode: Mode,
     /// Leave the programs attached at the end.
     pub keep: bool,
+    /// Who may use the maps besides root.
+    pub group: Option<Gid>,
     /// Where metrics are served.
     pub metrics: metrics::Wanted,
     /// How to load the programs.
@@ -166,6 +168,14 @@ impl<'a> Daemon<'a> {
         let lock = lock.ok_or_else(|| Error::Running(dir.path().display().to_string()))?;
         let signals = [signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?];
         let mut programs = Programs::load(dir, config.load)?;
+        if let Some(group) = config.group {
+            for closed in dir.share(group)? {
+                let path = closed.display();
+                eprintln!(
+                    "xgre: the group cannot search {path}; let it with `chmod o+x {path}`, or use --state"
+                );
+            }
+        }
         let logger = config.load.debug.then(|| log::start(&mut programs)).transpose()?;
         let arrivals = Arrivals::default();
         let learned = path_mtu::Learned::default();

@@ -159,7 +159,9 @@ impl Netlink {
                 Some(NetlinkPayload::InnerMessage(XfrmMessage::AddPolicy(policy))) => {
                     policies.extend(Policy::new(&policy));
                 }
-                Some(NetlinkPayload::Error(error)) => return Err(refused(error.to_string())),
+                Some(NetlinkPayload::Error(error)) => {
+                    return Err(Error::new(ACTION, &rtnetlink::Error::NetlinkError(error)));
+                }
                 Some(_) => {}
             }
         }

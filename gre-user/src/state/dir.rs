@@ -194,7 +194,7 @@ impl StateDir {
         }
     }
 
-    fn failed(&self, action: &'static str, cause: io::Error) -> Error {
+    pub(super) fn failed(&self, action: &'static str, cause: io::Error) -> Error {
         if cause.kind() == io::ErrorKind::PermissionDenied {
             return Error::Permission(self.0.clone());
         }

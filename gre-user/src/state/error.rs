@@ -25,6 +25,9 @@ pub enum Error {
         /// Its version.
         found: u32,
     },
+    /// There is no such group.
+    #[error("there is no group {0}; make it with `groupadd --system {0}`")]
+    NoGroup(String),
     /// Somebody has exchanged the programs.
     #[error("another `xgre capture` is at work here; end it first")]
     Captured,

@@ -49,7 +49,7 @@ impl Live {
     /// # Errors
     /// The kernel refuses.
     pub fn redirects_to_port(&self, IfIndex(ifindex): IfIndex) -> Result<bool> {
-        Ok(optional(self.maps.port_devices.get(ifindex, 0))?.is_some())
+        Ok(optional(self.maps.port_devices.get(ifindex))?.is_some())
     }
 
     /// Whether XDP may redirect to an uplink.
@@ -57,7 +57,7 @@ impl Live {
     /// # Errors
     /// The kernel refuses.
     pub fn redirects_to_uplink(&self, IfIndex(ifindex): IfIndex) -> Result<bool> {
-        Ok(optional(self.maps.uplink_devices.get(ifindex, 0))?.is_some())
+        Ok(optional(self.maps.uplink_devices.get(ifindex))?.is_some())
     }
 
     /// The transit rule for these packets and no others.

@@ -4,10 +4,7 @@ use std::sync::Mutex;
 
 use aya::{
     Pod,
-    maps::{
-        Array, HashMap, LpmTrie, Map, MapData, MapError, PerCpuArray, PerCpuHashMap,
-        xdp::DevMapHash,
-    },
+    maps::{Array, HashMap, LpmTrie, Map, MapData, MapError, PerCpuArray, PerCpuHashMap},
 };
 use gre_common::{
     tables::{
@@ -20,7 +17,9 @@ use gre_common::{
 };
 use nix::errno::Errno;
 
-use super::{Error, Result, Sizes, StateDir, error::errno, memory::Memory, table::Table};
+use super::{
+    Error, Result, Sizes, StateDir, devices::Devices, error::errno, memory::Memory, table::Table,
+};
 
 pub(super) type Hash<K, V> = HashMap<MapData, K, V>;
 type Prefixes<V> = LpmTrie<MapData, TenantAddress, V>;
@@ -34,7 +33,7 @@ pub(super) struct Maps {
     pub tenants: Memory<Tenant>,
     pub tunnels: Memory<Tunnel>,
     pub port_tenants: Table<PortUse>,
-    pub port_devices: DevMapHash<MapData>,
+    pub port_devices: Devices,
     pub fdb: Hash<FdbKey, FdbEntry>,
     pub fdb_learned: Memory<u64>,
     pub members: Memory<Member>,
@@ -54,7 +53,7 @@ pub(super) struct Maps {
     pub tenant_names: Table<Named>,
     pub ports: Hash<IfName, PortRecord>,
     pub uplinks: Hash<IfIndex, Uplink>,
-    pub uplink_devices: DevMapHash<MapData>,
+    pub uplink_devices: Devices,
     pub meta: Array<MapData, Meta>,
     /// How much there is room for.
     pub sizes: Sizes,
@@ -80,7 +79,7 @@ impl Maps {
             tenants,
             tunnels,
             port_tenants: table(dir, "PORT_TENANTS")?,
-            port_devices: map(dir, "PORT_DEVICES")?,
+            port_devices: Devices::pinned(dir, "PORT_DEVICES"),
             fdb: open_fdb(dir)?,
             fdb_learned: memory(dir, "FDB_LEARNED")?,
             members: memory(dir, "MEMBERS")?,
@@ -99,7 +98,7 @@ impl Maps {
             tenant_names: table(dir, "TENANT_NAMES")?,
             ports: map(dir, "PORTS")?,
             uplinks: map(dir, "UPLINKS")?,
-            uplink_devices: map(dir, "UPLINK_DEVICES")?,
+            uplink_devices: Devices::pinned(dir, "UPLINK_DEVICES"),
             meta: open_meta(dir)?,
             sizes,
         })

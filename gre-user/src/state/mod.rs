@@ -1,8 +1,8 @@
 //! Tunnels, tenants, ports and counters in the pinned maps.
 //!
-//! - [`dir`]: where the pins are.
+//! - [`dir`]: where the pins are; [`share`]: who may use them besides root.
 //! - [`sizes`]: how much there is room for.
-//! - [`maps`]: opens the pinned maps, with their types; [`memory`]: the values of an array, shared with the
+//! - [`maps`]: opens the pinned maps, with their types; [`devices`]: one kind of them; [`memory`]: the values of an array, shared with the
 //!   programs; [`table`]: hash tables there; [`grace`]: when a place may be used again.
 //! - [`name`]: names as users type them.
 //! - [`tunnel`], [`tenant`], [`port`], [`uplink`], [`transit`]: read and write, all or nothing.
@@ -19,6 +19,7 @@
 
 pub mod change;
 pub mod counters;
+mod devices;
 pub mod dir;
 mod error;
 pub mod fdb;
@@ -35,6 +36,7 @@ pub mod port;
 pub(crate) mod prefix;
 pub mod route;
 pub mod second_key;
+pub mod share;
 pub mod sizes;
 pub mod source;
 mod table;

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, mem::offset_of, thread, time::Duration};
 
 use aya::{
     Pod,
-    maps::{MapError, PerCpuValues, xdp::XdpMapError},
+    maps::{MapError, PerCpuValues},
     util::nr_cpus,
 };
 use gre_common::tables::{
@@ -228,8 +228,8 @@ impl State {
         self.maps.ports.insert(name::parse_interface(name)?, record, 0).map_err(full())?;
         let used = self.maps.port_tenants.insert(&port_use(&record));
         used.map_err(|_| Error::Full { room: Room::PORTS, max })?;
-        let entered = self.maps.port_devices.insert(ifindex.0, ifindex.0, None, 0);
-        entered.map_err(map_error).map_err(full())?;
+        let entered = self.maps.port_devices.insert(ifindex.0);
+        entered.map_err(full())?;
         self.register_hook(Hook::PORT_TC, ifindex)?;
         if record.mode != PortMode::TC {
             self.register_hook(Hook::PORT_XDP, ifindex)?;
@@ -320,14 +320,6 @@ pub(super) fn free_position(ports: &[PortMember]) -> u32 {
     let is_taken = |position| ports.iter().any(|port| port.position == position);
     let all = 1..=ports.len() as u32 + 1;
     all.into_iter().find(|&position| !is_taken(position)).expect("there are fewer ports")
-}
-
-pub(super) fn map_error(error: XdpMapError) -> MapError {
-    match error {
-        XdpMapError::MapError(error) => error,
-        // Entries have no program.
-        XdpMapError::ChainedProgramNotSupported => MapError::ProgIdNotSupported,
-    }
 }
 
 /// The same value for every CPU.

@@ -2,7 +2,7 @@
 
 use gre_common::tables::{Hook, IfIndex, Uplink, UplinkMode};
 
-use super::{Error, Result, Room, State, name, optional, port::map_error};
+use super::{Error, Result, Room, State, name, optional};
 
 /// An uplink with its name.
 #[derive(Clone, Debug)]
@@ -39,10 +39,8 @@ impl State {
         if !transmits {
             return optional(self.maps.uplink_devices.remove(ifindex.0)).map(drop);
         }
-        let inserted = self.maps.uplink_devices.insert(ifindex.0, ifindex.0, None, 0);
-        inserted
-            .map_err(map_error)
-            .map_err(Error::inserting(Room::UPLINKS, self.maps.tenants.len()))
+        let inserted = self.maps.uplink_devices.insert(ifindex.0);
+        inserted.map_err(Error::inserting(Room::UPLINKS, self.maps.tenants.len()))
     }
 
     /// Makes the counters of packets from interfaces that nobody recorded.

@@ -7,14 +7,23 @@ use std::{
     time::{Duration, Instant},
 };
 
-use testbed::{Host, Ping, suite::Case, veth};
+use testbed::{
+    Host, Ping,
+    host::xgre_binary,
+    suite::{Case, Need},
+    topology::sensor,
+    veth,
+};
 
-use crate::setup::{Mode, Pair, Service, eventually};
+use crate::setup::{Mode, Pair, Service, eventually, tunnel};
 
 pub fn cases() -> Vec<Case> {
     vec![
         Case::new("service: ready, alive, and stopping", notices),
         Case::new("service: begins before its uplinks are there", late_uplinks),
+        Case::new("service: a group reads and changes without root", group)
+            .needs(Need::Program("setpriv"))
+            .needs(Need::Linux(5, 19)),
         Case::new("service: two states do not share an interface", two_states),
     ]
 }
@@ -125,4 +134,42 @@ fn two_states() {
         }
         Ping::to("10.9.0.2").all_answered(&one.ns);
     }
+}
+
+/// A group that every system has, and others.
+const GROUP: &str = "daemon";
+
+/// Before Linux 5.19 programs without privilege have no way to maps where `kernel.unprivileged_bpf_disabled` is set, as it is on Debian.
+fn group() {
+    let (host, _wire) = sensor();
+    let refused = host.xgre("run --iface eth0 --group no-such-group").err();
+    assert!(refused.contains("no group no-such-group"), "{refused}");
+    let _daemon = host.start(&format!("--iface eth0 --group {GROUP}"));
+    let (state, xgre) = (host.state(), xgre_binary());
+    let whoever = |groups: &str, args: &str| {
+        let state = state.display();
+        let user = format!("setpriv --reuid=nobody --regid=nogroup {groups}");
+        host.ns.exec(&format!("{user} {} --state {state} {args}", xgre.display()))
+    };
+    let member = |args: &str| whoever(&format!("--groups={GROUP}"), args);
+    tunnel(&host, "192.0.2.1", "192.0.2.2");
+    member("tenant add blue --key 10 --tunnel t").ok();
+    for read in
+        ["stats", "tenant list", "tenant show blue", "export", "top --once", "events --help"]
+    {
+        member(read).ok();
+    }
+    let before = host.configuration();
+    for args in
+        ["port add blue blue0 --create", "tunnel add u --local 192.0.2.1 --remote 192.0.2.3"]
+    {
+        let refused = member(args).err();
+        assert!(refused.contains("CAP_NET_ADMIN"), "{args}: {refused}");
+    }
+    for args in ["stats", "tenant del blue"] {
+        let refused = whoever("--clear-groups", args).err();
+        assert!(refused.contains("permission denied"), "{args}: {refused}");
+    }
+    assert_eq!(host.configuration(), before);
+    member("tenant del blue").ok();
 }

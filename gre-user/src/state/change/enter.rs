@@ -10,7 +10,7 @@ use gre_common::wire::address::Address;
 use ipnet::IpNet;
 
 use super::{
-    super::{Room, name, optional, port, source::Source, tunnel::ends6},
+    super::{Room, name, optional, source::Source, tunnel::ends6},
     Error, Result, State,
     guards::Guards,
     line::Way,
@@ -164,8 +164,8 @@ impl State {
                 entered.push(Entered::Port(key));
             }
             if it.before.is_none_or(|before| before.port.ifindex != ifindex) {
-                let inserted = self.maps.port_devices.insert(ifindex.0, ifindex.0, None, 0);
-                inserted.map_err(port::map_error).map_err(Error::inserting(Room::PORTS, max))?;
+                let inserted = self.maps.port_devices.insert(ifindex.0);
+                inserted.map_err(Error::inserting(Room::PORTS, max))?;
                 entered.push(Entered::Device(ifindex));
             }
             for hook in hooks(&record) {
