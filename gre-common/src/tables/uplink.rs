@@ -24,6 +24,13 @@ impl UplinkMode {
     pub const GENERIC: Self = Self(2);
     /// TC only.
     pub const TC: Self = Self(3);
+    /// Not at all: TC decides and counts, and leaves them alone.
+    pub const SHADOW: Self = Self(4);
+
+    /// Whether there is an XDP program.
+    pub const fn has_xdp(self) -> bool {
+        matches!(self, Self::NATIVE | Self::GENERIC)
+    }
 }
 
 /// What `uplink_xdp` leaves in a packet's metadata for `uplink_tc`.

@@ -88,7 +88,7 @@ pub async fn run(dir: &StateDir, args: Args) -> anyhow::Result<()> {
     let config = Config {
         uplinks: args.iface,
         wait: args.wait,
-        mode: if args.shadow { uplink::Mode::Tc } else { args.mode.into() },
+        mode: if args.shadow { uplink::Mode::Shadow } else { args.mode.into() },
         keep: args.keep,
         group: args.group.as_deref().map(share::group).transpose()?,
         metrics: args.metrics,

@@ -158,6 +158,7 @@ fn describe(Attached { uplink, fallback }: &Attached) -> String {
     let name = &uplink.name;
     match uplink.mode {
         UplinkMode::NATIVE => format!("{name}: native XDP, TC behind it"),
+        UplinkMode::SHADOW => format!("{name}: TC only, packets are counted and left alone"),
         UplinkMode::GENERIC => format!("{name}: generic XDP, TC behind it (as asked for)"),
         _ => format!("{name}: TC only ({})", fallback.as_deref().unwrap_or("as asked for")),
     }

@@ -4,7 +4,7 @@
 
 use aya::programs::{SchedClassifier, Xdp, XdpMode};
 use aya_obj::programs::XdpAttachType;
-use gre_common::tables::{Hook, IfIndex, UplinkMode};
+use gre_common::tables::{Hook, IfIndex};
 
 use super::{Error, Result, load::Programs, port, tc, xdp};
 use crate::{
@@ -27,7 +27,7 @@ pub async fn places(dir: &StateDir, state: &State, netlink: &Netlink) -> Result<
     let mut hooks = Vec::new();
     for uplink in state.uplinks()? {
         hooks.push((Hook::UPLINK_TC, uplink.ifindex));
-        if uplink.mode != UplinkMode::TC {
+        if uplink.mode.has_xdp() {
             hooks.push((Hook::UPLINK_XDP, uplink.ifindex));
         }
     }

@@ -20,6 +20,8 @@ pub enum Mode {
     Generic,
     /// No XDP.
     Tc,
+    /// Packets are left alone.
+    Shadow,
 }
 
 /// What an uplink got, and why.
@@ -39,7 +41,7 @@ pub fn check(dir: &StateDir, link: &Link, mode: Mode) -> Result<()> {
     if link.mac.is_none() {
         return Err(Error::NotEthernet(link.name.clone()));
     }
-    if mode == Mode::Tc {
+    if matches!(mode, Mode::Tc | Mode::Shadow) {
         return Ok(());
     }
     xdp::check_foreign(link, &dir.link(Hook::UPLINK_XDP, link.ifindex))
@@ -94,9 +96,10 @@ fn attach_xdp(
     let (wanted, xdp_mode) = match mode {
         Mode::Auto | Mode::Native => (UplinkMode::NATIVE, XdpMode::Driver),
         Mode::Generic => (UplinkMode::GENERIC, XdpMode::Skb),
-        Mode::Tc => {
+        Mode::Tc | Mode::Shadow => {
             pinned::detach(&pin)?;
-            return Ok((UplinkMode::TC, None));
+            let mode = if mode == Mode::Tc { UplinkMode::TC } else { UplinkMode::SHADOW };
+            return Ok((mode, None));
         }
     };
     if wanted == UplinkMode::NATIVE && link.kind.as_deref() == Some("bond") {

@@ -87,6 +87,7 @@ pub const fn mode_name(mode: UplinkMode) -> &'static str {
     match mode {
         UplinkMode::NATIVE => "native",
         UplinkMode::GENERIC => "generic",
+        UplinkMode::SHADOW => "shadow",
         _ => "tc",
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use gre_common::tables::{Counters, Hook, IfIndex, Slot, UplinkMode};
+use gre_common::tables::{Counters, Hook, IfIndex, Slot};
 
 use super::{HookCount, Interface, MapUse, Port, Reading, Tenant, Uplink};
 use crate::{
@@ -120,7 +120,7 @@ fn port(dir: &StateDir, counting: &Counting, port: &port::Named) -> Result<Port>
 
 fn uplink(counting: &Counting, uplink: &uplink::Named) -> Result<Uplink> {
     let mut hooks = Vec::new();
-    if uplink.mode != UplinkMode::TC {
+    if uplink.mode.has_xdp() {
         hooks.push(hook(counting, Hook::UPLINK_XDP, uplink.ifindex)?);
         hooks.push(hook(counting, Hook::UPLINK_CPU, uplink.ifindex)?);
     }

@@ -5,7 +5,7 @@ use std::{
     fmt::{self, Display, Formatter},
 };
 
-use gre_common::tables::{Hook, IfIndex, UplinkMode};
+use gre_common::tables::{Hook, IfIndex};
 
 use super::Result;
 use crate::{
@@ -77,9 +77,10 @@ pub(super) fn all(
     let mut transit = state.transit_interfaces()?;
     let mut all = Vec::new();
     for uplink in state.uplinks()? {
-        let hooks = match uplink.mode {
-            UplinkMode::TC => vec![Hook::UPLINK_TC],
-            _ => vec![Hook::UPLINK_XDP, Hook::UPLINK_TC],
+        let hooks = if uplink.mode.has_xdp() {
+            vec![Hook::UPLINK_XDP, Hook::UPLINK_TC]
+        } else {
+            vec![Hook::UPLINK_TC]
         };
         let mode = Some(uplink::mode_name(uplink.mode));
         all.push((uplink.name, uplink.ifindex, Role::Uplink, mode, hooks));

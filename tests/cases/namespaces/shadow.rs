@@ -136,6 +136,7 @@ fn changed() {
         seen.iter().any(of_the_test)
     };
     assert!(goes_through(), "in the shadow");
+    assert_eq!(host.uplink_stats("eth0")["mode"], "shadow");
     shadow.kill();
     let real = host.start("--iface eth0");
     assert_eq!(host.uplink_stats("eth0")["mode"], "native");

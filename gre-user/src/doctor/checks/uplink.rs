@@ -119,7 +119,7 @@ fn can_native(device: &Device) -> Option<bool> {
 fn native_xdp(host: &Host, uplink: &Uplink) -> Told {
     let device = uplink.device.as_ref()?;
     let name = &uplink.name;
-    let is_tc = uplink.mode.is_none_or(|mode| mode == UplinkMode::TC);
+    let is_tc = uplink.mode.is_none_or(|mode| !mode.has_xdp());
     let link = &device.link;
     let parts = host.links.iter().filter(|it| it.master == Some(link.ifindex));
     let below = host.links.iter().filter(|it| link.below == Some(it.ifindex));
