@@ -13,7 +13,7 @@ use aya_ebpf::{
 };
 use gre_common::{
     packet::Packet as _,
-    tables::{Captured, Fate, Hook, HookKey, IfIndex, Sight, TenantId, TunnelId},
+    tables::{Binding, Captured, Fate, Hook, HookKey, IfIndex, Sight, TenantId, TunnelId},
     verdict::Discard,
     wire::be32::Be32,
 };
@@ -59,6 +59,12 @@ impl Sample {
         Self { fate, tenant, tunnel, room: 0, len: 0 }
     }
 
+    /// Of a packet that is decapsulated.
+    #[inline(always)]
+    pub fn received(binding: &Binding) -> Self {
+        Self::new(Fate::RECEIVED, binding.tenant, binding.tunnel)
+    }
+
     /// Of a packet about which no more is known.
     #[inline(always)]
     pub const fn bare(fate: Fate) -> Self {
@@ -92,19 +98,27 @@ impl Sample {
     }
 }
 
-/// Shows a packet as it is now.
+/// Shows a packet as it is now. Where nobody captures, `sample` is not asked, and what it would have read is not read.
 #[inline(always)]
-pub fn tc(ctx: &TcContext, hook: HookKey, sample: Sample) {
-    if CAPTURE.load() != 0 && sample.is_wanted() {
+pub fn tc(ctx: &TcContext, hook: HookKey, sample: impl FnOnce() -> Sample) {
+    if CAPTURE.load() == 0 {
+        return;
+    }
+    let sample = sample();
+    if sample.is_wanted() {
         let Sample { fate, tenant, tunnel, .. } = sample;
         capture_tc(ctx.skb.skb, hook.hook.code(), fate.word(), tenant.0, tunnel.0);
     }
 }
 
-/// Shows a packet as it is now.
+/// Shows a packet as it is now; see [`tc`].
 #[inline(always)]
-pub fn xdp(packet: &XdpPacket<'_>, hook: HookKey, sample: Sample) {
-    if CAPTURE.load() != 0 && sample.is_wanted() {
+pub fn xdp(packet: &XdpPacket<'_>, hook: HookKey, sample: impl FnOnce() -> Sample) {
+    if CAPTURE.load() == 0 {
+        return;
+    }
+    let sample = sample();
+    if sample.is_wanted() {
         let Sample { fate, tenant, tunnel, room, len } = sample;
         let len = if len == 0 { packet.len() } else { len };
         let shape = Shape { hook: hook.hook, room, len };

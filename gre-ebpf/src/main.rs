@@ -156,8 +156,7 @@ pub fn uplink_tc(ctx: TcContext) -> i32 {
             {
                 return drop_tc(&ctx, hook, DropReason::RateLimit.of(plan.binding.tenant));
             }
-            let Binding { tenant, tunnel, .. } = *plan.binding;
-            capture::tc(&ctx, hook, Sample::new(Fate::RECEIVED, tenant, tunnel));
+            capture::tc(&ctx, hook, || Sample::received(plan.binding));
             if is_shadow() {
                 count::received(plan.binding, plan.inner_len, plan.notice);
                 return GO_ON;
@@ -263,7 +262,7 @@ pub fn transit_tc(ctx: TcContext) -> i32 {
     if redirected && !is_device(&ctx, rule.target) {
         return drop_tc(&ctx, hook, DropReason::RedirectFailed.unattributed());
     }
-    capture::tc(&ctx, hook, Sample::bare(Fate::ruled(rule.action)));
+    capture::tc(&ctx, hook, || Sample::bare(Fate::ruled(rule.action)));
     count::matched(rule, packet.len());
     if is_shadow() {
         return GO_ON;
@@ -320,7 +319,7 @@ fn left_alone(ctx: &TcContext, hook: HookKey, tenant: TenantId, notice: Notice) 
 /// Shows a frame that leaves by no tunnel or by many.
 #[inline(always)]
 fn show(ctx: &TcContext, hook: HookKey, tenant: TenantId, notice: Notice) {
-    capture::tc(ctx, hook, Sample::new(Fate::noticed(notice), tenant, TunnelId::NONE));
+    capture::tc(ctx, hook, || Sample::new(Fate::noticed(notice), tenant, TunnelId::NONE));
 }
 
 /// Gives a frame the addresses of its way, where a tenant's frames have none of their own.
@@ -355,7 +354,7 @@ fn send_tc(ctx: &TcContext, hook: HookKey, tenant: &Tenant, plan: &Encap<'_>) ->
     if tenant.options.has(TenantOptions::LIMITED) && !limit::may_send(plan.tenant, plan.inner_len) {
         return drop_tc(ctx, hook, DropReason::RateLimit.of(plan.tenant));
     }
-    capture::tc(ctx, hook, Sample::new(Fate::SENT, plan.tenant, plan.tunnel_id));
+    capture::tc(ctx, hook, || Sample::new(Fate::SENT, plan.tenant, plan.tunnel_id));
     if is_shadow() {
         count::sent(plan.tenant, plan.inner_len);
         return GO_ON;
@@ -409,8 +408,7 @@ fn uplink_xdp_verdict(ctx: &XdpContext, hook: Hook, packet: &XdpPacket<'_>) -> u
                 let via = Via::tunnel(plan.binding.tunnel);
                 fdb::learn_xdp(ctx, plan.strip, plan.binding.tenant, via);
             }
-            let Binding { tenant, tunnel, .. } = *plan.binding;
-            capture::xdp(packet, hook, Sample::new(Fate::RECEIVED, tenant, tunnel));
+            capture::xdp(packet, hook, || Sample::received(plan.binding));
             match deliver_xdp(ctx, hook.ifindex, &plan, way) {
                 Ok(action) => {
                     count::received(plan.binding, plan.inner_len, plan.notice);
@@ -461,8 +459,10 @@ fn port_xdp_verdict(ctx: &XdpContext, packet: &XdpPacket<'_>) -> u32 {
                     Via::port(hook.ifindex),
                 );
             }
-            let sample = Sample::new(Fate::SENT, plan.tenant, plan.tunnel_id);
-            capture::xdp(packet, hook, sample.behind(rewrite::room(&plan), plan.frame_len()));
+            capture::xdp(packet, hook, || {
+                let sample = Sample::new(Fate::SENT, plan.tenant, plan.tunnel_id);
+                sample.behind(rewrite::room(&plan), plan.frame_len())
+            });
             match rewrite::encap_xdp(ctx, &plan, sequence_number(&plan)) {
                 Ok(()) => {
                     count::sent(plan.tenant, plan.inner_len);
@@ -547,7 +547,7 @@ fn deliver_xdp(
 
 #[inline(always)]
 fn pass_xdp(ctx: &XdpContext, packet: &XdpPacket<'_>, hook: HookKey, reason: PassReason) -> u32 {
-    capture::xdp(packet, hook, Sample::bare(Fate::passed(reason)));
+    capture::xdp(packet, hook, || Sample::bare(Fate::passed(reason)));
     count::passed(hook, reason);
     debug!(ctx, "xdp: pass, {}", reason.label());
     XDP_PASS
@@ -555,7 +555,7 @@ fn pass_xdp(ctx: &XdpContext, packet: &XdpPacket<'_>, hook: HookKey, reason: Pas
 
 #[inline(always)]
 fn drop_xdp(ctx: &XdpContext, packet: &XdpPacket<'_>, hook: HookKey, discard: Discard) -> u32 {
-    capture::xdp(packet, hook, Sample::dropped(discard));
+    capture::xdp(packet, hook, || Sample::dropped(discard));
     count::dropped(hook, discard);
     debug!(ctx, "xdp: drop, {}", discard.reason.label());
     XDP_DROP
@@ -563,7 +563,7 @@ fn drop_xdp(ctx: &XdpContext, packet: &XdpPacket<'_>, hook: HookKey, discard: Di
 
 #[inline(always)]
 fn pass_tc(ctx: &TcContext, hook: HookKey, reason: PassReason) -> i32 {
-    capture::tc(ctx, hook, Sample::bare(Fate::passed(reason)));
+    capture::tc(ctx, hook, || Sample::bare(Fate::passed(reason)));
     count::passed(hook, reason);
     debug!(ctx, "tc: pass, {}", reason.label());
     GO_ON
@@ -571,7 +571,7 @@ fn pass_tc(ctx: &TcContext, hook: HookKey, reason: PassReason) -> i32 {
 
 #[inline(always)]
 fn drop_tc(ctx: &TcContext, hook: HookKey, discard: Discard) -> i32 {
-    capture::tc(ctx, hook, Sample::dropped(discard));
+    capture::tc(ctx, hook, || Sample::dropped(discard));
     count::dropped(hook, discard);
     debug!(ctx, "tc: drop, {}", discard.reason.label());
     if is_shadow() { GO_ON } else { TC_ACT_SHOT }
