@@ -7,6 +7,12 @@ use gre_user::cli::Cli;
 
 const DOCUMENT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/commands.md");
 
+const HEAD: &str = "\
+# Commands
+
+What `xgre --help` and `xgre COMMAND --help` say, in one place. `man xgre` has it too where the package is installed.
+";
+
 #[test]
 fn the_reference_is_that_of_the_command() {
     let options = MarkdownOptions::new()
@@ -14,6 +20,9 @@ fn the_reference_is_that_of_the_command() {
         .show_footer(false)
         .show_table_of_contents(true);
     let reference = help_markdown_custom::<Cli>(&options);
+    let (_, reference) =
+        reference.split_once("**Command Overview:**").expect("a table of contents");
+    let reference = format!("{HEAD}{}", reference.replace("###### ", "").replace('↴', ""));
     if env::var_os("XGRE_WRITE").is_some() {
         fs::write(DOCUMENT, &reference).expect("docs/commands.md");
     }
