@@ -60,7 +60,7 @@ pub fn blocks(name: &str, document: &str) -> Vec<Block> {
             }
             Event::End(TagEnd::CodeBlock) => (is_inside, has_reason) = (false, false),
             Event::Html(html) => has_reason = html.starts_with(REASON),
-            Event::Start(Tag::Paragraph) => has_reason = false,
+            Event::Start(tag) if tag != Tag::HtmlBlock => has_reason = false,
             _ => {}
         }
     }
