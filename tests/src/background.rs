@@ -36,6 +36,7 @@ impl Host {
         let mut command = Command::new(xgre_binary());
         command
             .args(args.split_whitespace())
+            .current_dir(self.folder())
             .env("XGRE_STATE", self.state())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());

@@ -59,6 +59,13 @@ impl Host {
         path
     }
 
+    /// A folder for files, gone with the process.
+    pub fn folder(&self) -> PathBuf {
+        let path = self.bpffs.path.with_extension("files");
+        fs::create_dir_all(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        path
+    }
+
     /// Runs `xgre ARGS` (words separated by spaces) to its end.
     pub fn xgre(&self, args: &str) -> Outcome {
         let binary = xgre_binary();
@@ -105,6 +112,7 @@ impl Host {
         command
             .arg("run")
             .args(args.split_whitespace())
+            .current_dir(self.folder())
             .env("XGRE_STATE", self.state())
             .envs(variables.iter().copied())
             .stdout(Stdio::piped())

@@ -15,7 +15,7 @@
 //!
 //! - [`netns`]: a network namespace, and running commands and closures in it.
 //! - [`link`]: veth pairs and bridges between namespaces.
-//! - [`host`]: a namespace with `xgre` and its state; [`background`]: a command of its that goes on; [`topology`]: hosts ready joined.
+//! - [`host`]: a namespace with `xgre` and its state; [`background`]: a command of its that goes on; `shell`: what a user types; [`topology`]: hosts ready joined.
 //! - [`ping`]: echo requests and their replies; [`traffic`]: TCP and UDP with a result; [`stream`]: numbered datagrams.
 //! - [`capture`]: frames off and onto an interface; [`packet`]: frames built in words;
 //!   [`fragment`]: and cut; [`ipv6`]: and over IPv6.
@@ -39,6 +39,7 @@ pub mod ovs;
 pub mod packet;
 pub mod ping;
 mod random;
+mod shell;
 pub mod stream;
 pub mod suite;
 mod tap;

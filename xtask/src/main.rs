@@ -1,4 +1,4 @@
-//! What a person does to the project: `cargo xtask build | run | test | fuzz | bench | vm | dist | picture`.
+//! What a person does to the project: `cargo xtask build | run | test | fuzz | bench | vm | dist | book | picture`.
 //!
 //! - `workspace`: where the project is and which toolchain it asks for
 //! - `toolchain/`: finds that toolchain, or installs it
@@ -6,6 +6,7 @@
 //! - `bench/`: how fast it is
 //! - `vm/`: any of it inside another kernel
 //! - `dist/`: what is given away: a Debian package, an archive, and what is in them
+//! - `book`: the documents as a book
 //! - `demo/`: two hosts and a ping, for `run --demo`
 //! - `tools`: what the system must have for demo and tests
 //! - `picture`: a terminal's screen as a picture, for documents
@@ -14,6 +15,7 @@
 //! - `say`: how xtask speaks to the terminal
 
 mod bench;
+mod book;
 mod build;
 mod demo;
 mod dist;
@@ -58,6 +60,8 @@ enum Verb {
     Bench(bench::Args),
     /// Make a picture (SVG) of a terminal's screen: tmux capture-pane -e -p | cargo xtask picture
     Picture(picture::Args),
+    /// Make a book of docs/ with mdBook: target/book
+    Book,
     /// Make a Debian package and a portable archive: target/dist
     Dist(dist::Args),
     /// Boot a Debian kernel and run one of these verbs, or any command, inside
@@ -83,6 +87,7 @@ fn dispatch(verb: Verb) -> Result<ExitCode> {
         Verb::Fuzz(args) => fuzz::verb(&workspace, &args),
         Verb::Bench(args) => bench::verb(&workspace, &args),
         Verb::Picture(args) => picture::verb(&args),
+        Verb::Book => book::verb(&workspace),
         Verb::Dist(args) => dist::verb(&workspace, &args),
         Verb::Vm(args) => vm::verb(&workspace, &args),
     }

@@ -9,7 +9,7 @@ use std::{
 use anyhow::{Context, Result};
 
 use crate::{
-    build, fuzz, process, say,
+    book, build, fuzz, process, say,
     tally::Tally,
     toolchain::{Install, debian, rustup},
     tools::{self, Tool},
@@ -77,6 +77,7 @@ pub fn verb(workspace: &Workspace, args: &Args) -> Result<ExitCode> {
     if args.filter.is_none() {
         session.clippy();
         session.docs();
+        session.book();
         session.unit();
         session.dependencies();
         session.unit_tests();
@@ -130,6 +131,14 @@ impl Session<'_> {
             .args(["doc", "--workspace", "--no-deps", "--document-private-items"])
             .env("RUSTDOCFLAGS", "--deny warnings");
         self.check("documentation", &mut cargo);
+    }
+
+    fn book(&mut self) {
+        let what = "book";
+        match book::available() {
+            Ok(()) => self.check(what, &mut book::build(self.workspace)),
+            Err(error) => self.skip(what, &error.to_string()),
+        }
     }
 
     /// What the service may do, which is never to become more.

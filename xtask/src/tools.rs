@@ -34,7 +34,8 @@ pub fn bring(tools: &[Tool], why: &str, install: Install) -> Result<()> {
     );
 }
 
-fn on_path(command: &str) -> bool {
+/// Whether it is there.
+pub fn on_path(command: &str) -> bool {
     let path = env::var_os("PATH").unwrap_or_default();
     // Daemons live where a plain user's PATH does not look.
     env::split_paths(&path).chain(["/usr/sbin".into()]).any(|folder| folder.join(command).is_file())

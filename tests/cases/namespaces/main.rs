@@ -1,6 +1,7 @@
 //! Whole hosts in network namespaces: xgre against itself, Open vSwitch, the kernel and its users.
 
 mod bad_input;
+mod book;
 mod bookkeeping;
 mod capture;
 mod changes;
@@ -68,6 +69,7 @@ fn main() -> ExitCode {
         mtu::cases(),
         statistics::cases(),
         bad_input::cases(),
+        book::cases(),
         bookkeeping::cases(),
         config::cases(),
         import::cases(),
