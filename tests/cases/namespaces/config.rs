@@ -1,7 +1,5 @@
 //! The configuration as a file.
 
-use std::fs;
-
 use serde_json::json;
 use testbed::{Host, Ping, suite::Case, topology::sensor, two_hosts};
 
@@ -30,7 +28,6 @@ pub fn cases() -> Vec<Case> {
         Case::new("config: run with a file", at_start),
         Case::new("config: two hosts that run with a file", both_at_start),
         Case::new("config: run with a file that is wrong", at_start_wrong),
-        Case::new("config: the example of the documentation", documented),
     ]);
     cases
 }
@@ -556,14 +553,4 @@ fn at_start_wrong() {
     let links = host.ns.ip("-br link");
     run(&BLUE.replace("create = true", "mode = \"tc\""));
     assert_eq!((host.xgre("export").ok(), host.ns.ip("-br link")), (before, links), "kept");
-}
-
-fn documented() {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/configuration.md");
-    let page = fs::read_to_string(path).unwrap_or_else(|error| panic!("{path}: {error}"));
-    let mut examples = page.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next());
-    let host = Host::new();
-    let complete = examples.next().expect("an example");
-    let path = host.file("config.toml", complete);
-    host.xgre(&format!("check {}", path.display())).ok();
 }

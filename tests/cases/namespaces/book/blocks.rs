@@ -67,10 +67,12 @@ pub fn blocks(name: &str, document: &str) -> Vec<Block> {
     found
 }
 
-/// The documents that a document links to, in order.
+/// Where a document's links and pictures lead, in order.
 pub fn links(document: &str) -> Vec<String> {
     let target = |event| match event {
-        Event::Start(Tag::Link { dest_url, .. }) => Some(dest_url.into_string()),
+        Event::Start(Tag::Link { dest_url, .. } | Tag::Image { dest_url, .. }) => {
+            Some(dest_url.into_string())
+        }
         _ => None,
     };
     Parser::new(document).filter_map(target).collect()

@@ -22,13 +22,13 @@ const STORIES: &[Story] = &[
     Story::of("linux.md").needs(Need::Device("gre")).needs_too(Need::Device("gretap")),
     Story::of("open-vswitch.md").needs(Need::OpenVswitch),
     Story::of("configuration.md"),
-    Story::of("capture.md").after("quick-start.md"),
+    Story::of("capture.md").after("quick-start.md").needs(Need::Program("tcpdump")),
     Story::of("monitoring.md").after("quick-start.md"),
     Story::of("keys.md").after("quick-start.md"),
     Story::of("shadow.md").needs(Need::Device("gre")),
     Story::of("trace.md").after("quick-start.md"),
     Story::of("doctor.md").after("quick-start.md"),
-    Story::of("troubleshooting.md").after("quick-start.md"),
+    Story::of("troubleshooting.md").after("quick-start.md").needs(Need::Program("tcpdump")),
 ];
 
 pub fn cases() -> Vec<Case> {
@@ -38,6 +38,7 @@ pub fn cases() -> Vec<Case> {
     });
     let all = [
         Case::new("book: every chapter is in its summary", summary),
+        Case::new("book: every link leads to a file", linked),
         Case::new("book: every block of a shell is run, or says why not", run_or_not),
         Case::new("book: every command is one of xgre's", arguments),
     ];
@@ -75,6 +76,19 @@ fn summary() {
     }
     for Story { chapter, .. } in STORIES {
         assert!(chapters.iter().any(|it| it == chapter), "docs/SUMMARY.md lacks {chapter}");
+    }
+}
+
+/// Those of the documents of the root, too; other hosts are not asked.
+fn linked() {
+    let root = ["README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md"];
+    for document in root.map(|name| format!("../{name}")).into_iter().chain(chapters()) {
+        let here = folder().join(&document);
+        for link in links(&read(&document)).iter().filter(|link| !link.contains("://")) {
+            let file = link.split('#').next().unwrap_or_default();
+            let target = here.with_file_name(file);
+            assert!(file.is_empty() || target.exists(), "{document}: {link}");
+        }
     }
 }
 
