@@ -87,9 +87,11 @@ fn configuration() {
             red_row.clone(),
         ]}),
     );
+    let mut shown = red_row;
+    shown["received"] = json!([{"key": null, "packets": 0, "bytes": 0}]);
     assert_eq!(
         serde_json::from_str::<Value>(&red).expect("JSON"),
-        json!({"version": 1, "tenants": [red_row]})
+        json!({"version": 1, "tenants": [shown]})
     );
     let found = host.json("port list");
     let port = json!({"name": "red0", "tenant": "red", "ifindex": found["ports"][0]["ifindex"],

@@ -51,10 +51,13 @@ fn foreign_xdp() {
     assert!(found[1].cause.contains("uplink_xdp"), "{found:?}");
 }
 
-/// Programs for a port, which nobody expects on an uplink.
+/// Somebody else's programs for a port, which nobody expects on an uplink.
 fn foreign_first() {
     let good = Good::new();
-    let pin = |name: &str| good.host.state().join("programs").join(name);
+    veth((&good.host.ns, "eth1"), (&good.wire, "eth1"));
+    let _other = somebody_else(&good, "--iface eth1");
+    let pins = good.host.state().with_file_name("other").join("programs");
+    let pin = |name: &str| pins.join(name);
     let mut xdp = Xdp::from_pin(pin("port_xdp"), XdpAttachType::Interface).expect("a program");
     let mut tc = SchedClassifier::from_pin(pin("port_tc")).expect("a program");
     good.host.ns.run_in(|| {
