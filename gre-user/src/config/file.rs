@@ -231,7 +231,7 @@ tunnels = [\"t\"]
 
     #[test]
     fn fields_are_told_where_they_are() {
-        let of_tenant = "expected one of `name`, `key`, `in-key`, `out-key`, `no-key`, `tunnels`, `service`, `allow-source`, `rate`";
+        let of_tenant = "expected one of `name`, `key`, `in-key`, `out-key`, `second-in-key`, `no-key`, `tunnels`, `service`, `allow-source`, `rate`";
         for (from, to, message) in [
             (
                 "key = 10",
@@ -278,7 +278,7 @@ tunnels = [\"t\"]
     #[test]
     fn every_item_is_looked_at() {
         let text = format!("{GOOD}colour = 7\n[[port]]\ntenant = \"red\"\nname = \"a b\"\n");
-        let of_tenant = "expected one of `name`, `key`, `in-key`, `out-key`, `no-key`, `tunnels`, `service`, `allow-source`, `rate`";
+        let of_tenant = "expected one of `name`, `key`, `in-key`, `out-key`, `second-in-key`, `no-key`, `tunnels`, `service`, `allow-source`, `rate`";
         refused(
             &text,
             &[
