@@ -111,7 +111,8 @@ pub fn parse(name: &str, text: &str) -> Result<Model, Problems> {
     contents.problems.sort_by_key(|problem| problem.at);
     let list = contents.problems.into_iter().map(|Problem { at, message }| {
         let (line, column) = position(text, at);
-        (line, column, message)
+        // What it quotes of the text may hold anything, and each problem has one line.
+        (line, column, message.replace(char::is_control, "?"))
     });
     Err(Problems { file: name.to_owned(), list: list.collect() })
 }
@@ -266,6 +267,11 @@ tunnels = [\"t\"]
         let text = "tunnel = [{ name = \"\u{e9}\u{e9}\", local = 7 }]";
         let message = "f:1:34: tunnel \u{e9}\u{e9}: invalid type: integer `7`, expected IP address";
         refused(text, &[message]);
+    }
+
+    #[test]
+    fn a_name_with_a_line_break_is_told_in_one_line() {
+        refused("[[tunnel]]\nname = \"a\\nb\"\n", &["f:1:1: tunnel a?b: missing field `local`"]);
     }
 
     /// Nobody is told that a tunnel is missing whose address is wrong.
