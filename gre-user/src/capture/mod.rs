@@ -27,15 +27,17 @@ use self::{
 };
 use crate::{
     datapath::{exchange, load::Programs, ring::Rings},
+    names::Names,
     netlink::Netlink,
     state::{State, StateDir},
-    trace::names::Names,
 };
 
 /// Pages of a ring: 1 MiB.
 const PAGES: usize = 256;
 /// How often rings are looked into.
 const LOOK: Duration = Duration::from_millis(10);
+/// How often it is asked whether other programs have taken the place of those that show packets.
+const ASK: Duration = Duration::from_millis(500);
 
 /// How packets are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -92,7 +94,7 @@ pub async fn capture(
     let rings = Rings::open(programs.object(), "CAPTURED", PAGES)?;
     let writer = Writer::new(file, format, told)?;
     let mut watch =
-        Watch { rings, wanted, writer, count, clock: Clock::now(), tally: Tally::default() };
+        Watch { dir, rings, wanted, writer, count, clock: Clock::now(), tally: Tally::default() };
 
     // From here on nothing ends the process before the programs are back.
     let mut end = End::listen()?;
@@ -132,6 +134,7 @@ impl End {
 
 /// What looks into the rings.
 struct Watch<'a> {
+    dir: &'a StateDir,
     rings: Rings,
     wanted: &'a Wanted,
     writer: Writer,
@@ -141,13 +144,25 @@ struct Watch<'a> {
 }
 
 impl Watch<'_> {
-    /// Until the end is asked for, there were enough packets, or nobody reads any more.
+    /// Until the end is asked for, there were enough packets, nobody reads any more, or the programs are gone.
     async fn until(&mut self, end: &mut End) -> anyhow::Result<()> {
-        let mut look = tokio::time::interval(LOOK);
+        let [mut look, mut ask] = [LOOK, ASK].map(tokio::time::interval);
+        let began_with = exchange::generation(self.dir);
         loop {
             tokio::select! {
                 () = end.asked() => return Ok(()),
                 _ = look.tick() => if !self.look()? { return Ok(()) },
+                _ = ask.tick() => match exchange::generation(self.dir) {
+                    now if now == began_with => {}
+                    Some(_) => {
+                        eprintln!("`xgre run` was started anew and its programs see no capture; capture again");
+                        return Ok(());
+                    }
+                    None => {
+                        eprintln!("`xgre run` has ended");
+                        return Ok(());
+                    }
+                },
             }
         }
     }

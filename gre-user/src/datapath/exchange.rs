@@ -2,8 +2,7 @@
 //!
 //! Each exchange is one step of the kernel's: every packet meets the one program or the other.
 
-use aya::programs::{SchedClassifier, Xdp, XdpMode};
-use aya_obj::programs::XdpAttachType;
+use aya::programs::{ProgramInfo, Xdp, XdpMode};
 use gre_common::tables::{Hook, IfIndex};
 
 use super::{Error, Result, load::Programs, port, tc, xdp};
@@ -63,23 +62,23 @@ pub fn put(programs: &mut Programs, dir: &StateDir, places: &[Place]) -> Result<
     })
 }
 
-/// Puts the programs that are pinned back. What can be, is.
+/// Puts the programs that are pinned back. What can be, is. If none are pinned, those that were there have been taken off.
 ///
 /// # Errors
-/// The kernel refuses, or no programs are pinned.
+/// The kernel refuses.
 pub fn put_back(dir: &StateDir, places: &[Place]) -> Result<()> {
-    let put_one = |place: &Place| {
-        let pin = dir.program(place.hook.name());
-        if place.hook.is_xdp() {
-            let program = Xdp::from_pin(pin, XdpAttachType::Interface);
-            put_xdp(&mut program.map_err(|_| Error::NotLoaded)?, dir, place)
-        } else {
-            let program = SchedClassifier::from_pin(pin);
-            let mut program = program.map_err(|_| Error::NotLoaded)?;
-            tc::replace(&mut program, dir, place.hook, &place.link)
-        }
+    let put_one = |place: &Place| match place.hook {
+        hook if hook.is_xdp() => put_xdp(&mut xdp::pinned(dir, hook)?, dir, place),
+        hook => tc::replace(&mut tc::pinned(dir, hook)?, dir, hook, &place.link),
     };
-    places.iter().map(put_one).fold(Ok(()), Result::and)
+    let is_pinned = |place: &&Place| dir.program(place.hook.name()).exists();
+    places.iter().filter(is_pinned).map(put_one).fold(Ok(()), Result::and)
+}
+
+/// What tells the programs that are pinned from those of another run; `None`: none are.
+pub fn generation(dir: &StateDir) -> Option<u32> {
+    let pinned = ProgramInfo::from_pin(dir.program(Hook::UPLINK_TC.name()));
+    pinned.ok().map(|program| program.id())
 }
 
 fn put_xdp(program: &mut Xdp, dir: &StateDir, Place { hook, link }: &Place) -> Result<()> {

@@ -5,7 +5,6 @@
 
 use std::fs;
 
-use aya::programs::SchedClassifier;
 use gre_common::tables::{Hook, IfIndex};
 
 use super::{Error, Result, load::Programs, tc};
@@ -30,8 +29,7 @@ pub async fn ensure(dir: &StateDir, state: &mut State, netlink: &Netlink) -> Res
         return Ok(());
     }
     let link = device(netlink).await?;
-    let pin = dir.program(Hook::FLOOD_TC.name());
-    if let Ok(mut program) = SchedClassifier::from_pin(pin) {
+    if let Ok(mut program) = tc::pinned(dir, Hook::FLOOD_TC) {
         tc::attach(&mut program, dir, Hook::FLOOD_TC, &link)?;
     }
     Ok(state.set_flood_device(link.ifindex)?)

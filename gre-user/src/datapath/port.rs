@@ -1,7 +1,6 @@
 //! The programs on a port, and what kind of port a device makes.
 
-use aya::programs::{SchedClassifier, Xdp, XdpMode};
-use aya_obj::programs::XdpAttachType;
+use aya::programs::{Xdp, XdpMode};
 use gre_common::{
     tables::{Delivery, Hook, IfIndex, Port, PortMode, Service, TenantId},
     wire::ethernet::{Ends, MacAddr},
@@ -41,10 +40,7 @@ pub fn mode(asked: Mode, link: &Link) -> PortMode {
 /// # Errors
 /// No program is pinned, or the kernel refuses; nothing is attached then.
 pub fn attach_pinned(dir: &StateDir, link: &Link, mode: PortMode) -> Result<()> {
-    let pin = |hook: Hook| dir.program(hook.name());
-    let mut tc = SchedClassifier::from_pin(pin(Hook::PORT_TC)).map_err(|_| Error::NotLoaded)?;
-    let xdp = Xdp::from_pin(pin(Hook::PORT_XDP), XdpAttachType::Interface);
-    let mut xdp = xdp.map_err(|_| Error::NotLoaded)?;
+    let (mut tc, mut xdp) = (tc::pinned(dir, Hook::PORT_TC)?, xdp::pinned(dir, Hook::PORT_XDP)?);
     tc::attach(&mut tc, dir, Hook::PORT_TC, link)?;
     let attached = attach_xdp(&mut xdp, dir, link, mode);
     if attached.is_err() {

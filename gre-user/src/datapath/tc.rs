@@ -28,6 +28,14 @@ const HANDLE: TcHandle = TcHandle::new(0, 0x4752);
 /// The kind of our filters.
 const KIND: &str = "bpf";
 
+/// The program that is pinned.
+///
+/// # Errors
+/// None is.
+pub(super) fn pinned(dir: &StateDir, hook: Hook) -> Result<SchedClassifier> {
+    SchedClassifier::from_pin(dir.program(hook.name())).map_err(|_| Error::NotLoaded)
+}
+
 /// Puts the program on an interface, in place of the one that is there.
 ///
 /// # Errors

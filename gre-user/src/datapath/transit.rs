@@ -1,9 +1,8 @@
 //! The program on an interface with transit rules.
 
-use aya::programs::SchedClassifier;
 use gre_common::tables::{Hook, IfIndex};
 
-use super::{Error, Result, load::Programs, tc};
+use super::{Result, load::Programs, tc};
 use crate::{netlink::link::Link, state::StateDir};
 
 /// Attaches the program that is pinned, without a daemon.
@@ -11,9 +10,7 @@ use crate::{netlink::link::Link, state::StateDir};
 /// # Errors
 /// No program is pinned, or the kernel refuses.
 pub fn attach_pinned(dir: &StateDir, link: &Link) -> Result<()> {
-    let pin = dir.program(Hook::TRANSIT_TC.name());
-    let mut program = SchedClassifier::from_pin(pin).map_err(|_| Error::NotLoaded)?;
-    tc::attach(&mut program, dir, Hook::TRANSIT_TC, link)
+    tc::attach(&mut tc::pinned(dir, Hook::TRANSIT_TC)?, dir, Hook::TRANSIT_TC, link)
 }
 
 /// Attaches the program just loaded, in place of that of an earlier run.

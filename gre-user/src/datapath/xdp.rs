@@ -8,9 +8,20 @@ use aya::programs::{
     loaded_programs,
     xdp::XdpLink,
 };
+use aya_obj::programs::XdpAttachType;
+use gre_common::tables::Hook;
 
 use super::{Error, Result};
-use crate::netlink::link::Link;
+use crate::{netlink::link::Link, state::StateDir};
+
+/// The program that is pinned.
+///
+/// # Errors
+/// None is.
+pub(super) fn pinned(dir: &StateDir, hook: Hook) -> Result<Xdp> {
+    let program = Xdp::from_pin(dir.program(hook.name()), XdpAttachType::Interface);
+    program.map_err(|_| Error::NotLoaded)
+}
 
 /// Puts the program on an interface, in place of the one that is pinned there.
 ///
@@ -22,8 +33,8 @@ pub(super) fn attach(
     mode: XdpMode,
     pin: &Path,
 ) -> std::result::Result<(), ProgramError> {
-    if let Some(pinned) = pinned(pin) {
-        let id = program.attach_to_link(pinned)?;
+    if let Some(there) = at(pin) {
+        let id = program.attach_to_link(there)?;
         // The pin holds the link; this handle may go.
         drop(program.take_link(id)?);
         return Ok(());
@@ -41,14 +52,14 @@ fn other(error: impl std::error::Error + Send + Sync + 'static) -> ProgramError 
 /// Refuses an interface that has somebody else's program.
 pub(super) fn check_foreign(link: &Link, pin: &Path) -> Result<()> {
     match link.xdp_program {
-        Some(id) if pinned(pin).is_none() => {
+        Some(id) if at(pin).is_none() => {
             Err(Error::ForeignXdp { interface: link.name.clone(), program: describe(id) })
         }
         _ => Ok(()),
     }
 }
 
-fn pinned(pin: &Path) -> Option<XdpLink> {
+fn at(pin: &Path) -> Option<XdpLink> {
     FdLink::from(PinnedLink::from_pin(pin).ok()?).try_into().ok()
 }
 

@@ -24,6 +24,7 @@ pub fn cases() -> Vec<Case> {
         Case::new("capture of a tenant, of a tunnel, of drops", only_some),
         Case::new("capture and its end lose nothing", nothing_is_lost),
         Case::new("capture that is killed loses nothing", killed),
+        Case::new("capture ends when the programs do", programs_end),
         Case::new("capture of some packets, and of their beginning", part),
         Case::new("capture is refused beside another, and of nobody", refused),
         read.needs(Need::Program("tshark")),
@@ -154,6 +155,19 @@ fn killed() {
     Ping::to("10.9.0.2").all_answered(&one.ns);
     assert!(!watching.interrupt().is_empty());
     next.stop();
+}
+
+/// Others take the place of those that show packets, or they are taken off.
+fn programs_end() {
+    let (host, _wire, first, _frames) = two_tenants();
+    let watching = capture(&host, "");
+    first.kill();
+    let next = host.start("--iface eth0");
+    watching.wait();
+    let watching = capture(&host, "");
+    next.stop();
+    watching.wait();
+    host.xgre("tenant list").ok();
 }
 
 fn part() {
