@@ -30,8 +30,7 @@ pub fn asked_for<P: Packet + ?Sized, T: Tables>(
     if packet.stripped_vlan().is_some() {
         return None;
     }
-    let (asker, address) = match packet.read(ethernet::HEADER_LEN - 2).map(EtherType::from_be_bytes)
-    {
+    let (asker, address) = match packet.read(ethernet::TYPE_OFFSET).map(EtherType::from_be_bytes) {
         Some(EtherType::ARP) => {
             let request = arp::Request::parse(&packet.read(0)?)?;
             (request.asker, TenantAddress::v4(id, request.target))

@@ -18,7 +18,7 @@ pub(crate) fn from_port<P: Packet + ?Sized, T: Tables>(
     tables: &T,
     id: TenantId,
 ) -> Result<Via, End> {
-    let version = match packet.read(ethernet::HEADER_LEN - 2).map(EtherType::from_be_bytes) {
+    let version = match packet.read(ethernet::TYPE_OFFSET).map(EtherType::from_be_bytes) {
         _ if packet.stripped_vlan().is_some() => Version::NOT_IP,
         Some(EtherType::IPV4) => Version::V4,
         Some(EtherType::IPV6) => Version::V6,

@@ -524,7 +524,7 @@ fn way_to_port(
 fn is_tagged(packet: &XdpPacket<'_>, plan: &Decap<'_>) -> bool {
     plan.payload == Payload::Ethernet
         && packet
-            .read(plan.strip + ethernet::HEADER_LEN - 2)
+            .read(plan.strip + ethernet::TYPE_OFFSET)
             .is_some_and(|ether_type| EtherType::from_be_bytes(ether_type).is_vlan())
 }
 

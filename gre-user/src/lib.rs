@@ -13,7 +13,7 @@
 //! - [`doctor`]: what is wrong with this host, and what to do.
 //! - [`config`]: the configuration as a file.
 //! - [`import`]: what other GRE endpoints on this host are configured to do, as a configuration of ours.
-//! - [`value`]: what users type.
+//! - [`value`]: what users type; [`names`]: what they call tunnels, tenants and ports.
 //! - [`cli`]: the command `xgre`, one file per verb.
 
 pub mod capture;
@@ -26,6 +26,7 @@ pub mod events;
 pub mod import;
 pub mod manage;
 pub mod metrics;
+pub mod names;
 pub mod netlink;
 pub mod resolver;
 pub mod slowpath;

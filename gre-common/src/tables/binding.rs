@@ -101,9 +101,7 @@ impl BindingKey {
         let key = KeyField { kind: key.kind | KeyField::OVER_IPV6, ..key };
         Self { local: Be32::from_read(tunnel), remote: Be32::from_read(0), key }
     }
-}
 
-impl BindingKey {
     /// Whether this is the key in packets received.
     pub const fn has_key(&self, key: KeyField) -> bool {
         self.key.kind & !KeyField::OVER_IPV6 == key.kind

@@ -7,6 +7,8 @@ use crate::packet::Packet;
 
 /// Length of an Ethernet header in bytes.
 pub const HEADER_LEN: usize = EthHdr::LEN;
+/// Where the payload's type stands, or the outermost VLAN tag.
+pub const TYPE_OFFSET: usize = HEADER_LEN - size_of::<u16>();
 /// Length of a VLAN tag in bytes.
 pub const VLAN_TAG_LEN: usize = VlanHdr::LEN;
 

@@ -46,7 +46,7 @@ impl Solicitation {
     /// Reads a frame without VLAN tag (RFC 4861 section 7.1.1). Its checksum is left unread.
     #[inline(always)]
     pub fn parse<P: Packet + ?Sized>(packet: &P) -> Option<Self> {
-        let ether_type = packet.read(ethernet::HEADER_LEN - 2).map(EtherType::from_be_bytes)?;
+        let ether_type = packet.read(ethernet::TYPE_OFFSET).map(EtherType::from_be_bytes)?;
         let start = ipv6::Start(packet.read(ethernet::HEADER_LEN)?);
         let [kind, code] = packet.read(TRANSPORT)?;
         let len = start.payload_len();

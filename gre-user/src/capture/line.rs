@@ -5,7 +5,10 @@ use std::io::{self, Write};
 use serde::Serialize;
 
 use super::{Told, sample::Sample};
-use crate::trace::{self, frame::Frame, show::hex};
+use crate::{
+    cli::output::JSON_VERSION,
+    trace::{self, frame::Frame, show::hex},
+};
 
 /// For whom a line is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,7 +72,7 @@ fn words(sample: &Sample, told: &Told) -> String {
 fn document<'a>(sample: &Sample, told: &Told) -> Document<'a> {
     let (verdict, reason) = sample.fate.words();
     Document {
-        version: 1,
+        version: JSON_VERSION,
         time: humantime::format_rfc3339_nanos(sample.time).to_string(),
         interface: told.interface(sample.ifindex),
         hook: sample.hook.name(),

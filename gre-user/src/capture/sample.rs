@@ -5,12 +5,11 @@ use std::time::{Duration, SystemTime};
 use gre_common::{
     packet::Packet as _,
     tables::{Captured, Fate, Hook, IfIndex, TenantId, TunnelId},
-    wire::{be32::Be32, ethernet},
+    wire::be32::Be32,
 };
 use nix::time::{ClockId, clock_gettime};
 
-/// Where a VLAN tag stands in a frame.
-const TAG_OFFSET: usize = ethernet::HEADER_LEN - 2;
+use crate::datapath::ring;
 
 /// What tells the time of day from the kernel's monotonic clock.
 #[derive(Clone, Copy, Debug)]
@@ -61,11 +60,7 @@ impl Sample {
         let halves = if cfg!(target_endian = "little") { [high, low] } else { [low, high] };
         let time = u64::from(halves[0]) << 32 | u64::from(halves[1]);
         let mut frame = record.get(LEN + room as usize..LEN + captured as usize)?.to_vec();
-        let mut len = len as usize;
-        if vlan != Be32::default() && frame.len() >= TAG_OFFSET {
-            frame.splice(TAG_OFFSET..TAG_OFFSET, vlan.bytes());
-            len += ethernet::VLAN_TAG_LEN;
-        }
+        let len = len as usize + ring::insert_tag(&mut frame, vlan);
         Some(Self {
             time: clock.began + Duration::from_nanos(time),
             ifindex: IfIndex(ifindex),

@@ -8,21 +8,17 @@ use super::output::{self, JSON_VERSION};
 use crate::{
     events::{self, Event, What},
     state::StateDir,
+    value::interval,
 };
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Seconds between two looks. What comes and goes between them is not seen.
-    #[arg(long, value_name = "SECONDS", default_value_t = 1.0, value_parser = seconds)]
-    interval: f64,
+    #[arg(long, value_name = "SECONDS", default_value = "1", value_parser = interval)]
+    interval: Duration,
     /// Print a JSON document for each event.
     #[arg(long)]
     json: bool,
-}
-
-fn seconds(text: &str) -> Result<f64, String> {
-    let seconds = text.parse().ok().filter(|seconds| (0.1..=3600.0).contains(seconds));
-    seconds.ok_or_else(|| "give seconds from 0.1 to 3600".to_owned())
 }
 
 #[derive(Serialize)]
@@ -44,5 +40,5 @@ pub async fn run(dir: &StateDir, args: &Args) -> anyhow::Result<()> {
         }
         output::is_read(&format!("{time} {what}"))
     };
-    events::follow(dir, Duration::from_secs_f64(args.interval), tell).await
+    events::follow(dir, args.interval, tell).await
 }

@@ -18,7 +18,7 @@ mod export;
 mod fdb;
 mod import;
 mod neigh;
-mod output;
+pub(crate) mod output;
 mod port;
 mod route;
 mod run;

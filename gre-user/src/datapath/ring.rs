@@ -14,6 +14,10 @@ use aya::{
     },
     util::online_cpus,
 };
+use gre_common::wire::{
+    be32::Be32,
+    ethernet::{TYPE_OFFSET, VLAN_TAG_LEN},
+};
 
 /// The rings of a map.
 #[derive(Default)]
@@ -77,4 +81,13 @@ impl AsFd for Ring {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.0.as_fd()
     }
+}
+
+/// Puts a VLAN tag that the kernel has taken out of a frame back; zero: it has taken none. Returns how many bytes were put.
+pub fn insert_tag(frame: &mut Vec<u8>, tag: Be32) -> usize {
+    if tag == Be32::default() || frame.len() < TYPE_OFFSET {
+        return 0;
+    }
+    frame.splice(TYPE_OFFSET..TYPE_OFFSET, tag.bytes());
+    VLAN_TAG_LEN
 }

@@ -9,8 +9,8 @@ use gre_common::{
 };
 
 use crate::{
+    names::Names,
     state::{Result, State, StateDir, counters::Counting, uplink},
-    trace::names::Names,
 };
 
 /// Everything of which changes are told, by the names that users know.

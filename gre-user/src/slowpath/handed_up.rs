@@ -6,15 +6,12 @@ use aya::Ebpf;
 use gre_common::{
     packet::Packet as _,
     tables::{HandedUp, IfIndex, TenantId},
-    wire::{be32::Be32, ethernet},
 };
 
-use crate::datapath::ring::{Ring, Rings};
+use crate::datapath::ring::{self, Ring, Rings};
 
 /// Pages of a ring: some eighty frames of 3,000 bytes.
 const PAGES: usize = 64;
-/// Where a VLAN tag stands in a frame.
-const TAG_OFFSET: usize = ethernet::HEADER_LEN - 2;
 
 /// Makes the rings. Later nobody has the privilege.
 ///
@@ -42,9 +39,7 @@ fn unwrap(record: &mut Vec<u8>) -> Option<HandedUp> {
     };
     record.truncate(LEN + note.len as usize);
     record.drain(..LEN);
-    if note.vlan != Be32::default() && record.len() >= TAG_OFFSET {
-        record.splice(TAG_OFFSET..TAG_OFFSET, note.vlan.bytes());
-    }
+    ring::insert_tag(record, note.vlan);
     Some(note)
 }
 

@@ -5,12 +5,9 @@ use gre_common::{
     wire::{
         be32::Be32,
         checksum,
-        ethernet::{EtherType, HEADER_LEN, VLAN_TAG_LEN},
+        ethernet::{EtherType, TYPE_OFFSET, VLAN_TAG_LEN},
     },
 };
-
-/// Where the type of a frame's payload, or its first VLAN tag, stands.
-const TAG_OFFSET: usize = HEADER_LEN - size_of::<u16>();
 
 /// A frame, from its Ethernet header on.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,10 +46,10 @@ impl Frame {
     #[must_use]
     pub fn as_socket_buffer(&self) -> Self {
         let mut frame = self.clone();
-        if let (Some([t0, t1, v0, v1]), None) = (self.read(TAG_OFFSET), self.vlan)
+        if let (Some([t0, t1, v0, v1]), None) = (self.read(TYPE_OFFSET), self.vlan)
             && EtherType::from_be_bytes([t0, t1]).is_vlan()
         {
-            frame.bytes.drain(TAG_OFFSET..TAG_OFFSET + VLAN_TAG_LEN);
+            frame.bytes.drain(TYPE_OFFSET..TYPE_OFFSET + VLAN_TAG_LEN);
             frame.len -= VLAN_TAG_LEN;
             frame.vlan = Some([t0, t1, v0, v1]);
         }
@@ -73,7 +70,7 @@ impl Frame {
     pub fn on_wire(&self) -> Option<Vec<u8>> {
         let mut bytes = self.bytes()?.to_vec();
         if let Some(tag) = self.vlan {
-            bytes.splice(TAG_OFFSET..TAG_OFFSET, tag);
+            bytes.splice(TYPE_OFFSET..TYPE_OFFSET, tag);
         }
         Some(bytes)
     }

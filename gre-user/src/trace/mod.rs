@@ -8,7 +8,7 @@
 //! - [`interface`]: which programs a packet meets that comes in by an interface.
 //! - [`receive`], [`send`], [`transit`]: what they do, one hook at a time; [`flood`]: and with what goes to several.
 //! - [`frame`]: a packet, perhaps not all of it; [`input`] reads it.
-//! - [`tables`]: look-ups that are written down in [`notes`]; [`names`]: what users call what was found.
+//! - [`tables`]: look-ups that are written down in [`notes`].
 //! - [`outer`], [`inner`]: headers in words; [`learn`]: what is learned.
 //! - [`fate`]: what becomes of a packet; [`rewrite`]: and of its bytes.
 //! - [`show`]: all of it, for people and machines.
@@ -21,7 +21,6 @@ mod inner;
 pub mod input;
 pub mod interface;
 mod learn;
-pub(crate) mod names;
 mod notes;
 pub(crate) mod outer;
 mod receive;
@@ -40,9 +39,9 @@ use self::{
     fate::Passage,
     frame::Frame,
     interface::{Interface, Role},
-    names::Names,
 };
 use crate::{
+    names::Names,
     netlink::{Netlink, link::Link},
     state::{State, StateDir, live::Live},
 };

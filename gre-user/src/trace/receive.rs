@@ -151,7 +151,7 @@ impl Arrival<'_, '_> {
     }
 
     fn is_tagged(&self) -> bool {
-        let ether_type = self.frame.read(self.plan.strip + ethernet::HEADER_LEN - 2);
+        let ether_type = self.frame.read(self.plan.strip + ethernet::TYPE_OFFSET);
         self.plan.payload == Payload::Ethernet
             && ether_type.is_some_and(|bytes| EtherType::from_be_bytes(bytes).is_vlan())
     }
