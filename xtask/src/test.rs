@@ -33,6 +33,7 @@ const TEST_TOOLS: &[Tool] = &[
     ("ovs-vswitchd", "openvswitch-switch"),
     ("promtool", "prometheus"),
     ("tmux", "tmux"),
+    ("bpftool", "bpftool"),
 ];
 
 /// Arguments of `test`.

@@ -1,6 +1,6 @@
 //! Takes the datapath down.
 
-use gre_common::tables::{Hook, IfIndex};
+use gre_common::tables::Hook;
 
 use super::{Result, flood, load::remove_pin, pinned, port, transit, uplink};
 use crate::{
@@ -41,13 +41,11 @@ pub async fn everything(dir: &StateDir, netlink: &Netlink) -> Result<()> {
     if let Ok(mut state) = State::open(dir) {
         programs(dir, &mut state, netlink).await?;
         for port in state.ports()? {
-            if port.record.created != 0 {
-                netlink.delete_link(port.ifindex()).await?;
-            }
+            port::delete_device(netlink, &port.record).await?;
         }
-        let flood = state.flood_device()?;
-        if flood != IfIndex::NONE {
-            netlink.delete_link(flood).await?;
+        let flood = netlink.link_by_index(state.flood_device()?).await?;
+        if let Some(flood) = flood.filter(flood::is_device) {
+            netlink.delete_link(flood.ifindex).await?;
         }
     } else {
         unreadable(dir, netlink).await?;

@@ -2,14 +2,14 @@
 
 use aya::programs::{Xdp, XdpMode};
 use gre_common::{
-    tables::{Delivery, Hook, IfIndex, Port, PortMode, Service, TenantId},
+    tables::{Delivery, Hook, IfIndex, Port, PortMode, PortRecord, Service, TenantId},
     wire::ethernet::{Ends, MacAddr},
 };
 
 use super::{Error, Result, load::Programs, pinned, tc, xdp};
 use crate::{
     netlink::{Netlink, ethtool, link::Link},
-    state::StateDir,
+    state::{StateDir, port::Origin},
 };
 
 const CREATED_PREFIX: &str = "xgre-";
@@ -104,6 +104,23 @@ pub fn created_name(tenant: TenantId, number: u32) -> String {
         0 => format!("{CREATED_PREFIX}{}", tenant.0),
         _ => format!("{CREATED_PREFIX}{}-{number}", tenant.0),
     }
+}
+
+/// Deletes the device of a port that is no more, if xgre made it. One that is not of the kind that xgre makes is left as it is.
+///
+/// # Errors
+/// It cannot be deleted.
+pub async fn delete_device(netlink: &Netlink, record: &PortRecord) -> Result<()> {
+    let is_ours: fn(&Link) -> bool = match Origin::of(record) {
+        Origin::Created => is_created,
+        Origin::Vlan => |link| link.kind.as_deref() == Some("vlan"),
+        Origin::Existing => return Ok(()),
+    };
+    let ifindex = record.port.ifindex;
+    if netlink.link_by_index(ifindex).await?.as_ref().is_some_and(is_ours) {
+        netlink.delete_link(ifindex).await?;
+    }
+    Ok(())
 }
 
 /// Whether xgre made a device, as far as its name tells.

@@ -90,10 +90,7 @@ pub async fn leave(host: &Host, port: &Named) -> anyhow::Result<()> {
     let link = host.netlink.link_by_index(ifindex).await?;
     let name = link.map_or_else(|| port.name.clone(), |link| link.name);
     datapath::port::detach(&host.dir, &name, ifindex)?;
-    if port.record.created != 0 {
-        host.netlink.delete_link(ifindex).await?;
-    }
-    Ok(())
+    Ok(datapath::port::delete_device(&host.netlink, &port.record).await?)
 }
 
 /// Finds or makes the device of a new port.

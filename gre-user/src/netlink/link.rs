@@ -78,6 +78,10 @@ impl Netlink {
     /// # Errors
     /// The kernel does not answer.
     pub async fn link_by_index(&self, ifindex: IfIndex) -> Result<Option<Link>, Error> {
+        // The kernel calls a question about none invalid.
+        if ifindex.0.cast_signed() <= 0 {
+            return Ok(None);
+        }
         self.get(self.handle.link().get().match_index(ifindex.0))
             .await
             .map_err(|error| Error::new(format!("look up interface {}", ifindex.0), &error))

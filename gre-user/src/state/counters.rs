@@ -205,7 +205,7 @@ fn sum(
     of: impl Fn(&HookCounters) -> &[u64; REASONS],
     index: usize,
 ) -> u64 {
-    cpus.iter().map(|cpu| of(cpu)[index]).sum()
+    cpus.iter().map(|cpu| of(cpu)[index]).fold(0, u64::wrapping_add)
 }
 
 fn push<R>(list: &mut Vec<(R, u64)>, reason: R, count: u64) {

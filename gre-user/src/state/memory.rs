@@ -22,8 +22,12 @@ const WORD: usize = size_of::<u32>();
 const DOUBLE_WORD: usize = size_of::<u64>();
 
 /// An array map with `BPF_F_MMAPABLE`.
+///
+/// A number that is none of its values' comes from a map in which somebody else has written. It stands for a value beside the map,
+/// which is zero until somebody sets it: so what is read by it is nobody's, and what is written there no program sees.
 pub(super) struct Memory<T> {
     bytes: MmapRaw,
+    beside: MmapRaw,
     len: u32,
     _values: PhantomData<T>,
 }
@@ -46,14 +50,18 @@ impl<T: Pod> Memory<T> {
             .len(len as usize * Self::STRIDE)
             .map_raw(map.fd().as_fd().as_raw_fd())
             .map_err(MapError::IoError)?;
-        Ok(Self { bytes, len, _values: PhantomData })
+        let beside = MmapOptions::new().len(Self::STRIDE).map_anon().map_err(MapError::IoError)?;
+        Ok(Self { bytes, beside: beside.into(), len, _values: PhantomData })
     }
 
     /// Memory that no program shares, filled with zeros as a new map is.
     #[cfg(test)]
     pub fn anonymous(len: u32) -> Self {
-        let bytes = MmapOptions::new().len(len as usize * Self::STRIDE).map_anon();
-        Self { bytes: bytes.expect("memory").into(), len, _values: PhantomData }
+        let memory = |values| {
+            let memory = MmapOptions::new().len(values * Self::STRIDE).map_anon();
+            memory.expect("memory").into()
+        };
+        Self { bytes: memory(len as usize), beside: memory(1), len, _values: PhantomData }
     }
 
     /// Number of values.
@@ -62,9 +70,6 @@ impl<T: Pod> Memory<T> {
     }
 
     /// A value; counters in it are never torn.
-    ///
-    /// # Panics
-    /// There are not that many.
     pub fn get(&self, index: u32) -> T {
         let from = self.value(index);
         let mut value = MaybeUninit::<T>::uninit();
@@ -88,7 +93,7 @@ impl<T: Pod> Memory<T> {
     /// The word at `offset` of a value.
     ///
     /// # Panics
-    /// There are not that many, or `offset` is not one of a word in the value.
+    /// `offset` is not one of a word in the value.
     pub fn word(&self, index: u32, offset: usize) -> u32 {
         self.atomic(index, offset).load(Relaxed)
     }
@@ -96,7 +101,7 @@ impl<T: Pod> Memory<T> {
     /// The number of 64 bits at `offset` of a value, which programs may count in at the same time.
     ///
     /// # Panics
-    /// There are not that many, or `offset` is not one of an aligned number in the value.
+    /// `offset` is not one of an aligned number in the value.
     pub fn number(&self, index: u32, offset: usize) -> &AtomicU64 {
         assert!(offset.is_multiple_of(DOUBLE_WORD) && offset + DOUBLE_WORD <= size_of::<T>());
         // SAFETY: the number is in the value, which begins at a multiple of eight bytes and is there as long as
@@ -105,9 +110,6 @@ impl<T: Pod> Memory<T> {
     }
 
     /// Replaces a value.
-    ///
-    /// # Panics
-    /// There are not that many.
     pub fn set(&mut self, index: u32, value: &T) {
         self.set_part(index, 0, value);
     }
@@ -115,7 +117,7 @@ impl<T: Pod> Memory<T> {
     /// Replaces the part of a value that begins at `offset`.
     ///
     /// # Panics
-    /// There are not that many, or `offset` is not one of a word in the value.
+    /// `offset` is not one of a word in the value.
     pub fn set_part<P: Pod>(&mut self, index: u32, offset: usize, part: &P) {
         for (number, word) in words(part).enumerate() {
             self.store(index, offset + number * WORD, word);
@@ -152,7 +154,9 @@ impl<T: Pod> Memory<T> {
     }
 
     fn value(&self, index: u32) -> *mut u8 {
-        assert!(index < self.len, "value {index} of {}", self.len);
+        if index >= self.len {
+            return self.beside.as_mut_ptr();
+        }
         // SAFETY: the mapping is `len` strides long.
         unsafe { self.bytes.as_mut_ptr().add(index as usize * Self::STRIDE) }
     }
@@ -164,4 +168,18 @@ fn words<P: Pod>(value: &P) -> impl Iterator<Item = u32> {
     // SAFETY: a `Pod` is its bytes, without padding.
     let bytes = unsafe { slice::from_raw_parts((&raw const *value).cast::<u8>(), size_of::<P>()) };
     bytes.chunks_exact(WORD).map(|word| u32::from_ne_bytes(word.try_into().expect("four bytes")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Memory;
+
+    #[test]
+    fn a_number_that_is_none_stands_for_nobodys() {
+        let mut memory = Memory::<u64>::anonymous(2);
+        memory.set(1, &7);
+        assert_eq!([0, 1, 2, u32::MAX].map(|index| memory.get(index)), [0, 7, 0, 0]);
+        memory.set(2, &8);
+        assert_eq!([0, 1].map(|index| memory.get(index)), [0, 7]);
+    }
 }

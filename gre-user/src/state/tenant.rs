@@ -377,7 +377,7 @@ impl State {
     /// Counts a binding with this key.
     pub(super) fn claim_local_key(&mut self, key: LocalKey, tenant: TenantId) -> Result<()> {
         let usage = match self.maps.local_keys.get(&key) {
-            Some(usage) => LocalKeyUse { bindings: usage.bindings + 1, ..usage },
+            Some(usage) => LocalKeyUse { bindings: usage.bindings.saturating_add(1), ..usage },
             None => LocalKeyUse { key, bindings: 1, tenant },
         };
         let max = self.maps.sizes.bindings;

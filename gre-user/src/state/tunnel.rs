@@ -257,7 +257,7 @@ impl State {
     /// Counts a tunnel that ends at a local address.
     pub(super) fn claim_local(&mut self, local: Address) -> Result<()> {
         let usage = match optional(self.maps.locals.get(&local, 0))? {
-            Some(usage) => LocalUse { tunnels: usage.tunnels + 1, ..usage },
+            Some(usage) => LocalUse { tunnels: usage.tunnels.saturating_add(1), ..usage },
             None => LocalUse { id: self.free_local_id()?, tunnels: 1 },
         };
         let max = self.maps.sizes.tunnels;

@@ -8,6 +8,7 @@ mod changes;
 mod config;
 mod containers;
 mod crossing;
+mod damaged;
 mod doctor;
 mod documents;
 mod events;
@@ -91,6 +92,7 @@ fn main() -> ExitCode {
         documents::cases(),
         events::cases(),
         doctor::cases(),
+        damaged::cases(),
     ];
     let mut cases: Vec<_> = rooms.into_iter().flatten().collect();
     cases.push(documented("namespaces", origins::NAMES, &cases));
