@@ -306,7 +306,7 @@ fn is_device(port: &Port, there: &Named) -> bool {
 /// Sees to it that there is the device for floods, where there will be any.
 async fn flood(host: &mut Host, shapes: &Shapes, wanted: &Changes) -> anyhow::Result<()> {
     let is_mesh =
-        |it: &state::change::Tenant| it.new.service == Service::L2 && it.tunnels.len() > 1;
+        |it: &state::change::Tenant| it.new.service == Service::L2 && it.tunnels.len() != 1;
     let several = wanted.tenants.values().flatten().any(is_mesh);
     if several || has_several_ports(host, shapes, wanted)? {
         datapath::flood::ensure(&host.dir, &mut host.state, &host.netlink).await?;

@@ -19,11 +19,17 @@ pub struct PortMember {
     pub position: u32,
 }
 
+/// Whether nothing is looked up for a tenant's packets. A tenant without tunnels has members, if only a port: by the number of no
+/// tunnel its packets would be taken for nobody's.
+pub(super) fn is_point_to_point(tunnels: usize, ports: usize, tenant: &Tenant) -> bool {
+    tunnels == 1 && ports <= 1 && tenant.routes == 0
+}
+
 impl Maps {
     /// A tenant's tunnels, in the order in which the user gave them.
     pub(super) fn tunnels_of(&self, tenant: &Tenant) -> Vec<TunnelId> {
         if tenant.members == MemberId::NONE {
-            return vec![tenant.tunnel];
+            return Some(tenant.tunnel).filter(|&id| id != TunnelId::NONE).into_iter().collect();
         }
         let members = self.members_from(tenant.members).into_iter();
         members.filter_map(|member| member.via.to_tunnel()).collect()
@@ -94,7 +100,7 @@ impl State {
     ) -> Result<Vec<Member>> {
         let tenant = self.tenant_at(id);
         let old = self.maps.members_from(tenant.members);
-        let is_point_to_point = tunnels.len() <= 1 && ports.len() <= 1 && tenant.routes == 0;
+        let is_point_to_point = is_point_to_point(tunnels.len(), ports.len(), &tenant);
         let (members, first_port) = if is_point_to_point {
             (MemberId::NONE, MemberId::NONE)
         } else {

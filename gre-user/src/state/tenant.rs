@@ -99,7 +99,7 @@ impl State {
         self.maps.tenants.len()
     }
 
-    /// Adds a tenant on tunnels, of which there is one at least.
+    /// Adds a tenant on tunnels. Without any only its own ports reach each other.
     ///
     /// # Errors
     /// The name or a binding is taken, a tunnel does not exist or cannot be one of several, or a map is full.
@@ -116,7 +116,8 @@ impl State {
         let tunnels = self.tunnels_for(tunnels, new)?;
         let bound = self.bound_with((tunnels.len() * new.in_keys().count()) as u32)?;
         let id = self.take_tenant_slot()?;
-        let tenant = Tenant { tunnel: tunnels[0].id, ..new.record() };
+        let tunnel = tunnels.first().map_or(TunnelId::NONE, |tunnel| tunnel.id);
+        let tenant = Tenant { tunnel, ..new.record() };
         self.maps.tenants.set(id.0, &tenant);
         let guarded = self.enter_sources(id, &new.sources);
         let limited = guarded.and_then(|()| self.enter_rate(id, new.rate));

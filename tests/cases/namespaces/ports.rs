@@ -1,16 +1,17 @@
 //! What tenants have at their ports: virtual machines, routing tables of their own, VLANs of a trunk.
 
 use testbed::{
-    Ping, Tap,
+    Netns, Ping, Tap,
     suite::{Case, Need},
-    veth,
+    topology, veth,
 };
 
-use crate::setup::{Mode, Pair, Service, eventually};
+use crate::setup::{Mode, Pair, Service, eventually, total};
 
 pub fn cases() -> Vec<Case> {
     vec![
         Case::new("ports: a virtual machine", machine),
+        Case::new("ports: a tenant without tunnels, and with one in the end", without_tunnels),
         Case::new("ports: a created one in a VRF", vrf).needs(Need::Device("vrf")),
         Case::new("ports: VLANs of a trunk", vlans).needs(Need::Device("vlan")),
     ]
@@ -52,6 +53,44 @@ fn machine() {
     assert_eq!(ping.wait().received, 3);
     let fdb = pair.one.json("fdb list blue").to_string();
     assert!(fdb.contains("02:00:00:00:00:07") && fdb.contains("tap7"), "{fdb}");
+}
+
+/// Its ports reach each other, and nothing of it goes elsewhere.
+fn without_tunnels() {
+    let (host, _wire) = topology::sensor();
+    let machines = [Netns::new(), Netns::new()];
+    for (end, machine) in (1..).zip(&machines) {
+        veth((machine, "eth0"), (&host.ns, &format!("tap{end}")));
+        machine.ip(&format!("addr add 10.9.0.{end}/24 dev eth0"));
+    }
+    let [first, second] = &machines;
+    let _daemon = host.start("--iface eth0");
+    let apply = |text: &str| {
+        let path = host.file("toml", text);
+        host.xgre(&format!("apply {}", path.display())).ok();
+    };
+    let tenant = "[[tenant]]\nname = \"blue\"\nkey = 10\ntunnels = []\nservice = \"l2\"\n";
+    let port = |end| format!("\n[[port]]\ntenant = \"blue\"\nname = \"tap{end}\"\n");
+    let alone = format!("{tenant}{}", port(1));
+    let both = format!("{alone}{}", port(2));
+    apply(&alone);
+    Ping::to("10.9.0.2").unanswered(first);
+    let stats = host.tenant_stats("blue");
+    assert!(total(&stats["notices"]) > 0, "flooded, if to nobody: {stats}");
+    apply(&both);
+    // It may have given up asking.
+    first.ip("neigh flush all");
+    Ping::to("10.9.0.2").all_answered(first);
+    assert_eq!(host.xgre("export").ok().trim(), both.trim());
+    let tunnel = "[[tunnel]]\nname = \"t\"\nlocal = \"192.0.2.1\"\nremote = \"192.0.2.2\"\n\n";
+    let pinging = Ping::to("10.9.0.1").times(100, 10).start(second);
+    apply(&format!("{tunnel}{}", both.replace("[]", "[\"t\"]")));
+    apply(&both);
+    assert_eq!(pinging.wait().received, 100);
+    apply(&alone);
+    apply(tenant);
+    assert!(host.json("port list")["ports"].as_array().is_some_and(Vec::is_empty));
+    apply("");
 }
 
 /// The host's own tables do not know the tenant's network.

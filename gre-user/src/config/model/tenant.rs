@@ -60,9 +60,6 @@ impl Tenant {
     /// It cannot: cause and remedy.
     pub fn check(&self) -> anyhow::Result<()> {
         name::parse(&self.name)?;
-        if self.tunnels.is_empty() {
-            bail!("a tenant has a tunnel at least; name one");
-        }
         check_second_key(self.in_key.map(|key| key.0), self.second_in_key.map(|key| key.0))?;
         let of_station = |Source(source): &&Source| matches!(source, source::Source::Mac(_));
         if let Some(mac) =

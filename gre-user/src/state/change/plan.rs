@@ -219,7 +219,7 @@ impl Planner<'_> {
             }
             let Some(after) = &mut it.after else { continue };
             self.check(after)?;
-            after.tenant.tunnel = after.tunnels[0];
+            after.tenant.tunnel = after.tunnels.first().copied().unwrap_or(TunnelId::NONE);
             after.tenant.port = match after.ports.first() {
                 None => tables::Port::NONE,
                 Some(first) => match changed.get(&first.ifindex) {

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use gre_common::tables::{self, KeyField, PortRecord, TenantId, Tunnel, TunnelId};
 
-use super::super::member::PortMember;
+use super::super::member::{PortMember, is_point_to_point};
 
 /// A tunnel before and after.
 pub(super) struct Tunnels {
@@ -85,7 +85,7 @@ impl Side {
 
     /// Whether it does not go point to point.
     pub fn has_members(&self) -> bool {
-        self.tunnels.len() > 1 || self.ports.len() > 1 || self.tenant.routes > 0
+        !is_point_to_point(self.tunnels.len(), self.ports.len(), &self.tenant)
     }
 }
 
