@@ -13,6 +13,7 @@
 //! - [`doctor`]: what is wrong with this host, and what to do.
 //! - [`config`]: the configuration as a file.
 //! - [`import`]: what other GRE endpoints on this host are configured to do, as a configuration of ours.
+//! - [`fleet`]: what a store says that many hosts follow.
 //! - [`value`]: what users type; [`names`]: what they call tunnels, tenants and ports.
 //! - [`cli`]: the command `xgre`, one file per verb.
 
@@ -23,6 +24,7 @@ pub mod daemon;
 pub mod datapath;
 pub mod doctor;
 pub mod events;
+pub mod fleet;
 pub mod import;
 pub mod manage;
 pub mod metrics;

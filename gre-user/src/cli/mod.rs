@@ -16,6 +16,7 @@ mod doctor;
 mod events;
 mod export;
 mod fdb;
+mod fleet;
 mod import;
 mod neigh;
 pub(crate) mod output;
@@ -98,6 +99,8 @@ enum Verb {
     Events(events::Args),
     /// Tell what is wrong with this host, and what to do; changes nothing. Fails where there is an error.
     Doctor(doctor::Args),
+    /// Many hosts from one source of truth: what the store says that they follow.
+    Fleet(fleet::Args),
     /// Take every program off its interface, and remove the state and the devices that xgre made.
     Detach,
 }
@@ -127,6 +130,7 @@ impl Cli {
             Verb::Trace(args) => trace::run(&dir, &args).await,
             Verb::Capture(args) => capture::run(&dir, args).await,
             Verb::Events(args) => events::run(&dir, &args).await,
+            Verb::Fleet(args) => fleet::run(args).await,
             Verb::Detach => detach::run(&dir).await,
             Verb::Doctor(args) => return doctor::run(&dir, args).await,
         }

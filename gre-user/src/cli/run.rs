@@ -7,8 +7,9 @@ use clap::ValueEnum;
 
 use crate::{
     config::file,
-    daemon::{self, Config},
+    daemon::{self, Config, Fleet},
     datapath::{load::Options, uplink},
+    fleet::agent,
     metrics,
     state::{StateDir, share, sizes::Asked},
 };
@@ -50,6 +51,8 @@ pub struct Args {
     config: Option<PathBuf>,
     #[command(flatten)]
     metrics: metrics::Wanted,
+    #[command(flatten)]
+    fleet: agent::Following,
     /// Tell what becomes of every packet, on stderr. Slow.
     #[arg(long)]
     debug_datapath: bool,
@@ -84,7 +87,14 @@ pub async fn run(dir: &StateDir, args: Args) -> anyhow::Result<()> {
         args.steer.is_none() || matches!(args.mode, Mode::Auto | Mode::Native),
         "--steer needs XDP in the driver; leave it out, or use --mode native"
     );
+    let has_fleet = args.fleet.store.is_given();
+    ensure!(
+        !has_fleet || args.fleet.host.is_some(),
+        "what is this host called in the fleet? Give --host NAME"
+    );
     let file = args.config.map(|path| file::read(&path)).transpose()?;
+    let fleet =
+        has_fleet.then(|| Fleet { asked: args.fleet, local: file.clone().unwrap_or_default() });
     let config = Config {
         uplinks: args.iface,
         wait: args.wait,
@@ -100,8 +110,10 @@ pub async fn run(dir: &StateDir, args: Args) -> anyhow::Result<()> {
             shadow: args.shadow,
             debug: args.debug_datapath,
         },
+        fleet,
     };
     daemon::run(dir, &config, async |dir| match file {
+        Some(file) if has_fleet => agent::apply_local(dir, &file).await,
         Some(file) => super::apply::at_start(dir, file).await,
         None => Ok(()),
     })

@@ -25,12 +25,17 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use self::service::Watchdog;
 use crate::{
+    config::model::Model,
     datapath::{
         Error, Result, detach, flood,
         load::{Options, Programs},
         privilege,
         ring::Rings,
         uplink::Mode,
+    },
+    fleet::{
+        agent::{self, Agent},
+        wanted::Me,
     },
     metrics,
     netlink::{
@@ -71,6 +76,17 @@ pub struct Config {
     pub metrics: metrics::Wanted,
     /// How to load the programs.
     pub load: Options,
+    /// The fleet that is followed.
+    pub fleet: Option<Fleet>,
+}
+
+/// A fleet, and what the host is configured to be besides.
+#[derive(Clone, Debug)]
+pub struct Fleet {
+    /// What is followed, and as whom.
+    pub asked: agent::Following,
+    /// What is configured locally.
+    pub local: Model,
 }
 
 /// Runs until interrupted. What `configure` does comes before "ready".
@@ -87,6 +103,7 @@ pub async fn run(
     // Before anything is looked up, so that no change goes unseen.
     let monitor = Monitor::connect().await?;
     uplinks::check(dir, &netlink, config).await?;
+    let me = in_fleet(config, &netlink).await?;
     // Who leaves packets alone sends none, and nobody's answer changes by his being there.
     let is_shadow = config.load.shadow;
     let sockets = (!is_shadow).then(Sockets::open).transpose()?;
@@ -124,16 +141,30 @@ pub async fn run(
     if let Some(metrics) = metrics {
         println!("metrics at http://{}/metrics", metrics.serve(dir, &config.uplinks)?);
     }
+    let start =
+        |(fleet, me): (&Fleet, Me)| Agent::start(dir, &fleet.asked, me, fleet.local.clone());
+    let agent = config.fleet.as_ref().zip(me).map(start).transpose()?;
     println!("ready");
     service::ready();
 
     daemon.serve(monitor, reports).await?;
+    if let Some(agent) = agent {
+        agent.stop();
+    }
     // Before the programs go: it would take what they have not seen.
     drop(slow_path);
     if !config.keep {
         detach::programs(dir, &mut State::open(dir)?, &netlink).await?;
     }
     Ok(())
+}
+
+/// Who this host is in the fleet that it follows, if it follows one.
+async fn in_fleet(config: &Config, netlink: &Netlink) -> anyhow::Result<Option<Me>> {
+    let Some(Fleet { asked, .. }) = &config.fleet else { return Ok(None) };
+    let name = asked.host.clone().unwrap_or_default();
+    let addresses = agent::addresses(asked, &config.uplinks, netlink).await?;
+    Ok(Some(Me { name, addresses }))
 }
 
 fn has_uplinks(state: &State) -> bool {

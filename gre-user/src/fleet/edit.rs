@@ -1,0 +1,295 @@
+//! What people and scripts read in the store and write there: each change is one transaction.
+
+use anyhow::{Context as _, bail, ensure};
+use etcd_client::{Client, Compare, CompareOp, GetOptions, Txn, TxnOp, TxnOpResponse};
+use gre_common::wire::gre::GreKey;
+use serde::{Serialize, de::DeserializeOwned};
+
+use super::entry::{Endpoint, Host, Path, Port, Range, Status, Tenant};
+use crate::{
+    config::model,
+    state::name,
+    value::{Key, PortMode, Prefix, Service},
+};
+
+/// How often somebody else may be faster.
+const TRIES: u32 = 100;
+
+/// A tenant that is to be.
+#[derive(Clone, Debug)]
+pub struct NewTenant {
+    /// Its name.
+    pub name: String,
+    /// Its key; `None`: one that nobody has had.
+    pub key: Option<Key>,
+    /// What its packets are.
+    pub service: Service,
+    /// Hosts that may have endpoints of it; none: any.
+    pub hosts: Vec<String>,
+    /// Where the addresses of its endpoints are; none: anywhere.
+    pub prefixes: Vec<Prefix>,
+}
+
+/// Defines a tenant, and gives its key.
+///
+/// # Errors
+/// Its name or key is taken, or the store refuses; nothing has changed then.
+pub async fn add_tenant(client: &mut Client, new: &NewTenant) -> anyhow::Result<Key> {
+    let NewTenant { name, key, service, hosts, prefixes } = new;
+    name::parse(name)?;
+    for host in hosts {
+        check_host(host)?;
+    }
+    let mut least = 0;
+    for _ in 0..TRIES {
+        let (next, counted) = next_key(client).await?;
+        let chosen = key.map_or(next.max(least), |Key(GreKey(key))| key);
+        let tenant = Tenant {
+            key: Key(GreKey(chosen)),
+            service: *service,
+            hosts: hosts.clone(),
+            prefixes: prefixes.clone(),
+        };
+        let (at, of_key) = (Path::Tenant(name.clone()), Path::Key(chosen));
+        let mut conditions = vec![is_absent(&at), is_absent(&of_key)];
+        let mut writes = vec![put(&at, &tenant)?, put(&of_key, name)?];
+        if key.is_none() {
+            let counter = Path::NextKey.to_string();
+            conditions.push(Compare::mod_revision(counter, CompareOp::Equal, counted));
+            writes.push(put(&Path::NextKey, &chosen.saturating_add(1))?);
+        }
+        let reads = [&at, &of_key].map(|path| TxnOp::get(path.to_string(), None));
+        let done = client.txn(Txn::new().when(conditions).and_then(writes).or_else(reads)).await?;
+        if done.succeeded() {
+            return Ok(tenant.key);
+        }
+        let found = done.op_responses().into_iter().map(|answer| match answer {
+            TxnOpResponse::Get(found) => {
+                found.kvs().first().map(|kv| String::from_utf8_lossy(kv.value()).into_owned())
+            }
+            _ => None,
+        });
+        let [there, owner] = found.collect::<Vec<_>>().try_into().unwrap_or([None, None]);
+        ensure!(there.is_none(), "tenant {name} exists already");
+        match (owner, key) {
+            (Some(owner), Some(key)) => {
+                bail!("the key {} is that of tenant {owner}; give another, or none", key.0.0)
+            }
+            (Some(_), None) => least = chosen.saturating_add(1),
+            (None, _) => {}
+        }
+    }
+    bail!("others define tenants all the time; try again")
+}
+
+/// Where to look for a free key, and the revision of that.
+async fn next_key(client: &mut Client) -> anyhow::Result<(u32, i64)> {
+    let found = client.get(Path::NextKey.to_string(), None).await?;
+    Ok(found
+        .kvs()
+        .first()
+        .map_or((1, 0), |kv| (serde_json::from_slice(kv.value()).unwrap_or(1), kv.mod_revision())))
+}
+
+/// Forgets a tenant that has no endpoints. Its key is free again.
+///
+/// # Errors
+/// There is none, it has endpoints, or the store refuses.
+pub async fn delete_tenant(client: &mut Client, name: &str) -> anyhow::Result<()> {
+    let at = Path::Tenant(name.to_owned());
+    let (tenant, revision) =
+        read::<Tenant>(client, &at).await?.with_context(|| unknown_tenant(name))?;
+    let endpoints = Range::under("endpoints", &[name]).path;
+    let conditions = [
+        Compare::mod_revision(at.to_string(), CompareOp::Equal, revision),
+        Compare::create_revision(endpoints, CompareOp::Equal, 0).with_prefix(),
+    ];
+    let GreKey(key) = tenant.key.0;
+    let writes = [at, Path::Key(key)].map(|path| TxnOp::delete(path.to_string(), None));
+    let done = client.txn(Txn::new().when(conditions).and_then(writes)).await?;
+    ensure!(
+        done.succeeded(),
+        "tenant {name} has endpoints; `xgre fleet endpoint list {name}` shows them; delete them first"
+    );
+    Ok(())
+}
+
+/// Has a host make an interface the port of a tenant.
+///
+/// # Errors
+/// It is a port already, there is no such tenant, it may have none there, or the store refuses.
+pub async fn add_port(
+    client: &mut Client,
+    host: &str,
+    iface: &str,
+    port: &Port,
+) -> anyhow::Result<()> {
+    check_host(host)?;
+    let as_item = model::Port {
+        tenant: port.tenant.clone(),
+        name: iface.to_owned(),
+        create: port.create,
+        vlan: None,
+        mac: port.endpoint.mac,
+        mode: PortMode::Auto,
+    };
+    as_item.check(model::Syntax::Command)?;
+    let owner = Path::Tenant(port.tenant.clone());
+    let (tenant, revision) =
+        read::<Tenant>(client, &owner).await?.with_context(|| unknown_tenant(&port.tenant))?;
+    ensure!(
+        tenant.hosts.is_empty() || tenant.hosts.iter().any(|it| it == host),
+        "tenant {} may have no endpoints at host {host}, only at {}",
+        port.tenant,
+        tenant.hosts.join(", ")
+    );
+    for address in &port.endpoint.addresses {
+        ensure!(
+            tenant.prefixes.is_empty()
+                || tenant.prefixes.iter().any(|Prefix(net)| net.contains(address)),
+            "{address} is not an address of tenant {}",
+            port.tenant
+        );
+    }
+    let at = Path::Port { host: host.to_owned(), iface: iface.to_owned() };
+    let conditions =
+        [is_absent(&at), Compare::mod_revision(owner.to_string(), CompareOp::Equal, revision)];
+    let done = client.txn(Txn::new().when(conditions).and_then([put(&at, port)?])).await?;
+    ensure!(
+        done.succeeded(),
+        "{iface} of host {host} is a port already, or tenant {} has just changed; delete the port first",
+        port.tenant
+    );
+    Ok(())
+}
+
+/// Has a host take a port from its tenant.
+///
+/// # Errors
+/// It is none, or the store refuses.
+pub async fn delete_port(client: &mut Client, host: &str, iface: &str) -> anyhow::Result<()> {
+    let at = Path::Port { host: host.to_owned(), iface: iface.to_owned() };
+    let deleted = client.delete(at.to_string(), None).await?;
+    ensure!(deleted.deleted() > 0, "{iface} is no port of host {host}");
+    Ok(())
+}
+
+/// Forgets a host that will not come back: its ports, its endpoints, and where it is.
+///
+/// # Errors
+/// Nothing is known of it, or the store refuses.
+pub async fn delete_host(client: &mut Client, host: &str) -> anyhow::Result<()> {
+    let mut writes: Vec<_> = [Path::Host(host.to_owned()), Path::Status(host.to_owned())]
+        .map(|path| TxnOp::delete(path.to_string(), None))
+        .into();
+    let mut known = read::<Host>(client, &Path::Host(host.to_owned())).await?.is_some();
+    for kind in ["ports", "claims"] {
+        let range = Range::under(kind, &[host]);
+        for (path, _) in paths(client, &range).await? {
+            known = true;
+            writes.push(TxnOp::delete(path.to_string(), None));
+            if let Path::Claim { host, tenant, iface } = path {
+                let endpoint = Path::Endpoint { tenant, host, iface };
+                writes.push(TxnOp::delete(endpoint.to_string(), None));
+            }
+        }
+    }
+    ensure!(known, "nothing is known of host {host}");
+    // A transaction takes 128 operations as etcd comes.
+    for some in writes.chunks(100) {
+        client.txn(Txn::new().and_then(some)).await?;
+    }
+    Ok(())
+}
+
+/// All entries of a kind that can be read, by their paths.
+///
+/// # Errors
+/// The store refuses.
+pub async fn all<T: DeserializeOwned>(
+    client: &mut Client,
+    range: &Range,
+) -> anyhow::Result<Vec<(Path, T)>> {
+    let read = |(path, text): (Path, Vec<u8>)| Some((path, serde_json::from_slice(&text).ok()?));
+    Ok(paths(client, range).await?.into_iter().filter_map(read).collect())
+}
+
+/// What is said of each host: where it is, if it is there, and what it makes of it all.
+///
+/// # Errors
+/// The store refuses.
+pub async fn hosts(client: &mut Client) -> anyhow::Result<Vec<(String, Host, Option<Status>)>> {
+    let statuses = all::<Status>(client, &Range::under("status", &[])).await?;
+    let there = all::<Host>(client, &Range::under("hosts", &[])).await?;
+    let status = |name: &str| {
+        let found = statuses.iter().find(|(path, _)| *path == Path::Status(name.to_owned()));
+        found.map(|(_, status)| status.clone())
+    };
+    let named = there.into_iter().filter_map(|(path, host)| match path {
+        Path::Host(name) => Some((name, host)),
+        _ => None,
+    });
+    Ok(named
+        .map(|(name, host)| (status(&name), name, host))
+        .map(|(it, name, host)| (name, host, it))
+        .collect())
+}
+
+/// Endpoints, of a tenant or of all: tenant, host, interface, who is behind it.
+///
+/// # Errors
+/// The store refuses.
+pub async fn endpoints(
+    client: &mut Client,
+    tenant: Option<&str>,
+) -> anyhow::Result<Vec<(String, String, String, Endpoint)>> {
+    let range = Range::under("endpoints", &tenant.into_iter().collect::<Vec<_>>());
+    let found = all::<Endpoint>(client, &range).await?;
+    let row = |(path, endpoint)| match path {
+        Path::Endpoint { tenant, host, iface } => Some((tenant, host, iface, endpoint)),
+        _ => None,
+    };
+    Ok(found.into_iter().filter_map(row).collect())
+}
+
+/// Paths and texts.
+async fn paths(client: &mut Client, range: &Range) -> anyhow::Result<Vec<(Path, Vec<u8>)>> {
+    let options = range.is_prefix().then(|| GetOptions::new().with_prefix());
+    let found = client.get(range.path.as_str(), options).await?;
+    let entry =
+        |kv: &etcd_client::KeyValue| Some((Path::parse(kv.key_str().ok()?)?, kv.value().to_vec()));
+    Ok(found.kvs().iter().filter_map(entry).collect())
+}
+
+/// An entry and its revision, if it is there.
+async fn read<T: DeserializeOwned>(
+    client: &mut Client,
+    path: &Path,
+) -> anyhow::Result<Option<(T, i64)>> {
+    let found = client.get(path.to_string(), None).await?;
+    let Some(kv) = found.kvs().first() else { return Ok(None) };
+    let value =
+        serde_json::from_slice(kv.value()).with_context(|| format!("{path} cannot be read"))?;
+    Ok(Some((value, kv.mod_revision())))
+}
+
+fn put(path: &Path, value: &impl Serialize) -> anyhow::Result<TxnOp> {
+    Ok(TxnOp::put(path.to_string(), serde_json::to_string(value)?, None))
+}
+
+fn is_absent(path: &Path) -> Compare {
+    Compare::create_revision(path.to_string(), CompareOp::Equal, 0)
+}
+
+fn unknown_tenant(name: &str) -> String {
+    format!(
+        "there is no tenant {name} in the fleet; `xgre fleet tenant list` shows those there are"
+    )
+}
+
+/// A host's name becomes part of a tunnel's.
+fn check_host(name: &str) -> anyhow::Result<()> {
+    name::parse(&format!("fleet.{name}"))
+        .map(drop)
+        .with_context(|| format!("{name} cannot be the name of a host in a fleet"))
+}

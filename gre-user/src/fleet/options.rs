@@ -1,0 +1,109 @@
+//! How the store is reached.
+
+use std::{fs, path::PathBuf, time::Duration};
+
+use anyhow::{Context as _, ensure};
+use etcd_client::{Certificate, Client, ConnectOptions, Identity, TlsOptions};
+
+/// How long an answer is waited for.
+pub(super) const PATIENCE: Duration = Duration::from_secs(5);
+/// How often a connection that is silent is asked whether it is still there.
+const PULSE: Duration = Duration::from_secs(5);
+
+/// What the user said of it.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Options {
+    /// Members of the etcd cluster that holds the fleet, as in 192.0.2.9:2379; with https:// in front, by TLS.
+    #[arg(
+        long = "fleet",
+        env = "XGRE_FLEET",
+        value_name = "ENDPOINT",
+        value_delimiter = ',',
+        global = true
+    )]
+    pub endpoints: Vec<String>,
+    /// Certificates of those who vouch for etcd.
+    #[arg(long, env = "XGRE_FLEET_CA", global = true, value_name = "FILE")]
+    fleet_ca: Option<PathBuf>,
+    /// The certificate by which etcd knows this host; goes with --fleet-key.
+    #[arg(
+        long,
+        env = "XGRE_FLEET_CERT",
+        global = true,
+        value_name = "FILE",
+        requires = "fleet_key"
+    )]
+    fleet_cert: Option<PathBuf>,
+    /// Its private key.
+    #[arg(
+        long,
+        env = "XGRE_FLEET_KEY",
+        global = true,
+        value_name = "FILE",
+        requires = "fleet_cert"
+    )]
+    fleet_key: Option<PathBuf>,
+    /// A user of etcd; goes with --fleet-password.
+    #[arg(
+        long,
+        env = "XGRE_FLEET_USER",
+        global = true,
+        value_name = "NAME",
+        requires = "fleet_password"
+    )]
+    fleet_user: Option<String>,
+    /// The file that holds the user's password.
+    #[arg(
+        long,
+        env = "XGRE_FLEET_PASSWORD",
+        global = true,
+        value_name = "FILE",
+        requires = "fleet_user"
+    )]
+    fleet_password: Option<PathBuf>,
+}
+
+impl Options {
+    /// Whether a fleet is followed at all.
+    pub fn is_given(&self) -> bool {
+        !self.endpoints.is_empty()
+    }
+
+    /// Connects.
+    ///
+    /// # Errors
+    /// No endpoint was named, a file cannot be read, or nobody answers.
+    pub async fn connect(&self) -> anyhow::Result<Client> {
+        ensure!(self.is_given(), "where is the fleet? Give --fleet ENDPOINT, or set XGRE_FLEET");
+        let at = self.endpoints.join(",");
+        let client = Client::connect(&self.endpoints, Some(self.connection()?)).await;
+        client.with_context(|| format!("cannot reach the fleet's store at {at}; is etcd there?"))
+    }
+
+    fn connection(&self) -> anyhow::Result<ConnectOptions> {
+        let read = |path: &PathBuf| {
+            fs::read(path).with_context(|| format!("cannot read {}", path.display()))
+        };
+        let mut options = ConnectOptions::new()
+            .with_connect_timeout(PATIENCE)
+            .with_timeout(PATIENCE)
+            .with_keep_alive(PULSE, PATIENCE)
+            .with_keep_alive_while_idle(true)
+            .with_require_leader(true);
+        let mut tls = TlsOptions::new();
+        if let Some(path) = &self.fleet_ca {
+            tls = tls.ca_certificate(Certificate::from_pem(read(path)?));
+        }
+        if let (Some(cert), Some(key)) = (&self.fleet_cert, &self.fleet_key) {
+            tls = tls.identity(Identity::from_pem(read(cert)?, read(key)?));
+        }
+        if self.fleet_ca.is_some() || self.fleet_cert.is_some() {
+            options = options.with_tls(tls);
+        }
+        if let (Some(user), Some(path)) = (&self.fleet_user, &self.fleet_password) {
+            let password = String::from_utf8(read(path)?).context("the password is not text")?;
+            options = options.with_user(user, password.trim_end_matches('\n'));
+        }
+        Ok(options)
+    }
+}
