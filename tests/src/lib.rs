@@ -29,6 +29,7 @@
 pub mod background;
 pub mod capture;
 pub mod command;
+pub mod etcd;
 pub mod fragment;
 pub mod host;
 pub mod ipv6;
@@ -50,6 +51,7 @@ pub use self::{
     background::Background,
     capture::{Capture, Flood, Frame, send_frame},
     command::Outcome,
+    etcd::Etcd,
     host::{Daemon, Host},
     isolation::isolate,
     link::{bridge, veth},

@@ -34,6 +34,8 @@ const TEST_TOOLS: &[Tool] = &[
     ("promtool", "prometheus"),
     ("tmux", "tmux"),
     ("bpftool", "bpftool"),
+    ("etcd", "etcd-server"),
+    ("etcdctl", "etcd-client"),
 ];
 
 /// Arguments of `test`.

@@ -181,7 +181,9 @@ const NOTHING: Document =
 pub async fn run(args: Args) -> anyhow::Result<()> {
     let client = &mut args.store.connect().await?;
     match args.verb {
-        Verb::Status(shown) => status(hosts(client).await?, shown),
+        Verb::Status(shown) | Verb::Host(OfHost::List(shown)) => {
+            status(hosts(client).await?, shown)
+        }
         Verb::Tenant(OfTenant::Add { name, key, service, hosts, prefixes }) => {
             let new = NewTenant { name, key, service, hosts, prefixes };
             let key = edit::add_tenant(client, &new).await?;
@@ -206,7 +208,6 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
             show_endpoints(endpoints, shown)
         }
         Verb::Host(OfHost::Del { name }) => edit::delete_host(client, &name).await,
-        Verb::Host(OfHost::List(shown)) => status(hosts(client).await?, shown),
         Verb::Host(OfHost::Show { name, shown }) => {
             let mut hosts = hosts(client).await?;
             hosts.retain(|row| row.name == name);

@@ -191,9 +191,8 @@ impl Follower {
                     return Ok(());
                 }
                 changed = session.next(&mut self.mirror) => {
-                    let changed = changed?;
-                    let more = session.align(&mut self.mirror).await?;
-                    self.must_act |= changed || more;
+                    self.must_act |= changed? | session.settle(&mut self.mirror).await?;
+                    self.must_act |= session.align(&mut self.mirror).await?;
                 }
                 _ = pulse.tick() => session.keep().await?,
                 _ = look.tick() => {

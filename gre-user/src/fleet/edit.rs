@@ -54,8 +54,8 @@ pub async fn add_tenant(client: &mut Client, new: &NewTenant) -> anyhow::Result<
         let mut conditions = vec![is_absent(&at), is_absent(&of_key)];
         let mut writes = vec![put(&at, &tenant)?, put(&of_key, name)?];
         if key.is_none() {
-            let counter = Path::NextKey.to_string();
-            conditions.push(Compare::mod_revision(counter, CompareOp::Equal, counted));
+            let path = Path::NextKey.to_string();
+            conditions.push(Compare::mod_revision(path, CompareOp::Equal, counted));
             writes.push(put(&Path::NextKey, &chosen.saturating_add(1))?);
         }
         let reads = [&at, &of_key].map(|path| TxnOp::get(path.to_string(), None));

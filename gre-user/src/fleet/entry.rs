@@ -122,8 +122,8 @@ impl Range {
 
     /// All entries of a kind, under some names.
     pub fn under(kind: &str, names: &[&str]) -> Self {
-        let names: String = names.iter().map(|name| format!("{name}/")).collect();
-        Self { path: format!("{ROOT}{kind}/{names}") }
+        let parts = [&[kind], names, &[""]].concat();
+        Self { path: format!("{ROOT}{}", parts.join("/")) }
     }
 
     /// Whether it is all under its path.

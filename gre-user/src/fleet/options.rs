@@ -1,12 +1,17 @@
 //! How the store is reached.
 
-use std::{fs, path::PathBuf, time::Duration};
+use std::{
+    fs,
+    hash::{BuildHasher as _, RandomState},
+    path::PathBuf,
+    time::Duration,
+};
 
-use anyhow::{Context as _, ensure};
+use anyhow::{Context as _, bail, ensure};
 use etcd_client::{Certificate, Client, ConnectOptions, Identity, TlsOptions};
 
 /// How long an answer is waited for.
-pub(super) const PATIENCE: Duration = Duration::from_secs(5);
+pub(super) const PATIENCE: Duration = Duration::from_secs(3);
 /// How often a connection that is silent is asked whether it is still there.
 const PULSE: Duration = Duration::from_secs(5);
 
@@ -69,15 +74,24 @@ impl Options {
         !self.endpoints.is_empty()
     }
 
-    /// Connects.
+    /// Connects to a member that knows who leads. Which one is chance, so that hosts spread over them, and who comes again finds
+    /// another.
     ///
     /// # Errors
-    /// No endpoint was named, a file cannot be read, or nobody answers.
+    /// No endpoint was named, a file cannot be read, or no member answers.
     pub async fn connect(&self) -> anyhow::Result<Client> {
         ensure!(self.is_given(), "where is the fleet? Give --fleet ENDPOINT, or set XGRE_FLEET");
-        let at = self.endpoints.join(",");
-        let client = Client::connect(&self.endpoints, Some(self.connection()?)).await;
-        client.with_context(|| format!("cannot reach the fleet's store at {at}; is etcd there?"))
+        let connection = self.connection()?;
+        let first = RandomState::new().hash_one(()) as usize % self.endpoints.len();
+        let (before, behind) = self.endpoints.split_at(first);
+        let mut refusals = Vec::new();
+        for endpoint in behind.iter().chain(before) {
+            match member(endpoint, &connection).await {
+                Ok(client) => return Ok(client),
+                Err(error) => refusals.push(format!("{endpoint}: {error:#}")),
+            }
+        }
+        bail!("cannot reach the fleet's store; is etcd there? {}", refusals.join("; "))
     }
 
     fn connection(&self) -> anyhow::Result<ConnectOptions> {
@@ -106,4 +120,12 @@ impl Options {
         }
         Ok(options)
     }
+}
+
+/// Connects to one member.
+async fn member(endpoint: &str, connection: &ConnectOptions) -> anyhow::Result<Client> {
+    let mut client = Client::connect([endpoint], Some(connection.clone())).await?;
+    let status = tokio::time::timeout(PATIENCE, client.status()).await.context("no answer")??;
+    ensure!(status.leader() != 0, "it has no leader");
+    Ok(client)
 }

@@ -9,7 +9,7 @@ use std::{
 use anyhow::{Context as _, bail, ensure};
 use etcd_client::{
     Client, DeleteOptions, EventType, GetOptions, KeyValue, LeaseKeepAliveStream, LeaseKeeper,
-    PutOptions, Txn, TxnOp, WatchOptions, WatchResponse, WatchStream,
+    PutOptions, ResponseHeader, Txn, TxnOp, WatchOptions, WatchResponse, WatchStream,
 };
 use serde::Serialize;
 
@@ -122,27 +122,32 @@ impl Session {
         Ok(changed)
     }
 
-    /// Waits for a change, and takes what comes with it. True: something has changed that matters.
+    /// Waits for a change. True: something has changed that matters. Whoever stops waiting loses nothing.
     ///
     /// # Errors
     /// The session is over: the connection is lost, or what was watched from is compacted.
     pub async fn next(&mut self, mirror: &mut Mirror) -> anyhow::Result<bool> {
         let Some(watches) = &mut self.watches else { bail!("nothing is watched") };
-        let mut message = watches.message().await?;
+        let response = watches.message().await?.context("the store has ended the watch")?;
+        ensure!(
+            !response.canceled() || !self.following.values().any(|&id| id == response.watch_id()),
+            "the store has ended a watch: {}",
+            response.cancel_reason()
+        );
+        let header = response.header().map_or(0, ResponseHeader::revision);
+        self.revision = self.revision.max(header);
+        Ok(take(&response, mirror))
+    }
+
+    /// Takes what comes together with a change. True: something has changed that matters.
+    ///
+    /// # Errors
+    /// As [`Session::next`].
+    pub async fn settle(&mut self, mirror: &mut Mirror) -> anyhow::Result<bool> {
         let mut changed = false;
         for _ in 0..MANY {
-            let Some(response) = message else { bail!("the store has ended the watch") };
-            ensure!(
-                !response.canceled()
-                    || !self.following.values().any(|&id| id == response.watch_id()),
-                "the store has ended a watch: {}",
-                response.cancel_reason()
-            );
-            changed |= take(&response, mirror);
-            let header = response.header().map_or(0, |header| header.revision());
-            self.revision = self.revision.max(header);
-            match tokio::time::timeout(SETTLE, watches.message()).await {
-                Ok(next) => message = next?,
+            match tokio::time::timeout(SETTLE, self.next(mirror)).await {
+                Ok(next) => changed |= next?,
                 Err(_) => break,
             }
         }

@@ -72,7 +72,7 @@ pub fn wanted(mirror: &Mirror, me: &Me, local: &Model) -> Wanted {
     for (name, ports) in tenants {
         match mirror.tenant(name) {
             Some(tenant) => defined.push((tenant.revision, name, tenant.value, ports)),
-            None => making.problem(format!("tenant {name} has ports here, and is not defined")),
+            None => making.problem(&format!("tenant {name} has ports here, and is not defined")),
         }
     }
     defined.sort_by_key(|(revision, name, ..)| (*revision, *name));
@@ -122,7 +122,7 @@ impl<'a> Making<'a> {
         making
     }
 
-    fn problem(&mut self, problem: String) {
+    fn problem(&mut self, problem: &str) {
         self.wanted.problems.insert(problem.replace(char::is_control, "?"));
     }
 
@@ -148,7 +148,7 @@ impl<'a> Making<'a> {
     fn try_add(&mut self, item: Item) -> bool {
         let added = self.add(item);
         let is_added = added.is_ok();
-        added.unwrap_or_else(|problem| self.problem(problem));
+        added.unwrap_or_else(|problem| self.problem(&problem));
         is_added
     }
 
@@ -202,7 +202,7 @@ impl<'a> Making<'a> {
         endpoints.sort_by_key(|(.., known)| known.revision);
         for (host, iface, Known { value, revision }) in endpoints {
             if !tenant.hosts.is_empty() && !tenant.hosts.iter().any(|it| it == host) {
-                self.problem(format!(
+                self.problem(&format!(
                     "host {host} may have no endpoints of tenant {name}: {iface}"
                 ));
                 continue;
@@ -229,16 +229,18 @@ impl<'a> Making<'a> {
         if let Some(mac) = endpoint.mac
             && let Some(before) = stations.macs.insert(mac.0, at)
         {
-            self.problem(told(mac.to_string(), before));
+            self.problem(&told(mac.to_string(), before));
         }
         for &address in &endpoint.addresses {
             let is_in = |Prefix(net): &Prefix| net.contains(&address);
             if !tenant.prefixes.is_empty() && !tenant.prefixes.iter().any(is_in) {
-                self.problem(format!("{address} at {iface} of host {host} is not tenant {name}'s"));
+                self.problem(&format!(
+                    "{address} at {iface} of host {host} is not tenant {name}'s"
+                ));
                 continue;
             }
             if let Some((before, _)) = stations.addresses.insert(address, (at, endpoint.mac)) {
-                self.problem(told(address.to_string(), before));
+                self.problem(&told(address.to_string(), before));
             }
         }
     }
@@ -249,7 +251,7 @@ impl<'a> Making<'a> {
             return known.clone();
         }
         let made = self.make_tunnel(host);
-        let made = made.inspect_err(|problem| self.problem(problem.clone())).ok();
+        let made = made.inspect_err(|problem| self.problem(problem)).ok();
         self.peers.insert(host.to_owned(), made.clone());
         made
     }

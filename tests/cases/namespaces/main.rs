@@ -12,6 +12,7 @@ mod damaged;
 mod doctor;
 mod documents;
 mod events;
+mod fleet;
 mod fragments;
 mod guards;
 mod import;
@@ -93,6 +94,7 @@ fn main() -> ExitCode {
         events::cases(),
         doctor::cases(),
         damaged::cases(),
+        fleet::cases(),
     ];
     let mut cases: Vec<_> = rooms.into_iter().flatten().collect();
     cases.push(documented("namespaces", origins::NAMES, &cases));
