@@ -136,6 +136,14 @@ impl Etcd {
         }
     }
 
+    /// Cuts all members off for a while.
+    pub fn cut_off_for(&self, time: Duration) {
+        self.cut_off(true);
+        thread::sleep(time);
+        self.cut_off(false);
+        self.leader();
+    }
+
     /// Waits until it answers.
     pub fn wait(&self) {
         let deadline = Instant::now() + PATIENCE;
@@ -174,7 +182,8 @@ impl Etcd {
         })
     }
 
-    fn ask(&self, args: &str) -> command::Outcome {
+    /// `etcdctl ARGS`, and how it ended.
+    pub fn ask(&self, args: &str) -> command::Outcome {
         self.ask_at(&self.endpoints(), args)
     }
 
@@ -185,6 +194,39 @@ impl Etcd {
             .args(args.split_whitespace())
             .env("ETCDCTL_API", "3");
         command::run(self.router.enter(&mut command))
+    }
+}
+
+/// One etcd, at a host's own address.
+#[derive(Debug)]
+pub struct Alone {
+    process: Child,
+    dir: PathBuf,
+}
+
+impl Alone {
+    /// Starts it.
+    pub fn start(ns: &Netns, address: &str) -> Self {
+        let dir = scratch_dir("etcd");
+        let client = format!("http://{address}:2379");
+        let mut command = Command::new("etcd");
+        command
+            .arg("--data-dir")
+            .arg(&dir)
+            .args(["--listen-client-urls", &client, "--advertise-client-urls", &client])
+            .args(["--unsafe-no-fsync", "--log-level=error"])
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
+        let child = command::die_with_parent(ns.enter(&mut command)).spawn();
+        Self { process: child.unwrap_or_else(|error| panic!("etcd: {error}")), dir }
+    }
+}
+
+impl Drop for Alone {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+        let _ = std::fs::remove_dir_all(&self.dir);
     }
 }
 

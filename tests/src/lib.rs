@@ -20,7 +20,7 @@
 //! - [`capture`]: frames off and onto an interface; [`packet`]: frames built in words;
 //!   [`fragment`]: and cut; [`ipv6`]: and over IPv6.
 //! - [`Tap`]: a tap device that is read.
-//! - [`ovs`]: Open vSwitch as a peer.
+//! - [`ovs`]: Open vSwitch as a peer. [`etcd`]: the store of a fleet.
 //! - [`suite`]: test cases that say what they need and are skipped loudly.
 
 // As the first lines say, panics are the way to fail here; a section on each function would repeat that.

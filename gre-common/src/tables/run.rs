@@ -18,4 +18,6 @@ impl RunOptions {
     pub const STEER: Self = Self(4);
     /// Packets are decided and counted, and left alone.
     pub const SHADOW: Self = Self(8);
+    /// What is configured is what a fleet says.
+    pub const FLEET: Self = Self(16);
 }

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use anyhow::ensure;
+use gre_common::tables::RunOptions;
 use serde::Serialize;
 
 use super::output::{self, JSON_VERSION};
@@ -39,6 +41,10 @@ struct Document {
 pub async fn run(dir: &StateDir, args: &Args) -> anyhow::Result<()> {
     let file = file::read(&args.file)?;
     let host = Host::open(dir)?;
+    ensure!(
+        args.dry_run || !host.state.run_options()?.has(RunOptions::FLEET),
+        "this host follows a fleet, which a file would undo; restart `xgre run` for it to read --config again"
+    );
     let changes = apply::plan(&host, file).await?;
     if !args.json {
         lines(&changes)?;

@@ -108,6 +108,7 @@ pub async fn run(dir: &StateDir, args: Args) -> anyhow::Result<()> {
             generic: matches!(args.mode, Mode::Generic),
             steer: args.steer.is_some(),
             shadow: args.shadow,
+            fleet: has_fleet,
             debug: args.debug_datapath,
         },
         fleet,

@@ -84,6 +84,8 @@ pub struct Options {
     pub steer: bool,
     /// Decide and count, and leave packets alone.
     pub shadow: bool,
+    /// What is configured is what a fleet says.
+    pub fleet: bool,
     /// Have the programs tell about every packet.
     pub debug: bool,
 }
@@ -96,6 +98,7 @@ impl Options {
             .with(RunOptions::GENERIC, self.generic)
             .with(RunOptions::STEER, self.steer)
             .with(RunOptions::SHADOW, self.shadow)
+            .with(RunOptions::FLEET, self.fleet)
     }
 
     /// What the programs there are were loaded with.
@@ -105,6 +108,7 @@ impl Options {
             generic: run.has(RunOptions::GENERIC),
             steer: run.has(RunOptions::STEER),
             shadow: run.has(RunOptions::SHADOW),
+            fleet: run.has(RunOptions::FLEET),
             ..Self::default()
         }
     }

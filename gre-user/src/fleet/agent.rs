@@ -222,11 +222,11 @@ impl Follower {
         if let Err(error) = made {
             wanted.problems.insert(format!("{error:#}"));
         }
-        self.tell_problems(&wanted);
         if is_made {
             let endpoints = endpoints(&wanted).await?;
-            session.publish(&self.mirror, &endpoints).await?;
+            wanted.problems.extend(session.publish(&self.mirror, &endpoints).await?);
         }
+        self.tell_problems(&wanted);
         let tenants = wanted.ports.values().map(|port| &port.tenant);
         let status = Status {
             revision: session.revision(),

@@ -8,8 +8,8 @@ use std::{
 
 use anyhow::{Context as _, bail, ensure};
 use etcd_client::{
-    Client, DeleteOptions, EventType, GetOptions, KeyValue, LeaseKeepAliveStream, LeaseKeeper,
-    PutOptions, ResponseHeader, Txn, TxnOp, WatchOptions, WatchResponse, WatchStream,
+    Client, DeleteOptions, Error, EventType, GetOptions, KeyValue, LeaseKeepAliveStream,
+    LeaseKeeper, PutOptions, ResponseHeader, Txn, TxnOp, WatchOptions, WatchResponse, WatchStream,
 };
 use serde::Serialize;
 
@@ -22,6 +22,8 @@ use super::{
 
 /// What comes within this time is one change.
 const SETTLE: Duration = Duration::from_millis(10);
+/// The status of gRPC for what somebody else may do.
+const PERMISSION_DENIED: i32 = 7;
 /// Most messages that are one change.
 const MANY: usize = 1000;
 
@@ -167,15 +169,16 @@ impl Session {
         Ok(())
     }
 
-    /// Publishes this host's endpoints, and takes back those that it has no more.
+    /// Publishes this host's endpoints, and takes back those that it has no more. Returns which of them the store does not let it
+    /// write.
     ///
     /// # Errors
-    /// The store refuses one of them, or the session is over.
+    /// The session is over.
     pub async fn publish(
         &mut self,
         mirror: &Mirror,
         endpoints: &BTreeMap<(String, String), Endpoint>,
-    ) -> anyhow::Result<()> {
+    ) -> anyhow::Result<Vec<String>> {
         let host = || self.me.name.clone();
         let paths = |(tenant, iface): (&str, &str)| {
             let (tenant, iface) = (tenant.to_owned(), iface.to_owned());
@@ -192,7 +195,7 @@ impl Session {
             }
             let endpoint = serde_json::to_string(endpoint)?;
             let put = |path: &Path, text: &str| TxnOp::put(path.to_string(), text, None);
-            writes.push(vec![put(&path, &endpoint), put(&claim, "true")]);
+            writes.push((path.to_string(), vec![put(&path, &endpoint), put(&claim, "true")]));
         }
         let claimed: BTreeSet<_> = mirror.claims(&self.me.name).collect();
         for claim in claimed {
@@ -200,13 +203,19 @@ impl Session {
             if !endpoints.contains_key(&key) {
                 let (path, claim) = paths(claim);
                 let delete = |path: Path| TxnOp::delete(path.to_string(), None::<DeleteOptions>);
-                writes.push(vec![delete(path), delete(claim)]);
+                writes.push((path.to_string(), vec![delete(path), delete(claim)]));
             }
         }
-        for write in writes {
-            self.client.txn(Txn::new().and_then(write)).await?;
+        let mut refused = Vec::new();
+        for (path, write) in writes {
+            match self.client.txn(Txn::new().and_then(write)).await {
+                Err(Error::GRpcStatus(status)) if status.code() as i32 == PERMISSION_DENIED => {
+                    refused.push(format!("the store does not let this host write {path}"));
+                }
+                written => drop(written?),
+            }
         }
-        Ok(())
+        Ok(refused)
     }
 
     /// Says what this host makes of all this, if that is not what it said last.

@@ -24,6 +24,7 @@ const STORIES: &[Story] = &[
     Story::of("configuration.md"),
     Story::of("capture.md").after("quick-start.md").needs(Need::Program("tcpdump")),
     Story::of("monitoring.md").after("quick-start.md"),
+    Story::of("fleet.md").needs(Need::Program("etcd")).needs_too(Need::Program("etcdctl")),
     Story::of("keys.md").after("quick-start.md"),
     Story::of("shadow.md").needs(Need::Device("gre")),
     Story::of("trace.md").after("quick-start.md"),

@@ -1,6 +1,6 @@
 //! A chapter that is run, on two hosts `a` and `b` with a wire between them.
 
-use testbed::{Background, Daemon, Host, OpenVswitch, suite::Need, two_hosts};
+use testbed::{Background, Daemon, Host, OpenVswitch, etcd, suite::Need, two_hosts};
 
 use super::{
     blocks::{Block, blocks, xgre_commands},
@@ -46,6 +46,9 @@ impl Story {
         // Where it is needed, it is on `b`.
         let switch = self.all_needs().any(|need| need == Need::OpenVswitch);
         let switch = switch.then(|| OpenVswitch::start(&b.ns));
+        // Where it is needed, it is on `a`.
+        let store = self.all_needs().any(|need| need == Need::Program("etcd"));
+        let _store = store.then(|| etcd::Alone::start(&a.ns, "192.0.2.1"));
         let mut hosts = [&a, &b].map(|host| Actor { host, switch: None, going_on: Vec::new() });
         hosts[1].switch = switch.as_ref();
         for chapter in self.before.iter().chain([&self.chapter]) {

@@ -1,6 +1,8 @@
 //! What can go wrong: packets go on as they were, and all converges when it is right again.
 
-use testbed::{Ping, suite::Case};
+use std::{collections::BTreeSet, time::Duration};
+
+use testbed::{Ping, Random, suite::Case};
 
 use super::{Fleet, all_pairs, case};
 use crate::setup::eventually;
@@ -13,6 +15,8 @@ pub fn cases() -> Vec<Case> {
         case("fleet: bad entries concern only themselves", bad_entries),
         case("fleet: the newer of two claims", two_claims),
         case("fleet: a host that is gone", host_gone),
+        case("fleet: a host that may write only what is its own", role),
+        case("fleet: faults by chance, seed 1", || by_chance(1)),
     ]
 }
 
@@ -37,7 +41,7 @@ fn store_away() {
     fleet.etcd.run(leader);
     fleet.etcd.wait();
     fleet.etcd.cut_off(true);
-    std::thread::sleep(std::time::Duration::from_secs(3));
+    std::thread::sleep(Duration::from_secs(3));
     all_pairs(&fleet.hosts, "10.8.0");
     fleet.etcd.cut_off(false);
     fleet.etcd.wait();
@@ -81,7 +85,7 @@ fn compacted() {
     all_pairs(&fleet.hosts, "10.9.0");
     fleet.etcd.cut_off(true);
     // What the hosts do not hear of, and cannot ask for any more.
-    std::thread::sleep(std::time::Duration::from_secs(1));
+    std::thread::sleep(Duration::from_secs(1));
     let inside = |args: &str| fleet.etcd.inside(0, args);
     inside("put /xgre/v1/endpoints/blue/h9/tap {\"addresses\":[\"10.9.0.9\"]}");
     inside("put /xgre/v1/hosts/h9 {\"addresses\":[\"192.0.2.9\"]}");
@@ -174,4 +178,150 @@ fn host_gone() {
     fleet.say("host del h3").ok();
     let list = fleet.say("endpoint list blue").ok();
     assert!(!list.contains("h3"), "{list}");
+}
+
+/// The role of the book, and what it refuses.
+fn role() {
+    let mut fleet = Fleet::new(1, 1);
+    fleet.say("tenant add blue").ok();
+    fleet.say("tenant add red").ok();
+    let prefix = "/xgre/v1";
+    for grant in [
+        format!("read --prefix=true {prefix}/tenants/"),
+        format!("read --prefix=true {prefix}/hosts/"),
+        format!("read --prefix=true {prefix}/endpoints/"),
+        format!("read --prefix=true {prefix}/ports/h2/"),
+        format!("readwrite --prefix=true {prefix}/claims/h2/"),
+        format!("readwrite {prefix}/hosts/h2"),
+        format!("readwrite {prefix}/status/h2"),
+        format!("readwrite --prefix=true {prefix}/endpoints/blue/h2/"),
+    ] {
+        let [kind, rest] = grant.split_once(' ').map(<[_; 2]>::from).expect("two words");
+        let _ = fleet.etcd.ask("role add h2");
+        fleet.etcd.ctl(&format!("role grant-permission h2 {kind} {rest}"));
+    }
+    for command in [
+        "user add root:secret",
+        "user add h2:own",
+        "user grant-role h2 h2",
+        "role add root",
+        "user grant-role root root",
+    ] {
+        fleet.etcd.ctl(command);
+    }
+    let Fleet { hosts, .. } = &fleet;
+    let [own, admin] =
+        [("own", "own\n"), ("root", "secret\n")].map(|(name, text)| hosts[0].host.file(name, text));
+    let as_root = format!("--fleet-user root --fleet-password {}", admin.display());
+    fleet.etcd.ctl("auth enable");
+    fleet.join(2, &format!("--fleet-user h2 --fleet-password {}", own.display()));
+    for port in ["blue blue0", "red red0"] {
+        fleet.say(&format!("{as_root} endpoint add {port} --host h2 --create")).ok();
+    }
+    eventually("its endpoint is there", || {
+        fleet
+            .say(&format!("{as_root} endpoint list --json"))
+            .ok()
+            .contains("\"tenant\":\"blue\",\"host\":\"h2\"")
+    });
+    let all = fleet.say(&format!("{as_root} endpoint list")).ok();
+    assert!(!all.contains("red"), "{all}");
+    let status = fleet.say(&format!("{as_root} status")).ok();
+    let told = "h2: the store does not let this host write /xgre/v1/endpoints/red/h2/red0";
+    assert!(status.contains(told), "{status}");
+    let as_host = format!("--fleet-user h2 --fleet-password {}", own.display());
+    let refused = fleet.say(&format!("{as_host} tenant add mine")).err();
+    assert!(refused.contains("permission denied"), "{refused}");
+}
+
+/// Whatever happens, and in whatever order: in the end each host is what the store says.
+fn by_chance(seed: u32) {
+    const STEPS: u32 = 60;
+    let mut random = Random(seed);
+    let mut fleet = Fleet::new(3, 4);
+    for (tenant, service) in TENANTS {
+        fleet.say(&format!("tenant add {tenant} --service {service}")).ok();
+    }
+    // Host, tenant, last byte of the address.
+    let mut ports: BTreeSet<(usize, usize, u32)> = BTreeSet::new();
+    let mut away = None;
+    for step in 0..STEPS {
+        let host = random.below(fleet.hosts.len() as u32) as usize;
+        let what = random.below(10);
+        println!("{step}: {what} at {}", fleet.hosts[host].name);
+        match what {
+            0..=4 => {
+                let (tenant, end) = (random.below(2) as usize, random.below(20) + 1);
+                let is_there = ports.iter().any(|&(at, whose, _)| (at, whose) == (host, tenant));
+                let name = &fleet.hosts[host].name;
+                let (tenant_name, _) = TENANTS[tenant];
+                let said = if is_there {
+                    ports.retain(|&(at, whose, _)| (at, whose) != (host, tenant));
+                    format!("endpoint del {tenant_name}0 --host {name}")
+                } else {
+                    ports.insert((host, tenant, end));
+                    format!(
+                        "endpoint add {tenant_name} {tenant_name}0 --host {name} --create --address 10.9.0.{end}"
+                    )
+                };
+                // While no majority is there nobody can say anything.
+                fleet.say(&said).ok();
+            }
+            5 => {
+                fleet.hosts[host].daemon.take().expect("a daemon").kill();
+                let Fleet { etcd, hosts } = &mut fleet;
+                hosts[host].start(etcd, "");
+            }
+            6 => {
+                let bad = format!("/xgre/v1/endpoints/{}/strange{step}/tap", TENANTS[0].0);
+                fleet.etcd.put(&bad, "{\"addresses\": 7}");
+            }
+            7 => fleet.etcd.cut_off_for(Duration::from_millis(u64::from(random.below(3000)))),
+            _ => {
+                if let Some(member) = away.take() {
+                    fleet.etcd.run(member);
+                }
+                let member = random.below(3) as usize;
+                fleet.etcd.kill(member);
+                away = Some(member);
+                fleet.etcd.leader();
+            }
+        }
+    }
+    if let Some(member) = away {
+        fleet.etcd.run(member);
+    }
+    fleet.etcd.wait();
+    for (number, member) in fleet.hosts.iter().enumerate() {
+        eventually(&format!("{} is what the store says", member.name), || {
+            let exported = member.host.xgre("export").ok();
+            is_as_said(&exported, number, &ports)
+        });
+    }
+}
+
+const TENANTS: [(&str, &str); 2] = [("blue", "l3"), ("green", "l2")];
+
+/// Whether a host has its own ports, a tunnel to each host that has one of the same tenant, and the way to each address.
+fn is_as_said(exported: &str, host: usize, ports: &BTreeSet<(usize, usize, u32)>) -> bool {
+    let mut peers = BTreeSet::new();
+    let mut right = true;
+    for (tenant, (name, service)) in TENANTS.iter().enumerate() {
+        let own = ports.iter().any(|&(at, whose, _)| (at, whose) == (host, tenant));
+        right &= exported.contains(&format!("[[port]]\ntenant = \"{name}\"\n")) == own;
+        let of_tenant: Vec<_> =
+            ports.iter().filter(|(_, whose, _)| own && *whose == tenant).collect();
+        peers.extend(of_tenant.iter().map(|(at, ..)| *at).filter(|&at| at != host));
+        let addresses: BTreeSet<_> = match *service {
+            "l3" => of_tenant.iter().map(|(.., end)| end).collect(),
+            _ => of_tenant.iter().filter(|(at, ..)| *at != host).map(|(.., end)| end).collect(),
+        };
+        // Where two claim one address, whoever came later has it; that is another case's.
+        let entry = if *service == "l3" { "route" } else { "neigh" };
+        let head = format!("[[{entry}]]\ntenant = \"{name}\"\n");
+        let twice =
+            of_tenant.len() != of_tenant.iter().map(|(.., end)| end).collect::<BTreeSet<_>>().len();
+        right &= twice || exported.matches(&head).count() == addresses.len();
+    }
+    right && exported.matches("[[tunnel]]").count() == peers.len()
 }

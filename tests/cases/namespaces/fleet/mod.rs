@@ -24,7 +24,7 @@ pub fn cases() -> Vec<Case> {
     cases
 }
 
-fn case(name: &str, run: fn()) -> Case {
+fn case(name: &str, run: impl FnOnce() + Send + 'static) -> Case {
     let needs = [Need::Program("etcd"), Need::Program("etcdctl")];
     needs.into_iter().fold(Case::new(name, run), Case::needs)
 }
