@@ -12,8 +12,12 @@ use crate::{
     process::run,
     say,
     toolchain::{Install, Toolchain},
+    tools::{self, Tool},
     workspace::Workspace,
 };
+
+/// What the command is built with, besides Rust's compiler.
+const COMMAND: &[Tool] = &[("protoc", "protobuf-compiler"), ("cc", "gcc")];
 
 /// Arguments of `build`.
 #[derive(clap::Args)]
@@ -37,8 +41,13 @@ pub fn all(workspace: &Workspace, install: Install) -> Result<()> {
         .context("xgre did not build")
 }
 
-/// Builds [`Workspace::ebpf_object`].
+/// Builds [`Workspace::ebpf_object`], and brings what building the command takes besides.
 pub fn programs(workspace: &Workspace, install: Install) -> Result<()> {
+    tools::bring(
+        COMMAND,
+        "the command is built with it: the way to ask etcd is written in its language",
+        install,
+    )?;
     let toolchain = Toolchain::find(workspace, install)?;
     say::step(&format!("building the eBPF programs ({toolchain})"));
     ebpf(workspace, &toolchain)

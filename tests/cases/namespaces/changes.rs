@@ -57,7 +57,11 @@ fn nothing_lost(pair: &Pair, times: u16, change: impl FnOnce()) {
     let pings = Ping::to("10.9.0.2").times(times, 5).start(&pair.one.ns);
     change();
     let result = pings.wait();
-    assert_eq!((result.sent, result.received), (times.into(), times.into()), "{}", result.log);
+    let told = || {
+        let stats = [&pair.one, &pair.two].map(|host| host.json("stats"));
+        format!("{}\n{}\n{}", result.log, stats[0], stats[1])
+    };
+    assert_eq!((result.sent, result.received), (times.into(), times.into()), "{}", told());
 }
 
 /// Sets of options, of which some change one word that programs read and others several.
