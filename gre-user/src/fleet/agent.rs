@@ -24,10 +24,7 @@ use super::{
     wanted::{Me, Wanted, wanted},
 };
 use crate::{
-    config::{
-        apply, export,
-        model::{Id, Item, Kind, Model},
-    },
+    config::{apply, export, model::Model},
     manage::Host,
     netlink::Netlink,
     state::StateDir,
@@ -217,11 +214,7 @@ impl Follower {
     async fn act(&mut self, session: &mut Session) -> anyhow::Result<bool> {
         let mut wanted = wanted(&self.mirror, &self.me, &self.local);
         self.leave_absent(&mut wanted, &interfaces().await?);
-        let made = make(&self.dir, wanted.model.clone()).await;
-        let is_made = made.is_ok();
-        if let Err(error) = made {
-            wanted.problems.insert(format!("{error:#}"));
-        }
+        let is_made = self.make(&mut wanted).await;
         if is_made {
             let endpoints = endpoints(&wanted).await?;
             wanted.problems.extend(session.publish(&self.mirror, &endpoints).await?);
@@ -240,17 +233,41 @@ impl Follower {
         Ok(is_made)
     }
 
-    /// Leaves ports out whose interfaces are not there yet, and routes to them.
+    /// Makes the state what is wanted. Where that cannot be, one port may be what stands in the way of all: those that are new come
+    /// one after the other then, and what cannot be is left out. False: nothing can be made so.
+    async fn make(&self, wanted: &mut Wanted) -> bool {
+        if make(&self.dir, &wanted.model).await.is_ok() {
+            return true;
+        }
+        let is_new = |name: &&String| !self.told.ports.contains_key(*name);
+        let new: Vec<_> = wanted.ports.keys().filter(is_new).cloned().collect();
+        let mut left_out = Vec::new();
+        for name in new {
+            let port = wanted.ports.get(&name).cloned();
+            left_out.extend(port.map(|port| (wanted.leave_out(&name), name, port)));
+        }
+        if let Err(error) = make(&self.dir, &wanted.model).await {
+            wanted.problems.insert(format!("{error:#}"));
+            return false;
+        }
+        for (items, name, port) in left_out {
+            wanted.model.extend(items);
+            wanted.ports.insert(name.clone(), port);
+            if let Err(error) = make(&self.dir, &wanted.model).await {
+                wanted.leave_out(&name);
+                wanted.problems.insert(format!("{error:#}"));
+            }
+        }
+        true
+    }
+
+    /// Leaves ports out whose interfaces are not there yet.
     fn leave_absent(&mut self, wanted: &mut Wanted, there: &BTreeMap<String, Option<MacAddr>>) {
         let is_absent =
             |(name, port): &(&String, &Port)| !port.create && !there.contains_key(name.as_str());
         self.absent = wanted.ports.iter().filter(is_absent).map(|(name, _)| name.clone()).collect();
         for name in &self.absent {
-            wanted.ports.remove(name);
-            wanted.model.remove(&Id { kind: Kind::Port, name: name.clone() });
-            wanted
-                .model
-                .retain(|_, item| !matches!(item, Item::Route(it) if it.ports.contains(name)));
+            wanted.leave_out(name);
             wanted.problems.insert(format!("there is no interface {name} yet"));
         }
     }
@@ -267,9 +284,9 @@ impl Follower {
 }
 
 /// Makes the state what is wanted, or changes nothing.
-async fn make(dir: &StateDir, model: Model) -> anyhow::Result<()> {
+async fn make(dir: &StateDir, model: &Model) -> anyhow::Result<()> {
     let host = Host::open(dir)?;
-    let changes = apply::plan(&host, model).await.context("cannot follow the fleet")?;
+    let changes = apply::plan(&host, model.clone()).await.context("cannot follow the fleet")?;
     if changes.is_empty() {
         return Ok(());
     }

@@ -44,6 +44,19 @@ pub struct Wanted {
     pub problems: BTreeSet<String>,
 }
 
+impl Wanted {
+    /// Leaves a port out, with all that leads to it. Returns what was left out.
+    pub fn leave_out(&mut self, port: &str) -> Model {
+        self.ports.remove(port);
+        let is_of = |item: &Item| match item {
+            Item::Port(it) => it.name == port,
+            Item::Route(it) => it.ports.iter().any(|name| name == port),
+            _ => false,
+        };
+        self.model.extract_if(.., |_, item| is_of(item)).collect()
+    }
+}
+
 /// What a host follows, by what it knows so far: its ports; their tenants with all endpoints; the hosts of those.
 pub fn followed(mirror: &Mirror, me: &str) -> BTreeSet<Range> {
     let mut ranges = BTreeSet::from([Range::under("ports", &[me]), Range::under("claims", &[me])]);

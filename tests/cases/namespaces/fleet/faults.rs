@@ -111,6 +111,7 @@ fn bad_entries() {
         ("endpoints/blue/h4/tap2", "junk"),
         ("tenants/blue", r#"{"key": "no key"}"#),
         ("ports/h1/lo", r#"{"tenant": "nobody"}"#),
+        ("ports/h2/lo", r#"{"tenant": "blue", "addresses": ["10.9.0.41"]}"#),
         ("ports/h1/much/more", "{}"),
     ] {
         fleet.etcd.put(&format!("/xgre/v1/{path}"), text);
@@ -129,6 +130,9 @@ fn bad_entries() {
         "tenants/blue: ",
         "tenant nobody has ports here, and is not defined",
     ];
+    eventually("and what cannot be a port", || {
+        fleet.status("h2").to_string().contains("lo has no")
+    });
     eventually("each is told", || {
         let status = fleet.status("h1").to_string();
         expected.iter().all(|it| status.contains(it))
