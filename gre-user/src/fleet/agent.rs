@@ -9,7 +9,7 @@ use std::{
 };
 
 use anyhow::{Context as _, ensure};
-use gre_common::wire::ethernet::MacAddr;
+use gre_common::tables::Via;
 use tokio::{
     runtime,
     sync::watch::{self, Receiver, Sender},
@@ -26,8 +26,8 @@ use super::{
 use crate::{
     config::{apply, export, model::Model},
     manage::Host,
-    netlink::Netlink,
-    state::StateDir,
+    netlink::{Netlink, link::Link},
+    state::{State, StateDir},
     value::Mac,
 };
 
@@ -216,7 +216,7 @@ impl Follower {
         self.leave_absent(&mut wanted, &interfaces().await?);
         let is_made = self.make(&mut wanted).await;
         if is_made {
-            let endpoints = endpoints(&wanted).await?;
+            let endpoints = endpoints(&self.dir, &wanted).await?;
             wanted.problems.extend(session.publish(&self.mirror, &endpoints).await?);
         }
         self.tell_problems(&wanted);
@@ -262,7 +262,7 @@ impl Follower {
     }
 
     /// Leaves ports out whose interfaces are not there yet.
-    fn leave_absent(&mut self, wanted: &mut Wanted, there: &BTreeMap<String, Option<MacAddr>>) {
+    fn leave_absent(&mut self, wanted: &mut Wanted, there: &BTreeMap<String, Link>) {
         let is_absent =
             |(name, port): &(&String, &Port)| !port.create && !there.contains_key(name.as_str());
         self.absent = wanted.ports.iter().filter(is_absent).map(|(name, _)| name.clone()).collect();
@@ -293,20 +293,32 @@ async fn make(dir: &StateDir, model: &Model) -> anyhow::Result<()> {
     apply::apply(host, &changes).await.context("cannot follow the fleet")
 }
 
-/// Who is behind this host's ports: as declared, else the station that a created device has.
-async fn endpoints(wanted: &Wanted) -> anyhow::Result<BTreeMap<(String, String), Endpoint>> {
-    let macs = interfaces().await?;
+/// Who is behind this host's ports: as declared, else the station that a created device has, else the only one that was heard there.
+async fn endpoints(
+    dir: &StateDir,
+    wanted: &Wanted,
+) -> anyhow::Result<BTreeMap<(String, String), Endpoint>> {
+    let links = interfaces().await?;
+    let is_to_learn = |port: &Port| !port.create && port.endpoint.mac.is_none();
+    let stations =
+        if wanted.ports.values().any(is_to_learn) { State::stations_of(dir)? } else { Vec::new() };
+    let heard = |link: &Link| {
+        let at = Via::port(link.ifindex);
+        let mut there = stations.iter().filter(|(_, via)| *via == at).map(|(key, _)| key.mac());
+        there.next().filter(|_| there.next().is_none())
+    };
     let endpoint = |(iface, port): (&String, &Port)| {
-        let own = macs.get(iface).copied().flatten().filter(|_| port.create).map(Mac);
-        let mac = port.endpoint.mac.or(own);
+        let link = links.get(iface);
+        let found = link.and_then(|link| if port.create { link.mac } else { heard(link) });
+        let mac = port.endpoint.mac.or(found.map(Mac));
         let endpoint = Endpoint { mac, addresses: port.endpoint.addresses.clone() };
         ((port.tenant.clone(), iface.clone()), endpoint)
     };
     Ok(wanted.ports.iter().map(endpoint).collect())
 }
 
-/// The interfaces that there are, with their MAC addresses.
-async fn interfaces() -> anyhow::Result<BTreeMap<String, Option<MacAddr>>> {
+/// The interfaces that there are, by their names.
+async fn interfaces() -> anyhow::Result<BTreeMap<String, Link>> {
     let links = Netlink::connect()?.links().await?;
-    Ok(links.into_iter().map(|link| (link.name, link.mac)).collect())
+    Ok(links.into_iter().map(|link| (link.name.clone(), link)).collect())
 }

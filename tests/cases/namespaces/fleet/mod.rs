@@ -201,6 +201,19 @@ fn on_one_host() {
         machine.ip("link set eth0 mtu 1400");
     }
     let [one, two] = &machines;
+    // Of which nobody says who is behind it.
+    fleet.say("endpoint add blue tap3 --host h1").ok();
+    let third = testbed::Netns::new();
+    veth((&third, "eth0"), (&first.host.ns, "tap3"));
+    third.ip("link set eth0 address 02:00:00:00:00:33");
+    third.ip("addr add 10.8.0.33/24 dev eth0");
+    third.ip("link set eth0 mtu 1400");
+    eventually("the third reaches the first", || {
+        third.exec("ping -c 1 -W 1 10.8.0.1").status.success()
+    });
+    eventually("it is learned", || {
+        fleet.say("endpoint list blue").ok().contains("02:00:00:00:00:33")
+    });
     eventually("they reach each other", || one.exec("ping -c 1 -W 1 10.8.0.2").status.success());
     fleet.plug(second, "blue", "10.8.0.3");
     eventually("and another host", || two.exec("ping -c 1 -W 1 10.8.0.3").status.success());
