@@ -24,7 +24,10 @@ use super::{
     wanted::{Me, Wanted, wanted},
 };
 use crate::{
-    config::{apply, export, model::Model},
+    config::{
+        apply, export,
+        model::{Item, Model},
+    },
     manage::Host,
     netlink::{Netlink, link::Link},
     state::{State, StateDir},
@@ -81,7 +84,7 @@ impl Agent {
             me,
             local,
             told: Wanted::default(),
-            absent: Vec::new(),
+            absent: BTreeSet::new(),
             must_act: true,
         };
         let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
@@ -149,7 +152,7 @@ struct Follower {
     /// What was wanted last.
     told: Wanted,
     /// Interfaces that were not there.
-    absent: Vec<String>,
+    absent: BTreeSet<String>,
     /// Whether what is wanted is still to be made so.
     must_act: bool,
 }
@@ -261,11 +264,11 @@ impl Follower {
         true
     }
 
-    /// Leaves ports out whose interfaces are not there yet.
+    /// Leaves out what needs an interface that is not there yet.
     fn leave_absent(&mut self, wanted: &mut Wanted, there: &BTreeMap<String, Link>) {
-        let is_absent =
-            |(name, port): &(&String, &Port)| !port.create && !there.contains_key(name.as_str());
-        self.absent = wanted.ports.iter().filter(is_absent).map(|(name, _)| name.clone()).collect();
+        let needed = wanted.model.values().flat_map(Item::interfaces);
+        let absent = needed.filter(|name| !there.contains_key(*name)).map(str::to_owned);
+        self.absent = absent.collect();
         for name in &self.absent {
             wanted.leave_out(name);
             wanted.problems.insert(format!("there is no interface {name} yet"));

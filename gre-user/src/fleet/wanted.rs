@@ -45,13 +45,14 @@ pub struct Wanted {
 }
 
 impl Wanted {
-    /// Leaves a port out, with all that leads to it. Returns what was left out.
-    pub fn leave_out(&mut self, port: &str) -> Model {
-        self.ports.remove(port);
+    /// Leaves an interface out, with all that leads to it. Returns what was left out.
+    pub fn leave_out(&mut self, interface: &str) -> Model {
+        self.ports.remove(interface);
         let is_of = |item: &Item| match item {
-            Item::Port(it) => it.name == port,
-            Item::Route(it) => it.ports.iter().any(|name| name == port),
-            _ => false,
+            Item::Port(it) => it.name == interface,
+            Item::Route(it) => it.ports.iter().any(|name| name == interface),
+            Item::Fdb(it) => it.port.as_deref() == Some(interface),
+            item => item.interfaces().contains(&interface),
         };
         self.model.extract_if(.., |_, item| is_of(item)).collect()
     }
@@ -333,5 +334,88 @@ impl<'a> Making<'a> {
             let prefix = Prefix(IpNet::from(address));
             self.try_add(Item::Route(Route { tenant: name.to_owned(), prefix, tunnels, ports }));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::config::{export, file};
+
+    /// What host `a` at 192.0.2.1 knows.
+    fn known(entries: &[(&str, &str)]) -> (Mirror, Me) {
+        let mut mirror = Mirror::new(Duration::ZERO);
+        for (revision, (path, text)) in (1..).zip(entries) {
+            assert!(mirror.put(&format!("/xgre/v1/{path}"), text.as_bytes(), revision), "{path}");
+        }
+        let addresses = vec!["192.0.2.1".parse().expect("an address")];
+        (mirror, Me { name: "a".to_owned(), addresses })
+    }
+
+    #[track_caller]
+    fn text(entries: &[(&str, &str)], local: &str) -> (String, Vec<String>) {
+        let (mirror, me) = known(entries);
+        let local = file::parse("local", local).expect("a file");
+        let wanted = wanted(&mirror, &me, &local);
+        (export::text(&wanted.model).expect("TOML"), wanted.problems.into_iter().collect())
+    }
+
+    const BLUE: [(&str, &str); 4] = [
+        ("tenants/blue", r#"{"key": 10}"#),
+        ("ports/a/tap7", r#"{"tenant": "blue", "addresses": ["10.9.0.1"]}"#),
+        ("endpoints/blue/b/tap8", r#"{"addresses": ["10.9.0.2"]}"#),
+        ("hosts/b", r#"{"addresses": ["2001:db8::2", "192.0.2.2"]}"#),
+    ];
+
+    #[test]
+    fn a_tunnel_and_a_route_for_each_other() {
+        let (text, problems) = text(&BLUE, "");
+        let expected = "[[tunnel]]\nname = \"fleet.b\"\nlocal = \"192.0.2.1\"\nremote = \"192.0.2.2\"\n\n\
+            [[tenant]]\nname = \"blue\"\nkey = 10\ntunnels = [\"fleet.b\"]\n\n\
+            [[port]]\ntenant = \"blue\"\nname = \"tap7\"\n\n\
+            [[route]]\ntenant = \"blue\"\nprefix = \"10.9.0.2/32\"\ntunnels = [\"fleet.b\"]\n";
+        assert_eq!((text.as_str(), problems), (expected, vec![]));
+    }
+
+    #[test]
+    fn what_is_followed_grows_with_what_is_known() {
+        let (mirror, me) = known(&BLUE[..1]);
+        let paths = |mirror: &Mirror| {
+            let ranges = followed(mirror, &me.name).into_iter();
+            ranges.map(|it| it.path.replace("/xgre/v1/", "")).collect::<Vec<_>>()
+        };
+        assert_eq!(paths(&mirror), ["claims/a/", "ports/a/"]);
+        let (mirror, _) = known(&BLUE);
+        let all = ["claims/a/", "endpoints/blue/", "hosts/b", "ports/a/", "tenants/blue"];
+        assert_eq!(paths(&mirror), all);
+    }
+
+    #[test]
+    fn the_newer_claim_has_an_address() {
+        let claim = ("endpoints/blue/c/tap9", r#"{"addresses": ["10.9.0.2"]}"#);
+        let host = ("hosts/c", r#"{"addresses": ["192.0.2.3"]}"#);
+        let (text, problems) = text(&[&BLUE[..], &[host, claim]].concat(), "");
+        assert!(text.contains("prefix = \"10.9.0.2/32\"\ntunnels = [\"fleet.c\"]"), "{text}");
+        let told = "10.9.0.2 of tenant blue is at tap9 of host c now, and b says at its tap8";
+        assert_eq!(problems, [told]);
+    }
+
+    #[test]
+    fn what_is_configured_here_goes_first() {
+        let local = "[[tunnel]]\nname = \"mine\"\nlocal = \"192.0.2.1\"\nremote = \"192.0.2.2\"\n\n\
+            [[tenant]]\nname = \"own\"\nkey = 10\ntunnels = [\"mine\"]\n";
+        let (text, problems) = text(&BLUE, local);
+        assert_eq!(text, local);
+        let told = "tenant blue: tenant own already receives key 10 on tunnel mine";
+        assert!(problems.iter().any(|it| it.starts_with(told)), "{problems:?}");
+    }
+
+    #[test]
+    fn nobody_without_a_place() {
+        let (text, problems) = text(&BLUE[..3], "");
+        assert!(text.contains("tunnels = []") && !text.contains("route"), "{text}");
+        assert_eq!(problems, ["where host b is, nobody says"]);
     }
 }
