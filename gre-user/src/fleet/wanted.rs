@@ -5,6 +5,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    mem,
     net::IpAddr,
 };
 
@@ -16,7 +17,7 @@ use super::{
 };
 use crate::{
     config::model::{self, Claim, Fdb, Id, Item, Model, Neigh, Route, Syntax, Tunnel},
-    value::{Df, Ecn, Mac, PortMode, Prefix, Service, Switch, Tos, Ttl},
+    value::{Mac, PortMode, Prefix, Service},
 };
 
 /// A tunnel to a host of the fleet is called this, and the host's name.
@@ -54,7 +55,10 @@ impl Wanted {
             Item::Fdb(it) => it.port.as_deref() == Some(interface),
             item => item.interfaces().contains(&interface),
         };
-        self.model.extract_if(.., |_, item| is_of(item)).collect()
+        let all = mem::take(&mut self.model).into_iter();
+        let (left_out, stays) = all.partition(|(_, item)| is_of(item));
+        self.model = stays;
+        left_out
     }
 }
 
@@ -285,21 +289,7 @@ impl<'a> Making<'a> {
         if let Some(Item::Tunnel(tunnel)) = self.wanted.model.values().find(is_same) {
             return Ok(tunnel.name.clone());
         }
-        let tunnel = Tunnel {
-            name: format!("{TUNNEL}{host}"),
-            local,
-            remote,
-            ttl: Ttl::default(),
-            tos: Tos::default(),
-            ecn: Ecn::default(),
-            df: Df::default(),
-            csum: false,
-            seq: false,
-            mtu: None,
-            mss_clamp: Switch::default(),
-            pmtudisc: Switch::default(),
-            keepalive: None,
-        };
+        let tunnel = Tunnel::between(format!("{TUNNEL}{host}"), local, remote);
         let name = tunnel.name.clone();
         self.add(Item::Tunnel(tunnel)).map(|()| name)
     }

@@ -20,7 +20,7 @@ use serde::Serialize;
 use crate::{
     config::model::{Claim, Id, Item, Kind, Model, Port, Syntax, Tenant, Tunnel},
     netlink::{self, Netlink},
-    value::{Df, Ecn, Mtu, PortMode, Switch, Tos, Ttl},
+    value::{Mtu, PortMode},
 };
 
 /// Longest name of a tunnel or tenant, in bytes.
@@ -224,21 +224,7 @@ fn quoted(name: &str) -> String {
 
 /// A tunnel without options.
 fn plain_tunnel(local: IpAddr, remote: IpAddr) -> Tunnel {
-    Tunnel {
-        name: format!("to-{remote}"),
-        local,
-        remote,
-        ttl: Ttl::default(),
-        tos: Tos::default(),
-        ecn: Ecn::default(),
-        df: Df::default(),
-        csum: false,
-        seq: false,
-        mtu: None,
-        mss_clamp: Switch::On,
-        pmtudisc: Switch::On,
-        keepalive: None,
-    }
+    Tunnel::between(format!("to-{remote}"), local, remote)
 }
 
 #[cfg(test)]
@@ -246,7 +232,7 @@ mod tests {
     use gre_common::{tables::FieldPolicy, wire::gre::GreKey};
 
     use super::*;
-    use crate::value::{Key, Service};
+    use crate::value::{Key, Service, Ttl};
 
     fn tunnel(remote: u8) -> Tunnel {
         plain_tunnel([192, 0, 2, 1].into(), [192, 0, 2, remote].into())

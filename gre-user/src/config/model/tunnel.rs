@@ -65,6 +65,25 @@ pub struct Tunnel {
 }
 
 impl Tunnel {
+    /// One between these ends, and nothing else said.
+    pub fn between(name: String, local: IpAddr, remote: IpAddr) -> Self {
+        Self {
+            name,
+            local,
+            remote,
+            ttl: Ttl::default(),
+            tos: Tos::default(),
+            ecn: Ecn::default(),
+            df: Df::default(),
+            csum: false,
+            seq: false,
+            mtu: None,
+            mss_clamp: Switch::default(),
+            pmtudisc: Switch::default(),
+            keepalive: None,
+        }
+    }
+
     /// Whether a tunnel can join these ends.
     ///
     /// # Errors
