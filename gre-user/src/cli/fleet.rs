@@ -12,6 +12,7 @@ use crate::{
         edit::{self, NewTenant},
         entry::{Endpoint, Host, Path, Port, Range, Status, Tenant},
         options::Options,
+        ovs,
     },
     value::{Key, Mac, Prefix, Service},
 };
@@ -37,6 +38,18 @@ enum Verb {
     /// Ports of the fleet's tenants, and who is behind them.
     #[command(subcommand)]
     Endpoint(OfEndpoint),
+    /// Print what makes another endpoint a host of the fleet, as it is now.
+    Export {
+        /// Commands for Open vSwitch, for a shell of that host.
+        #[arg(long, required = true)]
+        ovs: bool,
+        /// The host.
+        #[arg(long, value_name = "NAME")]
+        host: String,
+        /// The bridge there.
+        #[arg(long, value_name = "NAME", default_value = "br-fleet")]
+        bridge: String,
+    },
 }
 
 #[derive(Clone, Copy, Debug, clap::Args)]
@@ -83,6 +96,14 @@ enum OfTenant {
 
 #[derive(Debug, Subcommand)]
 enum OfHost {
+    /// Say where a host is that does not follow the store itself, as one with Open vSwitch.
+    Add {
+        /// Its name.
+        name: String,
+        /// Its addresses of the underlay.
+        #[arg(long, required = true, num_args = 1.., value_name = "IP")]
+        address: Vec<IpAddr>,
+    },
     /// Forget a host that will not come back: its ports and endpoints.
     Del {
         /// Its name.
@@ -207,6 +228,11 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
             output::print(&"")?;
             show_endpoints(endpoints, shown)
         }
+        Verb::Export { ovs: _, host, bridge } => {
+            let (local, remotes, networks) = edit::networks(client, &host).await?;
+            output::print(&ovs::commands(&bridge, local, &remotes, &networks).trim_end())
+        }
+        Verb::Host(OfHost::Add { name, address }) => edit::add_host(client, &name, &address).await,
         Verb::Host(OfHost::Del { name }) => edit::delete_host(client, &name).await,
         Verb::Host(OfHost::Show { name, shown }) => {
             let mut hosts = hosts(client).await?;

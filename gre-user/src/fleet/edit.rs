@@ -1,11 +1,16 @@
 //! What people and scripts read in the store and write there: each change is one transaction.
 
+use std::{collections::BTreeMap, net::IpAddr};
+
 use anyhow::{Context as _, bail, ensure};
 use etcd_client::{Client, Compare, CompareOp, GetOptions, Txn, TxnOp, TxnOpResponse};
 use gre_common::wire::gre::GreKey;
 use serde::{Serialize, de::DeserializeOwned};
 
-use super::entry::{Endpoint, Host, Path, Port, Range, Status, Tenant};
+use super::{
+    entry::{Endpoint, Host, Path, Port, Range, Status, Tenant},
+    ovs::Network,
+};
 use crate::{
     config::model,
     state::name,
@@ -154,7 +159,12 @@ pub async fn add_port(
     let at = Path::Port { host: host.to_owned(), iface: iface.to_owned() };
     let conditions =
         [is_absent(&at), Compare::mod_revision(owner.to_string(), CompareOp::Equal, revision)];
-    let done = client.txn(Txn::new().when(conditions).and_then([put(&at, port)?])).await?;
+    let mut writes = vec![put(&at, port)?];
+    if is_static(client, host).await? {
+        let [endpoint, claim] = published(host, &port.tenant, iface);
+        writes.extend([put(&endpoint, &port.endpoint)?, put(&claim, &true)?]);
+    }
+    let done = client.txn(Txn::new().when(conditions).and_then(writes)).await?;
     ensure!(
         done.succeeded(),
         "{iface} of host {host} is a port already, or tenant {} has just changed; delete the port first",
@@ -169,9 +179,84 @@ pub async fn add_port(
 /// It is none, or the store refuses.
 pub async fn delete_port(client: &mut Client, host: &str, iface: &str) -> anyhow::Result<()> {
     let at = Path::Port { host: host.to_owned(), iface: iface.to_owned() };
-    let deleted = client.delete(at.to_string(), None).await?;
-    ensure!(deleted.deleted() > 0, "{iface} is no port of host {host}");
+    let port = read::<Port>(client, &at).await?;
+    let (port, _) = port.with_context(|| format!("{iface} is no port of host {host}"))?;
+    let mut paths = vec![at];
+    if is_static(client, host).await? {
+        paths.extend(published(host, &port.tenant, iface));
+    }
+    let deletes: Vec<_> = paths.iter().map(|path| TxnOp::delete(path.to_string(), None)).collect();
+    client.txn(Txn::new().and_then(deletes)).await?;
     Ok(())
+}
+
+/// Says where a host is that does not follow the store itself.
+///
+/// # Errors
+/// It cannot be called so, is there by itself, or the store refuses.
+pub async fn add_host(client: &mut Client, name: &str, addresses: &[IpAddr]) -> anyhow::Result<()> {
+    check_host(name)?;
+    let at = Path::Host(name.to_owned());
+    let there = read::<Host>(client, &at).await?;
+    ensure!(
+        there.is_none_or(|(host, _)| host.is_static),
+        "host {name} follows the store, and says itself where it is"
+    );
+    let host = Host { addresses: addresses.to_vec(), is_static: true };
+    client.txn(Txn::new().and_then([put(&at, &host)?])).await?;
+    Ok(())
+}
+
+async fn is_static(client: &mut Client, host: &str) -> anyhow::Result<bool> {
+    let found = read::<Host>(client, &Path::Host(host.to_owned())).await?;
+    Ok(found.is_some_and(|(host, _)| host.is_static))
+}
+
+/// What tells others of a port: the endpoint, and that it is claimed.
+fn published(host: &str, tenant: &str, iface: &str) -> [Path; 2] {
+    let [host, tenant, iface] = [host, tenant, iface].map(str::to_owned);
+    [
+        Path::Endpoint { tenant: tenant.clone(), host: host.clone(), iface: iface.clone() },
+        Path::Claim { host, tenant, iface },
+    ]
+}
+
+/// What a host with Open vSwitch has to be told: its own address, those of the others, and its networks.
+///
+/// # Errors
+/// It is not known, or the store refuses.
+pub async fn networks(
+    client: &mut Client,
+    host: &str,
+) -> anyhow::Result<(IpAddr, BTreeMap<String, IpAddr>, Vec<Network>)> {
+    let hosts: BTreeMap<_, _> =
+        hosts(client).await?.into_iter().map(|(name, host, _)| (name, host.addresses)).collect();
+    let unknown = || format!("host {host} is not known; `xgre fleet host add` says where it is");
+    let local = *hosts.get(host).and_then(|it| it.first()).with_context(unknown)?;
+    let same = |it: &&IpAddr| it.is_ipv4() == local.is_ipv4();
+    let reached = |(name, all): (String, Vec<IpAddr>)| Some((name, *all.iter().find(same)?));
+    let remotes: BTreeMap<_, _> = hosts.into_iter().filter_map(reached).collect();
+    let mut networks = Vec::new();
+    for (path, tenant) in all::<Tenant>(client, &Range::under("tenants", &[])).await? {
+        let Path::Tenant(name) = path else { continue };
+        let mut network =
+            Network { key: tenant.key, own: BTreeMap::new(), others: BTreeMap::new() };
+        for (_, at, iface, endpoint) in endpoints(client, Some(&name)).await? {
+            if at == host {
+                network.own.insert(iface, endpoint.mac);
+            } else if remotes.contains_key(&at) {
+                network.others.entry(at).or_default().extend(endpoint.mac);
+            }
+        }
+        if !network.own.is_empty() {
+            ensure!(
+                tenant.service == Service::L2,
+                "tenant {name} is l3, and Open vSwitch's GRE ports carry frames; take its ports from host {host}"
+            );
+            networks.push(network);
+        }
+    }
+    Ok((local, remotes, networks))
 }
 
 /// Forgets a host that will not come back: its ports, its endpoints, and where it is.

@@ -186,6 +186,9 @@ pub struct Endpoint {
 pub struct Host {
     /// Its addresses of the underlay, an IPv4 address, an IPv6 address, or both.
     pub addresses: Vec<IpAddr>,
+    /// Whether it does not follow the store: operators write what it is, under no lease.
+    #[serde(default, rename = "static", skip_serializing_if = "std::ops::Not::not")]
+    pub is_static: bool,
 }
 
 /// What a host makes of what it follows.

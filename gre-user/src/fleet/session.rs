@@ -63,7 +63,7 @@ impl Session {
             revision: 0,
             told: None,
         };
-        let host = Host { addresses: session.me.addresses.clone() };
+        let host = Host { addresses: session.me.addresses.clone(), is_static: false };
         session.put_leased(&Path::Host(session.me.name.clone()), &host).await?;
         Ok(session)
     }

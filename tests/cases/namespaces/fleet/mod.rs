@@ -1,8 +1,9 @@
 //! Many hosts that follow one etcd.
 //!
-//! - [`faults`]: the store is away, its leader is killed, entries are bad.
+//! - [`faults`]: the store is away, its leader is killed, entries are bad; [`mixed`]: a host with Open vSwitch among them.
 
 mod faults;
+mod mixed;
 
 use testbed::{
     Daemon, Etcd, Host, Outcome, Ping,
@@ -14,6 +15,7 @@ use crate::setup::eventually;
 
 pub fn cases() -> Vec<Case> {
     let mut cases = faults::cases();
+    cases.extend(mixed::cases());
     cases.extend([
         case("fleet: endpoints appear, move and vanish", appear_move_vanish),
         case("fleet: two on one host, and a tenant of one host", on_one_host),
