@@ -17,6 +17,9 @@
 //! - [`value`]: what users type; [`names`]: what they call tunnels, tenants and ports.
 //! - [`cli`]: the command `xgre`, one file per verb.
 
+/// The version of every JSON document; it changes when a reader would have to.
+pub const JSON_VERSION: u32 = 1;
+
 pub mod capture;
 pub mod cli;
 pub mod config;

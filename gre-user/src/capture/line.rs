@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::{Told, sample::Sample};
 use crate::{
-    cli::output::JSON_VERSION,
+    JSON_VERSION,
     trace::{self, frame::Frame, show::hex},
 };
 

@@ -19,7 +19,7 @@ mod fdb;
 mod fleet;
 mod import;
 mod neigh;
-pub(crate) mod output;
+mod output;
 mod port;
 mod route;
 mod run;

@@ -5,8 +5,7 @@ use std::{fmt::Display, io};
 use comfy_table::{Table, presets};
 use serde::Serialize;
 
-/// The version of every JSON document; it changes when a reader would have to.
-pub const JSON_VERSION: u32 = 1;
+pub use crate::JSON_VERSION;
 
 /// Prints a JSON document.
 pub fn json(document: &impl Serialize) -> anyhow::Result<()> {
