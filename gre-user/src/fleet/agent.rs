@@ -85,7 +85,6 @@ impl Agent {
             local,
             told: Wanted::default(),
             absent: BTreeSet::new(),
-            must_act: true,
         };
         let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
         let thread = thread::Builder::new()
@@ -153,8 +152,6 @@ struct Follower {
     told: Wanted,
     /// Interfaces that were not there.
     absent: BTreeSet<String>,
-    /// Whether what is wanted is still to be made so.
-    must_act: bool,
 }
 
 impl Follower {
@@ -172,17 +169,17 @@ impl Follower {
         let mut session = Session::begin(&self.store, self.me.clone(), TTL).await?;
         session.align(&mut self.mirror).await?;
         eprintln!("xgre: following the fleet as host {}", self.me.name);
-        self.must_act = true;
         let [mut pulse, mut look, mut compare] = [PULSE, LOOK, COMPARE].map(|every| {
             let mut ticks = interval(every);
             ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
             ticks
         });
-        let mut retry = false;
+        // Whether what is wanted is still to be made so, and whether it could not be.
+        let (mut must_act, mut retry) = (true, false);
         loop {
-            if self.must_act {
+            if must_act {
                 retry = !self.act(&mut session).await?;
-                self.must_act = false;
+                must_act = false;
             }
             tokio::select! {
                 _ = ended.changed() => {
@@ -191,15 +188,15 @@ impl Follower {
                     return Ok(());
                 }
                 changed = session.next(&mut self.mirror) => {
-                    self.must_act |= changed? | session.settle(&mut self.mirror).await?;
-                    self.must_act |= session.align(&mut self.mirror).await?;
+                    must_act |= changed? | session.settle(&mut self.mirror).await?;
+                    must_act |= session.align(&mut self.mirror).await?;
                 }
                 _ = pulse.tick() => session.keep().await?,
                 _ = look.tick() => {
                     let aged = self.mirror.age(Instant::now());
-                    self.must_act |= retry || aged || self.have_come().await?;
+                    must_act |= retry || aged || self.have_come().await?;
                 }
-                _ = compare.tick() => self.must_act = true,
+                _ = compare.tick() => must_act = true,
             }
         }
     }

@@ -8,8 +8,9 @@ use gre_common::wire::gre::GreKey;
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::{
-    entry::{Endpoint, Host, Path, Port, Range, Status, Tenant},
+    entry::{Endpoint, Host, Path, Port, Range, Status, Tenant, published},
     ovs::Network,
+    wanted::tunnel_to,
 };
 use crate::{
     config::model,
@@ -143,18 +144,13 @@ pub async fn add_port(
     let (tenant, revision) =
         read::<Tenant>(client, &owner).await?.with_context(|| unknown_tenant(&port.tenant))?;
     ensure!(
-        tenant.hosts.is_empty() || tenant.hosts.iter().any(|it| it == host),
+        tenant.may_be_at(host),
         "tenant {} may have no endpoints at host {host}, only at {}",
         port.tenant,
         tenant.hosts.join(", ")
     );
     for address in &port.endpoint.addresses {
-        ensure!(
-            tenant.prefixes.is_empty()
-                || tenant.prefixes.iter().any(|Prefix(net)| net.contains(address)),
-            "{address} is not an address of tenant {}",
-            port.tenant
-        );
+        ensure!(tenant.may_have(*address), "{address} is not an address of tenant {}", port.tenant);
     }
     let at = Path::Port { host: host.to_owned(), iface: iface.to_owned() };
     let conditions =
@@ -212,15 +208,6 @@ async fn is_static(client: &mut Client, host: &str) -> anyhow::Result<bool> {
     Ok(found.is_some_and(|(host, _)| host.is_static))
 }
 
-/// What tells others of a port: the endpoint, and that it is claimed.
-fn published(host: &str, tenant: &str, iface: &str) -> [Path; 2] {
-    let [host, tenant, iface] = [host, tenant, iface].map(str::to_owned);
-    [
-        Path::Endpoint { tenant: tenant.clone(), host: host.clone(), iface: iface.clone() },
-        Path::Claim { host, tenant, iface },
-    ]
-}
-
 /// What a host with Open vSwitch has to be told: its own address, those of the others, and its networks.
 ///
 /// # Errors
@@ -274,7 +261,7 @@ pub async fn delete_host(client: &mut Client, host: &str) -> anyhow::Result<()> 
             known = true;
             writes.push(TxnOp::delete(path.to_string(), None));
             if let Path::Claim { host, tenant, iface } = path {
-                let endpoint = Path::Endpoint { tenant, host, iface };
+                let [endpoint, _] = published(&host, &tenant, &iface);
                 writes.push(TxnOp::delete(endpoint.to_string(), None));
             }
         }
@@ -310,14 +297,14 @@ pub async fn hosts(client: &mut Client) -> anyhow::Result<Vec<(String, Host, Opt
         let found = statuses.iter().find(|(path, _)| *path == Path::Status(name.to_owned()));
         found.map(|(_, status)| status.clone())
     };
-    let named = there.into_iter().filter_map(|(path, host)| match path {
-        Path::Host(name) => Some((name, host)),
+    let row = |(path, host)| match path {
+        Path::Host(name) => {
+            let status = status(&name);
+            Some((name, host, status))
+        }
         _ => None,
-    });
-    Ok(named
-        .map(|(name, host)| (status(&name), name, host))
-        .map(|(it, name, host)| (name, host, it))
-        .collect())
+    };
+    Ok(there.into_iter().filter_map(row).collect())
 }
 
 /// Endpoints, of a tenant or of all: tenant, host, interface, who is behind it.
@@ -374,7 +361,7 @@ fn unknown_tenant(name: &str) -> String {
 
 /// A host's name becomes part of a tunnel's.
 fn check_host(name: &str) -> anyhow::Result<()> {
-    name::parse(&format!("fleet.{name}"))
+    name::parse(&tunnel_to(name))
         .map(drop)
         .with_context(|| format!("{name} cannot be the name of a host in a fleet"))
 }

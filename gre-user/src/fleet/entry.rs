@@ -107,6 +107,15 @@ impl fmt::Display for Path {
     }
 }
 
+/// Where it stands who is behind a port, and that its host has said so.
+pub fn published(host: &str, tenant: &str, iface: &str) -> [Path; 2] {
+    let [host, tenant, iface] = [host, tenant, iface].map(str::to_owned);
+    [
+        Path::Endpoint { tenant: tenant.clone(), host: host.clone(), iface: iface.clone() },
+        Path::Claim { host, tenant, iface },
+    ]
+}
+
 /// Some entries: the one at a path, or all under it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Range {
@@ -152,6 +161,18 @@ pub struct Tenant {
     /// Where the addresses of its endpoints are; none: anywhere.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub prefixes: Vec<Prefix>,
+}
+
+impl Tenant {
+    /// Whether a host may have endpoints of it.
+    pub fn may_be_at(&self, host: &str) -> bool {
+        self.hosts.is_empty() || self.hosts.iter().any(|it| it == host)
+    }
+
+    /// Whether its endpoints may have an address.
+    pub fn may_have(&self, address: IpAddr) -> bool {
+        self.prefixes.is_empty() || self.prefixes.iter().any(|Prefix(net)| net.contains(&address))
+    }
 }
 
 /// What a host is to make a port.

@@ -4,7 +4,7 @@
 //! one stays. A host that the store lets go (its lease has run out) stays known for a while: it may only have lost the store.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     time::{Duration, Instant},
 };
 
@@ -95,10 +95,10 @@ impl Mirror {
         there: &[(String, Vec<u8>, i64)],
         now: Instant,
     ) -> bool {
+        let stay: BTreeSet<&str> = there.iter().map(|(path, ..)| path.as_str()).collect();
         let known = self.entries.keys().chain(self.unreadable.keys()).map(Path::to_string);
-        let left: Vec<_> = known
-            .filter(|path| range.holds(path) && there.iter().all(|(it, ..)| it != path))
-            .collect();
+        let left: Vec<_> =
+            known.filter(|path| range.holds(path) && !stay.contains(path.as_str())).collect();
         let mut changed = false;
         for path in left {
             changed |= self.delete(&path, now);

@@ -2,7 +2,7 @@
 //! again, and what is the same is no change.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     time::{Duration, Instant},
 };
 
@@ -14,7 +14,7 @@ use etcd_client::{
 use serde::Serialize;
 
 use super::{
-    entry::{Endpoint, Host, Path, Range, Status},
+    entry::{Endpoint, Host, Path, Range, Status, published},
     mirror::{Mirror, Value},
     options::{Options, PATIENCE},
     wanted::{self, Me},
@@ -179,15 +179,10 @@ impl Session {
         mirror: &Mirror,
         endpoints: &BTreeMap<(String, String), Endpoint>,
     ) -> anyhow::Result<Vec<String>> {
-        let host = || self.me.name.clone();
-        let paths = |(tenant, iface): (&str, &str)| {
-            let (tenant, iface) = (tenant.to_owned(), iface.to_owned());
-            let claim = Path::Claim { host: host(), tenant: tenant.clone(), iface: iface.clone() };
-            (Path::Endpoint { tenant, host: host(), iface }, claim)
-        };
+        let me = self.me.name.as_str();
         let mut writes = Vec::new();
         for ((tenant, iface), endpoint) in endpoints {
-            let (path, claim) = paths((tenant, iface));
+            let [path, claim] = published(me, tenant, iface);
             let is_there =
                 mirror.get(&path).is_some_and(|it| it.value == Value::Endpoint(endpoint.clone()));
             if is_there && mirror.get(&claim).is_some() {
@@ -197,11 +192,9 @@ impl Session {
             let put = |path: &Path, text: &str| TxnOp::put(path.to_string(), text, None);
             writes.push((path.to_string(), vec![put(&path, &endpoint), put(&claim, "true")]));
         }
-        let claimed: BTreeSet<_> = mirror.claims(&self.me.name).collect();
-        for claim in claimed {
-            let key = (claim.0.to_owned(), claim.1.to_owned());
-            if !endpoints.contains_key(&key) {
-                let (path, claim) = paths(claim);
+        for (tenant, iface) in mirror.claims(me) {
+            if !endpoints.contains_key(&(tenant.to_owned(), iface.to_owned())) {
+                let [path, claim] = published(me, tenant, iface);
                 let delete = |path: Path| TxnOp::delete(path.to_string(), None::<DeleteOptions>);
                 writes.push((path.to_string(), vec![delete(path), delete(claim)]));
             }

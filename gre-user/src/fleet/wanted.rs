@@ -16,12 +16,14 @@ use super::{
     mirror::{Known, Mirror},
 };
 use crate::{
-    config::model::{self, Claim, Fdb, Id, Item, Model, Neigh, Route, Syntax, Tunnel},
+    config::model::{self, Claim, Fdb, Id, Item, Kind, Model, Neigh, Route, Syntax, Tunnel},
     value::{Mac, PortMode, Prefix, Service},
 };
 
-/// A tunnel to a host of the fleet is called this, and the host's name.
-const TUNNEL: &str = "fleet.";
+/// What the tunnel to a host of the fleet is called.
+pub fn tunnel_to(host: &str) -> String {
+    format!("fleet.{host}")
+}
 
 /// Who asks.
 #[derive(Clone, Debug)]
@@ -49,14 +51,11 @@ impl Wanted {
     /// Leaves an interface out, with all that leads to it. Returns what was left out.
     pub fn leave_out(&mut self, interface: &str) -> Model {
         self.ports.remove(interface);
-        let is_of = |item: &Item| match item {
-            Item::Port(it) => it.name == interface,
-            Item::Route(it) => it.ports.iter().any(|name| name == interface),
-            Item::Fdb(it) => it.port.as_deref() == Some(interface),
-            item => item.interfaces().contains(&interface),
+        let port = Id { kind: Kind::Port, name: interface.to_owned() };
+        let is_of = |(id, item): &(Id, Item)| {
+            *id == port || item.needs().contains(&port) || item.interfaces().contains(&interface)
         };
-        let all = mem::take(&mut self.model).into_iter();
-        let (left_out, stays) = all.partition(|(_, item)| is_of(item));
+        let (left_out, stays) = mem::take(&mut self.model).into_iter().partition(is_of);
         self.model = stays;
         left_out
     }
@@ -121,8 +120,8 @@ struct Stations<'a> {
     hosts: BTreeSet<&'a str>,
 }
 
-/// Host, interface, revision.
-type At<'a> = (&'a str, &'a str, i64);
+/// Host, interface.
+type At<'a> = (&'a str, &'a str);
 
 impl<'a> Making<'a> {
     fn new(mirror: &'a Mirror, me: &'a Me, local: &Model) -> Self {
@@ -181,7 +180,7 @@ impl<'a> Making<'a> {
             in_key: key,
             second_in_key: None,
             out_key: key,
-            tunnels: tunnels.clone(),
+            tunnels,
             service: tenant.service,
             sources: Vec::new(),
             rate: None,
@@ -218,15 +217,15 @@ impl<'a> Making<'a> {
         let mut endpoints: Vec<_> = self.mirror.endpoints(name).collect();
         // The newer move wins.
         endpoints.sort_by_key(|(.., known)| known.revision);
-        for (host, iface, Known { value, revision }) in endpoints {
-            if !tenant.hosts.is_empty() && !tenant.hosts.iter().any(|it| it == host) {
+        for (host, iface, Known { value, .. }) in endpoints {
+            if !tenant.may_be_at(host) {
                 self.problem(&format!(
                     "host {host} may have no endpoints of tenant {name}: {iface}"
                 ));
                 continue;
             }
             stations.hosts.insert(host);
-            self.station(&mut stations, (name, tenant), (host, iface, revision), value);
+            self.station(&mut stations, (name, tenant), (host, iface), value);
         }
         stations
     }
@@ -238,8 +237,8 @@ impl<'a> Making<'a> {
         at: At<'a>,
         endpoint: &Endpoint,
     ) {
-        let (host, iface, _) = at;
-        let told = |what: String, (there, on, _): At<'_>| {
+        let (host, iface) = at;
+        let told = |what: String, (there, on): At<'_>| {
             format!(
                 "{what} of tenant {name} is at {iface} of host {host} now, and {there} says at its {on}"
             )
@@ -250,8 +249,7 @@ impl<'a> Making<'a> {
             self.problem(&told(mac.to_string(), before));
         }
         for &address in &endpoint.addresses {
-            let is_in = |Prefix(net): &Prefix| net.contains(&address);
-            if !tenant.prefixes.is_empty() && !tenant.prefixes.iter().any(is_in) {
+            if !tenant.may_have(address) {
                 self.problem(&format!(
                     "{address} at {iface} of host {host} is not tenant {name}'s"
                 ));
@@ -284,18 +282,17 @@ impl<'a> Making<'a> {
         let (local, remote) = both.ok_or_else(|| {
             format!("host {host} and this one have no addresses of the same version of IP")
         })?;
+        let name = tunnel_to(host);
+        let tunnel = Item::Tunnel(Tunnel::between(name.clone(), local, remote));
         // One that is configured locally between the same ends is as good.
-        let is_same = |item: &&Item| matches!(item, Item::Tunnel(it) if it.local == local && it.remote == remote);
-        if let Some(Item::Tunnel(tunnel)) = self.wanted.model.values().find(is_same) {
-            return Ok(tunnel.name.clone());
+        if let Some(there) = tunnel.claims().iter().find_map(|claim| self.claims.get(claim)) {
+            return Ok(there.name.clone());
         }
-        let tunnel = Tunnel::between(format!("{TUNNEL}{host}"), local, remote);
-        let name = tunnel.name.clone();
-        self.add(Item::Tunnel(tunnel)).map(|()| name)
+        self.add(tunnel).map(|()| name)
     }
 
     /// The tunnel behind which an address is; `None`: it is here, or cannot be reached.
-    fn way(&self, (host, ..): At<'_>) -> Option<String> {
+    fn way(&self, (host, _): At<'_>) -> Option<String> {
         self.peers.get(host).cloned().flatten()
     }
 
@@ -314,7 +311,7 @@ impl<'a> Making<'a> {
 
     fn l3(&mut self, name: &str, stations: &Stations<'_>) {
         for (&address, (at, _)) in &stations.addresses {
-            let (host, iface, _) = *at;
+            let (host, iface) = *at;
             let here = host == self.me.name && self.wanted.ports.contains_key(iface);
             let tunnels: Vec<_> = self.way(*at).into_iter().collect();
             let ports = if here { vec![iface.to_owned()] } else { Vec::new() };
