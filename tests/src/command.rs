@@ -68,7 +68,7 @@ pub(crate) fn run(command: &mut Command) -> Outcome {
 }
 
 /// Kills the child when the thread that starts it ends.
-pub(crate) fn die_with_parent(command: &mut Command) -> &mut Command {
+pub fn die_with_parent(command: &mut Command) -> &mut Command {
     // SAFETY: prctl is a plain system call, allowed between fork and exec.
     unsafe { command.pre_exec(|| Ok(prctl::set_pdeathsig(Signal::SIGKILL)?)) }
 }

@@ -1,7 +1,7 @@
 //! etcd, a real one: members in namespaces of their own, around a router.
 
 use std::{
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     thread,
     time::{Duration, Instant},
@@ -207,13 +207,25 @@ pub struct Alone {
 impl Alone {
     /// Starts it.
     pub fn start(ns: &Netns, address: &str) -> Self {
+        Self::run(ns, &format!("http://{address}:2379"), &[])
+    }
+
+    /// Starts it with TLS, for those who have a certificate: who vouches for both, its own certificate and key.
+    pub fn with_tls(ns: &Netns, address: &str, [ca, cert, key]: [&Path; 3]) -> Self {
+        let files = [("--trusted-ca-file", ca), ("--cert-file", cert), ("--key-file", key)];
+        let options = files.map(|(option, path)| format!("{option}={}", path.display()));
+        let all = [&options[..], &["--client-cert-auth".to_owned()]].concat();
+        Self::run(ns, &format!("https://{address}:2379"), &all)
+    }
+
+    fn run(ns: &Netns, client: &str, options: &[String]) -> Self {
         let dir = scratch_dir("etcd");
-        let client = format!("http://{address}:2379");
         let mut command = Command::new("etcd");
         command
             .arg("--data-dir")
             .arg(&dir)
-            .args(["--listen-client-urls", &client, "--advertise-client-urls", &client])
+            .args(["--listen-client-urls", client, "--advertise-client-urls", client])
+            .args(options)
             .args(["--unsafe-no-fsync", "--log-level=error"])
             .stdout(Stdio::null())
             .stderr(Stdio::null());

@@ -50,7 +50,7 @@ pub mod traffic;
 pub use self::{
     background::Background,
     capture::{Capture, Flood, Frame, send_frame},
-    command::Outcome,
+    command::{Outcome, die_with_parent},
     etcd::Etcd,
     host::{Daemon, Host},
     isolation::isolate,

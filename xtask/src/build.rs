@@ -53,11 +53,12 @@ pub fn programs(workspace: &Workspace, install: Install) -> Result<()> {
     ebpf(workspace, &toolchain)
 }
 
-/// Builds [`Workspace::tenants_tool`].
-pub fn tenants_tool(workspace: &Workspace) -> Result<()> {
+/// Builds each [`Workspace::example`] that the benchmarks run.
+pub fn examples(workspace: &Workspace) -> Result<()> {
     let mut cargo = with_object(workspace);
-    cargo.args(["build", "--release", "--package", "gre-user", "--example", "tenants"]);
-    run(&mut cargo).context("the example `tenants` did not build")
+    cargo.args(["build", "--release", "--package", "gre-user"]);
+    cargo.args(["--example", "tenants", "--example", "hosts"]);
+    run(&mut cargo).context("the examples did not build")
 }
 
 /// A cargo whose builds of gre-user carry the object that [`all`] made.

@@ -43,7 +43,7 @@ const TEST_TOOLS: &[Tool] = &[
 pub struct Args {
     /// Only the integration tests whose name contains this
     filter: Option<String>,
-    /// How long the soak test runs; a minute by default
+    /// How long the soak test runs, a minute by default, and the fleet's faults by chance at least
     #[arg(long, value_name = "SECONDS")]
     soak: Option<u32>,
     /// Only these integration tests, as they were built; `vm` says so to its guest

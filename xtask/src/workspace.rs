@@ -80,9 +80,9 @@ impl Workspace {
         self.target.join("release/xgre")
     }
 
-    /// The example that enters many tenants.
-    pub fn tenants_tool(&self) -> PathBuf {
-        self.target.join("release/examples/tenants")
+    /// An example of gre-user, which the benchmarks run.
+    pub fn example(&self, name: &str) -> PathBuf {
+        self.target.join("release/examples").join(name)
     }
 
     /// What is given away.

@@ -45,7 +45,12 @@ pub async fn run(dir: &StateDir, args: &Args) -> anyhow::Result<()> {
         args.dry_run || !host.state.run_options()?.has(RunOptions::FLEET),
         "this host follows a fleet, which a file would undo; restart `xgre run` for it to read --config again"
     );
-    let changes = apply::plan(&host, file).await?;
+    ensure!(
+        file.fleet.is_none(),
+        "[fleet] is what `xgre run --config {}` follows; restart it with this file, or leave the table out",
+        args.file.display()
+    );
+    let changes = apply::plan(&host, file.model).await?;
     if !args.json {
         lines(&changes)?;
     }

@@ -12,10 +12,11 @@ pub struct Args {
 }
 
 pub fn run(args: &Args) -> anyhow::Result<()> {
-    let model = file::read(&args.file)?;
+    let file::File { model, fleet } = file::read(&args.file)?;
     let counts = Kind::ALL.map(|kind| {
         let count = model.keys().filter(|id| id.kind == kind).count();
         format!("{} {count}", kind.name())
     });
-    output::print(&format!("{} is right: {}", args.file.display(), counts.join(", ")))
+    let fleet = if fleet.is_some() { ", and a fleet is followed" } else { "" };
+    output::print(&format!("{} is right: {}{fleet}", args.file.display(), counts.join(", ")))
 }

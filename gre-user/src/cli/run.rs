@@ -87,14 +87,11 @@ pub async fn run(dir: &StateDir, args: Args) -> anyhow::Result<()> {
         args.steer.is_none() || matches!(args.mode, Mode::Auto | Mode::Native),
         "--steer needs XDP in the driver; leave it out, or use --mode native"
     );
-    let has_fleet = args.fleet.store.is_given();
-    ensure!(
-        !has_fleet || args.fleet.host.is_some(),
-        "what is this host called in the fleet? Give --host NAME"
-    );
     let file = args.config.map(|path| file::read(&path)).transpose()?;
-    let fleet =
-        has_fleet.then(|| Fleet { asked: args.fleet, local: file.clone().unwrap_or_default() });
+    let (local, table) = file.map(|it| (it.model, it.fleet)).unzip();
+    let asked = args.fleet.or(table.flatten());
+    let has_fleet = asked.is_asked()?;
+    let fleet = has_fleet.then(|| Fleet { asked, local: local.clone().unwrap_or_default() });
     let config = Config {
         uplinks: args.iface,
         wait: args.wait,
@@ -113,9 +110,9 @@ pub async fn run(dir: &StateDir, args: Args) -> anyhow::Result<()> {
         },
         fleet,
     };
-    daemon::run(dir, &config, async |dir| match file {
-        Some(file) if has_fleet => agent::apply_local(dir, &file).await,
-        Some(file) => super::apply::at_start(dir, file).await,
+    daemon::run(dir, &config, async |dir| match local {
+        Some(local) if has_fleet => agent::apply_local(dir, &local).await,
+        Some(local) => super::apply::at_start(dir, local).await,
         None => Ok(()),
     })
     .await

@@ -7,7 +7,7 @@ use std::{
 };
 
 use anyhow::Context as _;
-use serde::de::IntoDeserializer as _;
+use serde::{Deserialize as _, de::IntoDeserializer as _};
 use toml::{
     Spanned,
     de::{DeTable, DeValue},
@@ -15,11 +15,23 @@ use toml::{
 
 use super::{
     check,
+    fleet::Fleet,
     model::{Id, Item, Kind, Model},
 };
 
+/// The table of what is followed besides.
+const FLEET: &str = "fleet";
 /// The name that stands for the standard input.
 const STDIN: &str = "-";
+
+/// What is right.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct File {
+    /// What it has.
+    pub model: Model,
+    /// Where the rest comes from.
+    pub fleet: Option<Fleet>,
+}
 
 /// An item, and where it begins in the text, in bytes.
 #[derive(Debug)]
@@ -44,6 +56,8 @@ pub struct Problem {
 pub struct Contents {
     /// Items that could be read.
     pub items: Vec<Placed>,
+    /// Where the rest comes from.
+    pub fleet: Option<Fleet>,
     /// Items that could not be read, as far as they tell their name: nothing is said of those that need them.
     pub unread: Vec<Id>,
     /// Why not, and what else is wrong.
@@ -86,7 +100,7 @@ impl Display for Problems {
 ///
 /// # Errors
 /// It cannot be read, or something in it is wrong: all of it is told.
-pub fn read(path: &Path) -> anyhow::Result<Model> {
+pub fn read(path: &Path) -> anyhow::Result<File> {
     let text = if path == Path::new(STDIN) {
         io::read_to_string(io::stdin())
     } else {
@@ -101,12 +115,13 @@ pub fn read(path: &Path) -> anyhow::Result<Model> {
 ///
 /// # Errors
 /// Something in it is wrong: all of it is told.
-pub fn parse(name: &str, text: &str) -> Result<Model, Problems> {
+pub fn parse(name: &str, text: &str) -> Result<File, Problems> {
     let mut contents = contents(text);
     let found = check::all(&contents, |at| position(text, at).0);
     contents.problems.extend(found);
     if contents.problems.is_empty() {
-        return Ok(contents.items.into_iter().map(|it| (it.item.id(), it.item)).collect());
+        let model = contents.items.into_iter().map(|it| (it.item.id(), it.item)).collect();
+        return Ok(File { model, fleet: contents.fleet });
     }
     contents.problems.sort_by_key(|problem| problem.at);
     let list = contents.problems.into_iter().map(|Problem { at, message }| {
@@ -127,6 +142,10 @@ fn contents(text: &str) -> Contents {
     }
     for (key, value) in table.into_inner() {
         let kind = Kind::ALL.into_iter().find(|kind| kind.name() == key.get_ref().as_ref());
+        if kind.is_none() && key.get_ref() == FLEET && value.get_ref().is_table() {
+            contents.read_fleet(value, key.span().start);
+            continue;
+        }
         match (kind, value.into_inner()) {
             (Some(kind), DeValue::Array(list)) => {
                 for value in list {
@@ -162,6 +181,23 @@ impl Contents {
             }
         }
     }
+
+    fn read_fleet(&mut self, value: Spanned<DeValue<'_>>, at: usize) {
+        match Fleet::deserialize(value.into_deserializer()) {
+            Ok(fleet) => {
+                let checked = fleet.check();
+                let told =
+                    checked.map_err(|error| Problem { at, message: format!("{FLEET}: {error}") });
+                self.problems.extend(told.err());
+                self.fleet = Some(fleet);
+            }
+            Err(error) => {
+                let mut problem = problem(&error, at);
+                problem.message = format!("{FLEET}: {}", problem.message);
+                self.problems.push(problem);
+            }
+        }
+    }
 }
 
 fn name_of(value: &DeValue<'_>) -> Option<String> {
@@ -169,11 +205,14 @@ fn name_of(value: &DeValue<'_>) -> Option<String> {
 }
 
 fn misplaced(kind: Option<Kind>, key: &str) -> String {
+    if key == FLEET {
+        return format!("{key} is a table; write [{key}], once");
+    }
     if let Some(kind) = kind {
         return format!("{key} is a list of tables; write [[{}]], once for each", kind.name());
     }
     let tables = Kind::ALL.map(|kind| format!("[[{}]]", kind.name())).join(", ");
-    format!("unknown field `{key}`; a file has {tables}")
+    format!("unknown field `{key}`; a file has {tables}, [{FLEET}]")
 }
 
 /// An error; `of` is where what it is about begins.
@@ -193,7 +232,7 @@ fn position(text: &str, at: usize) -> (usize, usize) {
 
 #[cfg(test)]
 mod tests {
-    use super::parse;
+    use super::{File, parse};
 
     const GOOD: &str = "\
 [[tunnel]]
@@ -219,8 +258,11 @@ tunnels = [\"t\"]
 
     #[test]
     fn what_is_right_is_read() {
-        assert_eq!(parse("f", GOOD).expect("right").len(), 2);
-        assert_eq!(parse("f", "").expect("right").len(), 0);
+        assert_eq!(parse("f", GOOD).expect("right").model.len(), 2);
+        assert_eq!(parse("f", "").expect("right"), File::default());
+        let fleet = "[fleet]\nendpoints = [\"192.0.2.9:2379\"]\nhost = \"a\"\nhold = 60\n";
+        let fleet = parse("f", &format!("{fleet}{GOOD}")).expect("right").fleet.expect("a fleet");
+        assert_eq!((fleet.host.as_deref(), fleet.hold), (Some("a"), Some(60)));
     }
 
     #[test]
@@ -254,7 +296,7 @@ tunnels = [\"t\"]
             (
                 "[[tenant]]",
                 "[[tenants]]",
-                "f:6:3: unknown field `tenants`; a file has [[tunnel]], [[tenant]], [[port]], [[route]], [[fdb]], [[neigh]], [[transit]]",
+                "f:6:3: unknown field `tenants`; a file has [[tunnel]], [[tenant]], [[port]], [[route]], [[fdb]], [[neigh]], [[transit]], [fleet]",
             ),
         ] {
             assert!(GOOD.contains(from));
@@ -267,6 +309,28 @@ tunnels = [\"t\"]
         let text = "tunnel = [{ name = \"\u{e9}\u{e9}\", local = 7 }]";
         let message = "f:1:34: tunnel \u{e9}\u{e9}: invalid type: integer `7`, expected IP address";
         refused(text, &[message]);
+    }
+
+    #[test]
+    fn of_a_fleet_is_told_the_same() {
+        for (text, message) in [
+            ("[fleet]\nhost = \"a\"\n", "f:1:1: fleet: missing field `endpoints`"),
+            (
+                "[fleet]\nendpoints = []\n",
+                "f:1:2: fleet: endpoints: name the members of the etcd cluster",
+            ),
+            (
+                "[fleet]\nendpoints = [\"a\"]\nuser = \"b\"\n",
+                "f:1:2: fleet: user and password go together; give both",
+            ),
+            (
+                "[fleet]\nendpoints = 7\n",
+                "f:2:13: fleet: invalid type: integer `7`, expected a sequence",
+            ),
+            ("[[fleet]]\nendpoints = []\n", "f:1:3: fleet is a table; write [fleet], once"),
+        ] {
+            refused(text, &[message]);
+        }
     }
 
     #[test]

@@ -112,7 +112,7 @@ mod tests {
             tenant = [{ name = 'blue', no-key = true, tunnels = ['b'] }]
             port = [{ tenant = 'blue', name = 'blue0', create = true }]
             transit = [{ iface = 'eth0', key = 31, redirect = 'eth1' }]";
-        let [before, after] = [before, after].map(|text| parse("f", text).expect("a file"));
+        let [before, after] = [before, after].map(|text| parse("f", text).expect("a file").model);
         let lines: Vec<_> =
             difference(&before, &after).iter().map(|it| super::line(it).expect("TOML")).collect();
         assert_eq!(

@@ -35,6 +35,7 @@ use crate::{
     },
     fleet::{
         agent::{self, Agent},
+        standing::Standing,
         wanted::Me,
     },
     metrics,
@@ -138,11 +139,15 @@ pub async fn run(
         }
         return Err(error);
     }
+    let standing = me.as_ref().map(|me| (me.name.clone(), Standing::default()));
     if let Some(metrics) = metrics {
-        println!("metrics at http://{}/metrics", metrics.serve(dir, &config.uplinks)?);
+        let address = metrics.serve(dir, &config.uplinks, standing.clone())?;
+        println!("metrics at http://{address}/metrics");
     }
-    let start =
-        |(fleet, me): (&Fleet, Me)| Agent::start(dir, &fleet.asked, me, fleet.local.clone());
+    let start = |(fleet, me): (&Fleet, Me)| {
+        let standing = standing.map(|(_, it)| it).unwrap_or_default();
+        Agent::start(dir, &fleet.asked, me, fleet.local.clone(), standing)
+    };
     let agent = config.fleet.as_ref().zip(me).map(start).transpose()?;
     println!("ready");
     service::ready();

@@ -5,13 +5,18 @@
 //! - [`wanted`]: what the host is to be configured like, by what it knows.
 //! - [`session`]: reads, watches and writes; [`options`]: how the store is reached.
 //! - [`ovs`]: the same for a host with Open vSwitch.
-//! - [`agent`]: does all this beside the daemon. [`edit`]: what people and scripts change.
+//! - [`follower`]: does all this, session after session, at its own [`pace`]; [`here`]: makes this host what is wanted; [`agent`]: runs both beside the
+//!   daemon; [`standing`]: how that goes. [`edit`]: what people and scripts change.
 
 pub mod agent;
 pub mod edit;
 pub mod entry;
+pub mod follower;
+mod here;
 pub mod mirror;
 pub mod options;
 pub mod ovs;
+mod pace;
 mod session;
+pub mod standing;
 pub mod wanted;

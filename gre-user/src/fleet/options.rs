@@ -10,8 +10,12 @@ use std::{
 use anyhow::{Context as _, bail, ensure};
 use etcd_client::{Certificate, Client, ConnectOptions, Identity, TlsOptions};
 
-/// How long an answer is waited for.
-pub(super) const PATIENCE: Duration = Duration::from_secs(3);
+use crate::config::fleet::Fleet;
+
+/// How long a member is waited for.
+const PATIENCE: Duration = Duration::from_secs(3);
+/// How long an answer is waited for: a store that is busy is not helped by being asked again.
+pub(super) const MUCH_PATIENCE: Duration = Duration::from_secs(10);
 /// How often a connection that is silent is asked whether it is still there.
 const PULSE: Duration = Duration::from_secs(5);
 
@@ -69,6 +73,20 @@ pub struct Options {
 }
 
 impl Options {
+    /// What is not said here the file's table says.
+    #[must_use]
+    pub fn or(self, table: Fleet) -> Self {
+        let has_endpoints = self.is_given();
+        Self {
+            endpoints: if has_endpoints { self.endpoints } else { table.endpoints },
+            fleet_ca: self.fleet_ca.or(table.ca),
+            fleet_cert: self.fleet_cert.or(table.cert),
+            fleet_key: self.fleet_key.or(table.key),
+            fleet_user: self.fleet_user.or(table.user),
+            fleet_password: self.fleet_password.or(table.password),
+        }
+    }
+
     /// Whether a fleet is followed at all.
     pub fn is_given(&self) -> bool {
         !self.endpoints.is_empty()
@@ -100,7 +118,7 @@ impl Options {
         };
         let mut options = ConnectOptions::new()
             .with_connect_timeout(PATIENCE)
-            .with_timeout(PATIENCE)
+            .with_timeout(MUCH_PATIENCE)
             .with_keep_alive(PULSE, PATIENCE)
             .with_keep_alive_while_idle(true)
             .with_require_leader(true);

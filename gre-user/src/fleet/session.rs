@@ -3,37 +3,46 @@
 
 use std::{
     collections::BTreeMap,
+    slice,
     time::{Duration, Instant},
 };
 
 use anyhow::{Context as _, bail, ensure};
 use etcd_client::{
     Client, DeleteOptions, Error, EventType, GetOptions, KeyValue, LeaseKeepAliveStream,
-    LeaseKeeper, PutOptions, ResponseHeader, Txn, TxnOp, WatchOptions, WatchResponse, WatchStream,
+    LeaseKeeper, PutOptions, ResponseHeader, Txn, TxnOp, TxnOpResponse, WatchOptions,
+    WatchResponse, WatchStream,
 };
 use serde::Serialize;
+use tokio::{
+    task::JoinHandle,
+    time::{interval, timeout},
+};
 
 use super::{
     entry::{Endpoint, Host, Path, Range, Status, published},
     mirror::{Mirror, Value},
-    options::{Options, PATIENCE},
+    options::{MUCH_PATIENCE, Options},
     wanted::{self, Me},
 };
 
-/// What comes within this time is one change.
-const SETTLE: Duration = Duration::from_millis(10);
+/// How long a host is taken for there after it was heard last.
+const TTL: Duration = Duration::from_secs(15);
+/// How often it is heard.
+const PULSE: Duration = Duration::from_secs(4);
 /// The status of gRPC for what somebody else may do.
 const PERMISSION_DENIED: i32 = 7;
-/// Most messages that are one change.
-const MANY: usize = 1000;
+/// Most operations of a transaction; etcd takes 128 as it comes.
+const OPERATIONS: usize = 100;
+/// Most that one answer may hold, in bytes.
+const ANSWER: usize = 64 << 20;
 
 /// A connection, and what is watched by it.
 pub(super) struct Session {
     client: Client,
     me: Me,
     lease: i64,
-    keeper: LeaseKeeper,
-    kept: LeaseKeepAliveStream,
+    heart: JoinHandle<anyhow::Error>,
     watches: Option<WatchStream>,
     following: BTreeMap<Range, i64>,
     last_watch: i64,
@@ -43,20 +52,21 @@ pub(super) struct Session {
 }
 
 impl Session {
-    /// Connects, and says that this host is there. It is taken for gone `ttl` after it was heard last.
+    /// Connects, and says that this host is there, from now on.
     ///
     /// # Errors
     /// The store cannot be reached, or refuses.
-    pub async fn begin(options: &Options, me: Me, ttl: Duration) -> anyhow::Result<Self> {
+    pub async fn begin(options: &Options, me: Me) -> anyhow::Result<Self> {
         let mut client = options.connect().await?;
-        let lease = client.lease_grant(ttl.as_secs() as i64, None).await?.id();
+        let lease = client.lease_grant(TTL.as_secs() as i64, None).await?.id();
         let (keeper, kept) = client.lease_keep_alive(lease).await?;
+        // Whatever else takes long.
+        let heart = tokio::spawn(beat(keeper, kept));
         let mut session = Self {
             client,
             me,
             lease,
-            keeper,
-            kept,
+            heart,
             watches: None,
             following: BTreeMap::new(),
             last_watch: 0,
@@ -96,23 +106,37 @@ impl Session {
                     watches.cancel(id).await?;
                 }
             }
-            for range in new {
-                changed |= self.follow(range, mirror).await?;
+            for part in new.chunks(OPERATIONS) {
+                changed |= self.follow(part, mirror).await?;
             }
         }
     }
 
-    /// Reads a range, and watches it from there on.
-    async fn follow(&mut self, range: Range, mirror: &mut Mirror) -> anyhow::Result<bool> {
-        let options = range.is_prefix().then(|| GetOptions::new().with_prefix());
-        let there = self.client.get(range.path.as_str(), options).await?;
+    /// Reads ranges, and watches them from there on.
+    async fn follow(&mut self, ranges: &[Range], mirror: &mut Mirror) -> anyhow::Result<bool> {
+        let read = |range: &Range| {
+            let options = range.is_prefix().then(|| GetOptions::new().with_prefix());
+            TxnOp::get(range.path.as_str(), options)
+        };
+        let reads: Vec<_> = ranges.iter().map(read).collect();
+        let mut client = self.client.kv_client().max_decoding_message_size(ANSWER);
+        let there = client.txn(Txn::new().and_then(reads)).await?;
         let revision = there.header().context("an answer without a revision")?.revision();
         self.revision = self.revision.max(revision);
-        let entries: Vec<_> = there.kvs().iter().filter_map(entry).collect();
-        let changed = mirror.replace(&range, &entries, Instant::now());
+        let mut changed = false;
+        for (range, found) in ranges.iter().zip(there.op_responses()) {
+            let TxnOpResponse::Get(found) = found else { bail!("an answer to another question") };
+            let entries: Vec<_> = found.kvs().iter().filter_map(entry).collect();
+            changed |= mirror.replace(range, &entries, Instant::now());
+            self.watch(range, revision + 1).await?;
+        }
+        Ok(changed)
+    }
+
+    async fn watch(&mut self, range: &Range, from: i64) -> anyhow::Result<()> {
         self.last_watch += 1;
         let id = self.last_watch;
-        let options = WatchOptions::new().with_watch_id(id).with_start_revision(revision + 1);
+        let options = WatchOptions::new().with_watch_id(id).with_start_revision(from);
         let options = if range.is_prefix() { options.with_prefix() } else { options };
         match &mut self.watches {
             Some(watches) => watches.watch(range.path.as_str(), Some(options)).await?,
@@ -120,17 +144,20 @@ impl Session {
                 self.watches = Some(self.client.watch(range.path.as_str(), Some(options)).await?);
             }
         }
-        self.following.insert(range, id);
-        Ok(changed)
+        self.following.insert(range.clone(), id);
+        Ok(())
     }
 
     /// Waits for a change. True: something has changed that matters. Whoever stops waiting loses nothing.
     ///
     /// # Errors
-    /// The session is over: the connection is lost, or what was watched from is compacted.
+    /// The session is over: the connection is lost, the store does not know this host any more, or what was watched from is compacted.
     pub async fn next(&mut self, mirror: &mut Mirror) -> anyhow::Result<bool> {
         let Some(watches) = &mut self.watches else { bail!("nothing is watched") };
-        let response = watches.message().await?.context("the store has ended the watch")?;
+        let response = tokio::select! {
+            lost = &mut self.heart => return Err(lost.unwrap_or_else(anyhow::Error::from)),
+            response = watches.message() => response?.context("the store has ended the watch")?,
+        };
         ensure!(
             !response.canceled() || !self.following.values().any(|&id| id == response.watch_id()),
             "the store has ended a watch: {}",
@@ -139,34 +166,6 @@ impl Session {
         let header = response.header().map_or(0, ResponseHeader::revision);
         self.revision = self.revision.max(header);
         Ok(take(&response, mirror))
-    }
-
-    /// Takes what comes together with a change. True: something has changed that matters.
-    ///
-    /// # Errors
-    /// As [`Session::next`].
-    pub async fn settle(&mut self, mirror: &mut Mirror) -> anyhow::Result<bool> {
-        let mut changed = false;
-        for _ in 0..MANY {
-            match tokio::time::timeout(SETTLE, self.next(mirror)).await {
-                Ok(next) => changed |= next?,
-                Err(_) => break,
-            }
-        }
-        Ok(changed)
-    }
-
-    /// Says that this host is still there.
-    ///
-    /// # Errors
-    /// The session is over: the store does not know it any more.
-    pub async fn keep(&mut self) -> anyhow::Result<()> {
-        self.keeper.keep_alive().await?;
-        let kept = tokio::time::timeout(PATIENCE, self.kept.message()).await;
-        let kept = kept.context("the store does not answer")??;
-        let kept = kept.context("the store has ended the lease")?;
-        ensure!(kept.ttl() > 0, "the lease has run out");
-        Ok(())
     }
 
     /// Publishes this host's endpoints, and takes back those that it has no more. Returns which of them the store does not let it
@@ -190,35 +189,51 @@ impl Session {
             }
             let endpoint = serde_json::to_string(endpoint)?;
             let put = |path: &Path, text: &str| TxnOp::put(path.to_string(), text, None);
-            writes.push((path.to_string(), vec![put(&path, &endpoint), put(&claim, "true")]));
+            writes.push((path.to_string(), [put(&path, &endpoint), put(&claim, "true")]));
         }
         for (tenant, iface) in mirror.claims(me) {
             if !endpoints.contains_key(&(tenant.to_owned(), iface.to_owned())) {
                 let [path, claim] = published(me, tenant, iface);
                 let delete = |path: Path| TxnOp::delete(path.to_string(), None::<DeleteOptions>);
-                writes.push((path.to_string(), vec![delete(path), delete(claim)]));
+                writes.push((path.to_string(), [delete(path), delete(claim)]));
             }
         }
         let mut refused = Vec::new();
-        for (path, write) in writes {
-            match self.client.txn(Txn::new().and_then(write)).await {
-                Err(Error::GRpcStatus(status)) if status.code() as i32 == PERMISSION_DENIED => {
-                    refused.push(format!("the store does not let this host write {path}"));
+        for part in writes.chunks(OPERATIONS / 2) {
+            if self.may_write(part).await? {
+                continue;
+            }
+            for write in part {
+                if !self.may_write(slice::from_ref(write)).await? {
+                    refused.push(format!("the store does not let this host write {}", write.0));
                 }
-                written => drop(written?),
             }
         }
         Ok(refused)
+    }
+
+    /// Writes what stands at some paths, all or nothing. False: the store does not let it.
+    async fn may_write<const N: usize>(
+        &mut self,
+        writes: &[(String, [TxnOp; N])],
+    ) -> anyhow::Result<bool> {
+        let operations: Vec<_> = writes.iter().flat_map(|(_, write)| write.clone()).collect();
+        match self.client.txn(Txn::new().and_then(operations)).await {
+            Err(Error::GRpcStatus(status)) if status.code() as i32 == PERMISSION_DENIED => {
+                Ok(false)
+            }
+            written => written.map(|_| true).map_err(anyhow::Error::from),
+        }
     }
 
     /// Says what this host makes of all this, if that is not what it said last.
     ///
     /// # Errors
     /// The session is over.
-    pub async fn tell(&mut self, status: Status) -> anyhow::Result<()> {
-        if self.told.as_ref() != Some(&status) {
-            self.put_leased(&Path::Status(self.me.name.clone()), &status).await?;
-            self.told = Some(status);
+    pub async fn tell(&mut self, status: &Status) -> anyhow::Result<()> {
+        if self.told.as_ref() != Some(status) {
+            self.put_leased(&Path::Status(self.me.name.clone()), status).await?;
+            self.told = Some(status.clone());
         }
         Ok(())
     }
@@ -239,6 +254,32 @@ impl Session {
         put.with_context(|| format!("cannot write {path}"))?;
         Ok(())
     }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        self.heart.abort();
+    }
+}
+
+/// Says that this host is still there, again and again, until that fails.
+async fn beat(mut keeper: LeaseKeeper, mut kept: LeaseKeepAliveStream) -> anyhow::Error {
+    let mut pulse = interval(PULSE);
+    loop {
+        pulse.tick().await;
+        if let Err(error) = keep(&mut keeper, &mut kept).await {
+            return error;
+        }
+    }
+}
+
+async fn keep(keeper: &mut LeaseKeeper, kept: &mut LeaseKeepAliveStream) -> anyhow::Result<()> {
+    keeper.keep_alive().await?;
+    let kept =
+        timeout(MUCH_PATIENCE, kept.message()).await.context("the store does not answer")??;
+    let kept = kept.context("the store has ended the lease")?;
+    ensure!(kept.ttl() > 0, "the lease has run out");
+    Ok(())
 }
 
 /// Takes what has changed into the mirror. True: it matters.

@@ -344,7 +344,7 @@ mod tests {
     #[track_caller]
     fn text(entries: &[(&str, &str)], local: &str) -> (String, Vec<String>) {
         let (mirror, me) = known(entries);
-        let local = file::parse("local", local).expect("a file");
+        let local = file::parse("local", local).expect("a file").model;
         let wanted = wanted(&mirror, &me, &local);
         (export::text(&wanted.model).expect("TOML"), wanted.problems.into_iter().collect())
     }

@@ -17,6 +17,7 @@ use super::{
     writer::{Label, Writer},
 };
 use crate::{
+    fleet::standing::{Figures, Standing},
     state::{
         tunnel::{Health, Named},
         uplink,
@@ -31,6 +32,8 @@ pub struct Exposition {
     pub ledger: Arc<Mutex<Ledger>>,
     /// Names of the uplinks that `run` was given.
     pub uplinks: Vec<String>,
+    /// What this host is called in the fleet that it follows, and how it stands there.
+    pub fleet: Option<(String, Standing)>,
     /// When the daemon began, in seconds since 1970.
     pub begin: f64,
 }
@@ -47,7 +50,8 @@ impl Collector for Exposition {
         tunnels(&mut writer, &ledger)?;
         ports(&mut writer, &ledger)?;
         self.uplinks(&mut writer, &ledger)?;
-        others_hooks(&mut writer, &ledger)
+        others_hooks(&mut writer, &ledger)?;
+        self.fleet(&mut writer)
     }
 }
 
@@ -75,6 +79,23 @@ impl Exposition {
         let drops = ledger.drops.iter().map(|(it, count)| ([("reason", it.label())], *count));
         let help = "Every packet dropped on this host, by reason, since the daemon began.";
         writer.counters("xgre_drops", help, drops)
+    }
+
+    fn fleet(&self, writer: &mut Writer<'_>) -> fmt::Result {
+        let fleet = self.fleet.as_ref().map(|(host, it)| ([("host", host.as_str())], it.figures()));
+        let each = |of: fn(&Figures) -> u64| fleet.iter().map(move |(host, it)| (*host, of(it)));
+        let help = "1 while the fleet's store is there; else packets go on by what was known last.";
+        writer.gauges("xgre_fleet_up", help, each(|it| it.is_there.into()))?;
+        let help = "How often the fleet's store was connected to.";
+        writer.counters("xgre_fleet_sessions", help, each(|it| it.sessions))?;
+        let help = "The store's revision that was last acted on.";
+        writer.gauges("xgre_fleet_revision", help, each(|it| it.revision.unsigned_abs()))?;
+        let help = "Hosts of the fleet that there are tunnels to.";
+        writer.gauges("xgre_fleet_peers", help, each(|it| it.peers as u64))?;
+        let help = "Entries of the fleet that are left out, and addresses that two claim.";
+        writer.gauges("xgre_fleet_problems", help, each(|it| it.problems as u64))?;
+        let help = "How many of those there have been since the daemon began.";
+        writer.counters("xgre_fleet_problems_told", help, each(|it| it.told))
     }
 
     fn uplinks(&self, writer: &mut Writer<'_>, ledger: &Ledger) -> fmt::Result {

@@ -24,6 +24,7 @@ use tokio::sync::Semaphore;
 
 use super::{Wanted, address::Address, classic, exposition::Exposition, ledger::Ledger};
 use crate::{
+    fleet::standing::Standing,
     state::{self, StateDir},
     totals::Reading,
 };
@@ -70,16 +71,21 @@ impl Listener {
         Ok(Some(Self { socket, tenants: asked.metrics_tenants }))
     }
 
-    /// Serves metrics until the process ends. Sums begin with what is counted from now on.
+    /// Serves metrics until the process ends; of the fleet, if there is one, under this host's name in it. Sums begin with what is counted from now on.
     ///
     /// # Errors
     /// There is no thread.
-    pub fn serve(self, dir: &StateDir, uplinks: &[String]) -> Result<SocketAddr, Error> {
+    pub fn serve(
+        self,
+        dir: &StateDir,
+        uplinks: &[String],
+        fleet: Option<(String, Standing)>,
+    ) -> Result<SocketAddr, Error> {
         let address = self.socket.local_addr()?;
         let (dir, uplinks) = (dir.clone(), uplinks.to_vec());
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         thread::Builder::new().name("metrics".to_owned()).spawn(move || {
-            let Err(error) = Server::new(dir, uplinks, self.tenants)
+            let Err(error) = Server::new(dir, uplinks, fleet, self.tenants)
                 .map_err(anyhow::Error::from)
                 .and_then(|server| Ok(runtime.block_on(accept(self.socket, Arc::new(server)))?));
             eprintln!("xgre: no more metrics: {error}");
@@ -121,12 +127,17 @@ struct Server {
 }
 
 impl Server {
-    fn new(dir: StateDir, uplinks: Vec<String>, tenants: usize) -> Result<Self, state::Error> {
+    fn new(
+        dir: StateDir,
+        uplinks: Vec<String>,
+        fleet: Option<(String, Standing)>,
+        tenants: usize,
+    ) -> Result<Self, state::Error> {
         let ledger = Arc::new(Mutex::new(Ledger::new(tenants, Reading::take(&dir)?)));
         let begin = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         let begin = begin.as_secs_f64();
         let mut registry = Registry::default();
-        let exposition = Exposition { ledger: ledger.clone(), uplinks, begin };
+        let exposition = Exposition { ledger: ledger.clone(), uplinks, fleet, begin };
         registry.register_collector(Box::new(exposition));
         Ok(Self { dir, ledger, registry })
     }

@@ -202,10 +202,18 @@ pub fn wait_for_carriers(ns: &Netns) {
 
 /// Waits, not long, until something is so.
 #[track_caller]
-pub fn eventually(what: &str, mut so: impl FnMut() -> bool) {
+pub fn eventually(what: &str, so: impl FnMut() -> bool) {
+    assert!(is_eventually(so), "not within twenty seconds: {what}");
+}
+
+/// Waits, not long, until something is so. False: it is not.
+pub fn is_eventually(mut so: impl FnMut() -> bool) -> bool {
     let deadline = Instant::now() + Duration::from_secs(20);
     while !so() {
-        assert!(Instant::now() < deadline, "not within twenty seconds: {what}");
+        if Instant::now() >= deadline {
+            return false;
+        }
         thread::sleep(Duration::from_millis(20));
     }
+    true
 }

@@ -52,7 +52,8 @@ use generator::Kind;
 use row::Row;
 
 /// What the cases run.
-const TOOLS: &[Tool] = &[("ethtool", "ethtool")];
+const TOOLS: &[Tool] =
+    &[("ethtool", "ethtool"), ("etcd", "etcd-server"), ("etcdctl", "etcd-client")];
 
 /// Arguments of `bench`.
 #[derive(clap::Args)]
@@ -63,6 +64,9 @@ pub struct Args {
     /// Numbers of tenants
     #[arg(long, value_delimiter = ',', default_value = "1,1000,65536,1000000", value_parser = clap::value_parser!(u32).range(1..=4_000_000))]
     keys: Vec<u32>,
+    /// Numbers of hosts, for the case `fleet`
+    #[arg(long, value_delimiter = ',', default_value = "10,100,1000", value_parser = clap::value_parser!(u32).range(10..=10_000))]
+    hosts: Vec<u32>,
     /// How packets spread over the tenants
     #[arg(long, default_value = "uniform")]
     distribution: Distribution,
@@ -122,7 +126,7 @@ pub fn verb(workspace: &Workspace, args: &Args) -> Result<ExitCode> {
     // `vm` has built what its guest runs; to find that out anew takes the guest minutes.
     if !report::in_guest() {
         build::all(workspace, args.install)?;
-        build::tenants_tool(workspace)?;
+        build::examples(workspace)?;
     }
     // SAFETY: xtask has a single thread up to here.
     unsafe { env::set_var("XGRE", workspace.xgre()) };

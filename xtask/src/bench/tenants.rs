@@ -43,7 +43,7 @@ pub fn received(bench: &Bench<'_>, host: &Host) -> Result<[u64; 2]> {
 
 /// Runs the example `tenants` of gre-user.
 pub fn tool(bench: &Bench<'_>, host: &Host, arguments: &str) -> Result<String> {
-    let mut command = Command::new(bench.workspace.tenants_tool());
+    let mut command = Command::new(bench.workspace.example("tenants"));
     command.args(arguments.split_whitespace()).env("XGRE_STATE", host.state());
     let output = host.ns.enter(&mut command).output()?;
     let problem = String::from_utf8_lossy(&output.stderr);

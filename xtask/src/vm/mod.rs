@@ -86,7 +86,7 @@ pub fn verb(workspace: &Workspace, args: &Args) -> Result<ExitCode> {
             Some("test") => {
                 command.splice(1..1, suite::bring(workspace, args.install)?);
             }
-            Some("bench") => build::tenants_tool(workspace)?,
+            Some("bench") => build::examples(workspace)?,
             _ => {}
         }
         let xtask = env::current_exe().context("where is xtask?")?;

@@ -13,11 +13,11 @@ fn check(bytes: &[u8]) {
             // Cause and place, for each.
             assert!(problems.lines().all(|line| line.starts_with("FILE")), "{problems}");
         }
-        Ok(model) => {
+        Ok(file::File { model, .. }) => {
             let exported = export::text(&model).expect("what was read can be written");
             let again = file::parse("EXPORTED", &exported);
             let again = again.unwrap_or_else(|problems| panic!("{problems}\n{exported}"));
-            assert_eq!(again, model, "{exported}");
+            assert_eq!(again.model, model, "{exported}");
         }
     }
 }

@@ -77,7 +77,7 @@ pub async fn host(dir: &StateDir, subjects: &Subjects) -> anyhow::Result<Host> {
 /// What a file has. `None`: the host is told what is wrong with it.
 fn of_file(path: &Path, host: &mut Host) -> Option<Configured> {
     match file::read(path) {
-        Ok(model) => Some(Configured::of_model(&model, &host.links)),
+        Ok(file) => Some(Configured::of_model(&file.model, &host.links)),
         Err(error) => {
             host.problems = problems(&path.display().to_string(), &error);
             None

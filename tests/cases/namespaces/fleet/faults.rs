@@ -1,11 +1,14 @@
 //! What can go wrong: packets go on as they were, and all converges when it is right again.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{
+    collections::BTreeSet,
+    time::{Duration, Instant},
+};
 
 use testbed::{Ping, Random, suite::Case};
 
 use super::{Fleet, all_pairs, case};
-use crate::setup::eventually;
+use crate::setup::{eventually, is_eventually};
 
 pub fn cases() -> Vec<Case> {
     vec![
@@ -230,9 +233,10 @@ fn role() {
     });
     let all = fleet.say(&format!("{as_root} endpoint list")).ok();
     assert!(!all.contains("red"), "{all}");
-    let status = fleet.say(&format!("{as_root} status")).ok();
     let told = "h2: the store does not let this host write /xgre/v1/endpoints/red/h2/red0";
-    assert!(status.contains(told), "{status}");
+    eventually("what it may not is told", || {
+        fleet.say(&format!("{as_root} status")).ok().contains(told)
+    });
     let as_host = format!("--fleet-user h2 --fleet-password {}", own.display());
     let refused = fleet.say(&format!("{as_host} tenant add mine")).err();
     assert!(refused.contains("permission denied"), "{refused}");
@@ -241,6 +245,8 @@ fn role() {
 /// Whatever happens, and in whatever order: in the end each host is what the store says.
 fn by_chance(seed: u32) {
     const STEPS: u32 = 60;
+    let longer = std::env::var("XGRE_SOAK").ok().and_then(|text| text.parse().ok());
+    let until = Instant::now() + Duration::from_secs(longer.unwrap_or(0));
     let mut random = Random(seed);
     let mut fleet = Fleet::new(3, 4);
     for (tenant, service) in TENANTS {
@@ -249,7 +255,7 @@ fn by_chance(seed: u32) {
     // Host, tenant, last byte of the address.
     let mut ports: BTreeSet<(usize, usize, u32)> = BTreeSet::new();
     let mut away = None;
-    for step in 0..STEPS {
+    for step in (0..).take_while(|&step| step < STEPS || Instant::now() < until) {
         let host = random.below(fleet.hosts.len() as u32) as usize;
         let what = random.below(10);
         println!("{step}: {what} at {}", fleet.hosts[host].name);
@@ -268,8 +274,13 @@ fn by_chance(seed: u32) {
                         "endpoint add {tenant_name} {tenant_name}0 --host {name} --create --address 10.9.0.{end}"
                     )
                 };
-                // While no majority is there nobody can say anything.
-                fleet.say(&said).ok();
+                // While they elect nobody can say anything.
+                eventually(&said, || {
+                    let outcome = fleet.say(&said);
+                    let has_leader = !outcome.stderr.contains("cannot reach the fleet's store");
+                    assert!(outcome.status.success() || !has_leader, "{outcome}");
+                    has_leader
+                });
             }
             5 => {
                 fleet.hosts[host].daemon.take().expect("a daemon").kill();
@@ -297,10 +308,12 @@ fn by_chance(seed: u32) {
     }
     fleet.etcd.wait();
     for (number, member) in fleet.hosts.iter().enumerate() {
-        eventually(&format!("{} is what the store says", member.name), || {
-            let exported = member.host.xgre("export").ok();
+        let mut exported = String::new();
+        let is_right = is_eventually(|| {
+            exported = member.host.xgre("export").ok();
             is_as_said(&exported, number, &ports)
         });
+        assert!(is_right, "{} is not what the store says: {ports:?}\n{exported}", member.name);
     }
 }
 
@@ -316,16 +329,44 @@ fn is_as_said(exported: &str, host: usize, ports: &BTreeSet<(usize, usize, u32)>
         let of_tenant: Vec<_> =
             ports.iter().filter(|(_, whose, _)| own && *whose == tenant).collect();
         peers.extend(of_tenant.iter().map(|(at, ..)| *at).filter(|&at| at != host));
-        let addresses: BTreeSet<_> = match *service {
-            "l3" => of_tenant.iter().map(|(.., end)| end).collect(),
-            _ => of_tenant.iter().filter(|(at, ..)| *at != host).map(|(.., end)| end).collect(),
-        };
-        // Where two claim one address, whoever came later has it; that is another case's.
-        let entry = if *service == "l3" { "route" } else { "neigh" };
-        let head = format!("[[{entry}]]\ntenant = \"{name}\"\n");
-        let twice =
-            of_tenant.len() != of_tenant.iter().map(|(.., end)| end).collect::<BTreeSet<_>>().len();
-        right &= twice || exported.matches(&head).count() == addresses.len();
+        for &&(_, _, end) in &of_tenant {
+            // Where two claim one address, whoever came later has it; who that is is another case's.
+            let mut claimed = of_tenant.iter().filter(|it| it.2 == end).map(|it| it.0);
+            right &= claimed.any(|at| leads((name, service), host, at, end, exported));
+        }
+        let head = format!("[[{}]]\ntenant = \"{name}\"\n", entry(service));
+        let ends: BTreeSet<_> = of_tenant.iter().map(|it| it.2).collect();
+        right &= exported.matches(&head).count() <= ends.len();
     }
     right && exported.matches("[[tunnel]]").count() == peers.len()
+}
+
+/// Whether a host has the way to an address of a tenant that is at another, or at itself.
+fn leads(
+    (tenant, service): (&str, &str),
+    host: usize,
+    at: usize,
+    end: u32,
+    exported: &str,
+) -> bool {
+    let way = match (service, at == host) {
+        ("l3", true) => {
+            format!(
+                "[[route]]\ntenant = \"{tenant}\"\nprefix = \"10.9.0.{end}/32\"\nports = [\"{tenant}0\"]"
+            )
+        }
+        ("l3", false) => format!(
+            "[[route]]\ntenant = \"{tenant}\"\nprefix = \"10.9.0.{end}/32\"\ntunnels = [\"fleet.h{}\"]",
+            at + 1
+        ),
+        // It answers for itself.
+        (_, true) => return true,
+        _ => format!("[[neigh]]\ntenant = \"{tenant}\"\nip = \"10.9.0.{end}\""),
+    };
+    exported.contains(&way)
+}
+
+/// What leads to an address.
+fn entry(service: &str) -> &'static str {
+    if service == "l3" { "route" } else { "neigh" }
 }

@@ -1,9 +1,10 @@
 //! Many hosts that follow one etcd.
 //!
-//! - [`faults`]: the store is away, its leader is killed, entries are bad; [`mixed`]: a host with Open vSwitch among them.
+//! - [`faults`]: the store is away, its leader is killed, entries are bad; [`mixed`]: a host with Open vSwitch among them; [`tls`]: who proves who he is.
 
 mod faults;
 mod mixed;
+mod tls;
 
 use testbed::{
     Daemon, Etcd, Host, Outcome, Ping,
@@ -22,6 +23,7 @@ pub fn cases() -> Vec<Case> {
         case("fleet: what is configured locally goes first", local_first),
         case("fleet: a host follows what its own tenants need", only_its_own),
         case("fleet: keys are given once", keys),
+        case("fleet: by TLS, and as a file says", tls::both_know_each_other),
     ]);
     cases
 }

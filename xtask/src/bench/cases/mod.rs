@@ -5,6 +5,7 @@ mod decap;
 mod encap;
 mod encap_tc;
 mod encap_xdp;
+mod fleet;
 mod latency;
 mod load;
 mod memory;
@@ -55,6 +56,8 @@ pub enum Case {
     Memory,
     /// A cloud: 1,000 tunnels, 100,000 tenants, a million bindings and stations; loading, changing, memory
     Scale,
+    /// Many hosts that follow one etcd: starting at once, moves, watches, bytes, memory
+    Fleet,
     /// What the verifier and the compiler in the kernel make of the programs
     Verifier,
 }
@@ -78,6 +81,7 @@ impl Case {
             Self::Cli => cli::run(bench),
             Self::Memory => memory::run(bench),
             Self::Scale => scale::run(bench),
+            Self::Fleet => fleet::run(bench),
             Self::Verifier => verifier::run(bench),
         }
     }

@@ -103,6 +103,16 @@ const METHODS: &[(&str, &str)] = &[
         "memory",
         "What the kernel accounts to xgre's maps, per-CPU copies included. `largest`: bytes per tenant.",
     ),
+    (
+        "fleet",
+        "Three members of etcd in namespaces around a router, without waiting for disks; all hosts in one process with one thread, by the code \
+         that the daemon runs, but what is made of it is only compared with what it should be. All share this machine's processors: a host that has its own is not slower for the others. Each host has 50 ports, each of \
+         another tenant; a tenant that has ports has five, at as many hosts; nine of ten tenants are defined and idle. `start_s`: all hosts start at once, until each knows \
+         what it needs. `move_ms`, `slowest_ms`: one port moves to another host (two commands), until all hosts of its tenant know; the median and the slowest of 50. `moves`: a tenth of the hosts is emptied, \
+         32 commands at a time; the last change is `written_s` after the first, and all hosts know all of it at `converged_s`. For each host: `watches`; what it received at the start \
+         (`start_kib`), in the mass move (`moves_kib`) and while nothing happened (`rest_bytes_per_s`); its memory (`host_kib`). `store_mib`: memory of the three members. \
+         `sessions_lost`: connections that ended early and were made again.",
+    ),
     ("verifier", "`verified`: instructions the verifier went through; the limit is a million."),
 ];
 

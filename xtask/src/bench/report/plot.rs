@@ -87,6 +87,41 @@ const LINES: &[Lines] = &[
         fixed: &[],
         series: &[("mib", "all maps")],
     },
+    Lines {
+        case: "fleet",
+        title: "A fleet: until all hosts know",
+        x: "hosts",
+        x_title: "hosts; a hundred times as many tenants",
+        y_title: "seconds",
+        fixed: &[],
+        series: &[
+            ("start_s", "all start at once"),
+            ("written_s", "a tenth is emptied: written"),
+            ("converged_s", "a tenth is emptied: known"),
+        ],
+    },
+    Lines {
+        case: "fleet",
+        title: "A fleet: one port moves",
+        x: "hosts",
+        x_title: "hosts; a hundred times as many tenants",
+        y_title: "milliseconds",
+        fixed: &[],
+        series: &[("move_ms", "median"), ("slowest_ms", "slowest")],
+    },
+    Lines {
+        case: "fleet",
+        title: "A fleet: what one host takes",
+        x: "hosts",
+        x_title: "hosts; a hundred times as many tenants",
+        y_title: "watches, KiB",
+        fixed: &[],
+        series: &[
+            ("watches", "watches"),
+            ("start_kib", "KiB received at the start"),
+            ("host_kib", "KiB of memory"),
+        ],
+    },
 ];
 
 /// Fewest points that make a line worth drawing.
