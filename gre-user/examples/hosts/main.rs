@@ -43,6 +43,8 @@ use store::Store;
 const PATIENCE: Duration = Duration::from_secs(600);
 /// How often is looked whether all hosts know.
 const LOOK: Duration = Duration::from_millis(5);
+/// How long before one port moves.
+const PAUSE: Duration = Duration::from_millis(500);
 /// How long nothing happens.
 const REST: Duration = Duration::from_secs(10);
 
@@ -99,6 +101,7 @@ async fn measure(args: &Args, cloud: &Rc<RefCell<Cloud>>) -> Result<()> {
     let mut times = Vec::new();
     for number in 0..args.moves {
         say(&format!("port {number} of {} moves", args.moves));
+        sleep(PAUSE).await;
         let of = cloud.borrow_mut().relocate(number * 7 % args.hosts, 1);
         let begin = Instant::now();
         store.carry_out(&of).await?;

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
 use clap::Subcommand;
 use serde::Serialize;
 
@@ -151,6 +151,17 @@ enum OfEndpoint {
         #[arg(long, value_name = "NAME")]
         host: String,
     },
+    /// Show one endpoint.
+    Show {
+        /// The interface.
+        #[arg(value_name = "IFACE")]
+        iface: String,
+        /// The host.
+        #[arg(long, value_name = "NAME")]
+        host: String,
+        #[command(flatten)]
+        shown: Shown,
+    },
     /// List endpoints, of one tenant or of all.
     List {
         /// Only this tenant's.
@@ -215,10 +226,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
         Verb::Tenant(OfTenant::Show { name, shown }) => {
             let mut tenants = tenants(client).await?;
             tenants.retain(|row| row.name == name);
-            let known = !tenants.is_empty();
-            known
-                .then_some(())
-                .with_context(|| format!("there is no tenant {name} in the fleet"))?;
+            ensure!(!tenants.is_empty(), "there is no tenant {name} in the fleet");
             let endpoints = endpoints(client, Some(&name)).await?;
             if shown.json {
                 let (tenants, endpoints) = (Some(tenants), Some(endpoints));
@@ -237,8 +245,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
         Verb::Host(OfHost::Show { name, shown }) => {
             let mut hosts = hosts(client).await?;
             hosts.retain(|row| row.name == name);
-            let known = !hosts.is_empty();
-            known.then_some(()).with_context(|| format!("host {name} is not there"))?;
+            ensure!(!hosts.is_empty(), "host {name} is not there");
             status(hosts, shown)
         }
         Verb::Endpoint(OfEndpoint::Add { tenant, iface, host, mac, address, create }) => {
@@ -247,6 +254,13 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
         }
         Verb::Endpoint(OfEndpoint::Del { iface, host }) => {
             edit::delete_port(client, &host, &iface).await
+        }
+        Verb::Endpoint(OfEndpoint::Show { iface, host, shown }) => {
+            let found = edit::endpoint(client, &host, &iface).await?;
+            let (tenant, endpoint) = found.with_context(|| {
+                format!("host {host} has no endpoint {iface}; what stands in its way `xgre fleet host show {host}` tells")
+            })?;
+            show_endpoints(vec![EndpointRow { tenant, host, iface, endpoint }], shown)
         }
         Verb::Endpoint(OfEndpoint::List { tenant, shown }) => {
             show_endpoints(endpoints(client, tenant.as_deref()).await?, shown)

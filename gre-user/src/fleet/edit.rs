@@ -18,6 +18,8 @@ use crate::{
     value::{Key, PortMode, Prefix, Service},
 };
 
+/// Entries that are read at a time: an answer has bounds.
+const PAGE: i64 = 5000;
 /// How often somebody else may be faster.
 const TRIES: u32 = 100;
 
@@ -292,14 +294,11 @@ pub async fn all<T: DeserializeOwned>(
 /// The store refuses.
 pub async fn hosts(client: &mut Client) -> anyhow::Result<Vec<(String, Host, Option<Status>)>> {
     let statuses = all::<Status>(client, &Range::under("status", &[])).await?;
+    let mut statuses: BTreeMap<_, _> = statuses.into_iter().collect();
     let there = all::<Host>(client, &Range::under("hosts", &[])).await?;
-    let status = |name: &str| {
-        let found = statuses.iter().find(|(path, _)| *path == Path::Status(name.to_owned()));
-        found.map(|(_, status)| status.clone())
-    };
     let row = |(path, host)| match path {
         Path::Host(name) => {
-            let status = status(&name);
+            let status = statuses.remove(&Path::Status(name.clone()));
             Some((name, host, status))
         }
         _ => None,
@@ -324,13 +323,41 @@ pub async fn endpoints(
     Ok(found.into_iter().filter_map(row).collect())
 }
 
+/// Who is behind a host's interface, and of which tenant.
+///
+/// # Errors
+/// The store refuses.
+pub async fn endpoint(
+    client: &mut Client,
+    host: &str,
+    iface: &str,
+) -> anyhow::Result<Option<(String, Endpoint)>> {
+    for (path, _) in paths(client, &Range::under("claims", &[host])).await? {
+        if let Path::Claim { tenant, iface: at, .. } = path
+            && at == iface
+        {
+            let [endpoint, _] = published(host, &tenant, iface);
+            return Ok(read(client, &endpoint).await?.map(|(endpoint, _)| (tenant, endpoint)));
+        }
+    }
+    Ok(None)
+}
+
 /// Paths and texts.
 async fn paths(client: &mut Client, range: &Range) -> anyhow::Result<Vec<(Path, Vec<u8>)>> {
-    let options = range.is_prefix().then(|| GetOptions::new().with_prefix());
-    let found = client.get(range.path.as_str(), options).await?;
     let entry =
         |kv: &etcd_client::KeyValue| Some((Path::parse(kv.key_str().ok()?)?, kv.value().to_vec()));
-    Ok(found.kvs().iter().filter_map(entry).collect())
+    let (mut from, mut revision, mut all) = (range.path.clone().into_bytes(), 0, Vec::new());
+    loop {
+        // All pages as they were at the same time.
+        let options = GetOptions::new().with_limit(PAGE).with_revision(revision);
+        let options = if range.is_prefix() { options.with_range(range.end()) } else { options };
+        let found = client.get(from, Some(options)).await?;
+        all.extend(found.kvs().iter().filter_map(entry));
+        let Some(last) = found.kvs().last().filter(|_| found.more()) else { return Ok(all) };
+        from = [last.key(), &[0]].concat();
+        revision = found.header().map_or(0, etcd_client::ResponseHeader::revision);
+    }
 }
 
 /// An entry and its revision, if it is there.

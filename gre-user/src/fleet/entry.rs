@@ -140,6 +140,13 @@ impl Range {
         self.path.ends_with('/')
     }
 
+    /// What comes first behind all under its path.
+    pub fn end(&self) -> String {
+        let path = self.path.trim_end_matches('/');
+        // The character behind the slash.
+        format!("{path}0")
+    }
+
     /// Whether an entry is among them.
     pub fn holds(&self, path: &str) -> bool {
         if self.is_prefix() { path.starts_with(&self.path) } else { path == self.path }
@@ -257,6 +264,8 @@ mod tests {
         let under = Range::under("endpoints", &["blue"]);
         assert!(under.holds("/xgre/v1/endpoints/blue/a/tap7"));
         assert!(!under.holds("/xgre/v1/endpoints/blue2/a/tap7"));
+        assert!(*"/xgre/v1/endpoints/blue/~" < *under.end());
+        assert!(*under.end() <= *"/xgre/v1/endpoints/blue2/a/tap7");
         let one = Range::one(&Path::Host("a".to_owned()));
         assert!(one.holds("/xgre/v1/hosts/a") && !one.holds("/xgre/v1/hosts/ab"));
     }

@@ -44,7 +44,7 @@ const REFUSED: &[Refused] = &[
     (
         "an unknown table",
         "[[tunel]]\n",
-        "FILE:1:3: unknown field `tunel`; a file has [[tunnel]], [[tenant]], [[port]], [[route]], [[fdb]], [[neigh]], [[transit]]",
+        "FILE:1:3: unknown field `tunel`; a file has [[tunnel]], [[tenant]], [[port]], [[route]], [[fdb]], [[neigh]], [[transit]], [fleet]",
     ),
     (
         "one table where there is a list",

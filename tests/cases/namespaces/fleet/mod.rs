@@ -140,6 +140,10 @@ fn appear_move_vanish() {
     all_pairs(&fleet.hosts, "10.9.0");
     all_pairs(&fleet.hosts, "10.8.0");
     let [first, second, third, ..] = &fleet.hosts[..] else { unreachable!("six hosts") };
+    let shown = fleet.say("endpoint show blue0 --host h2").ok();
+    assert!(shown.contains("10.9.0.2") && !shown.contains("10.9.0.1 "), "{shown}");
+    let none = fleet.say("endpoint show red0 --host h2").err();
+    assert!(none.contains("host h2 has no endpoint red0"), "{none}");
     // Nobody else's: the same addresses, another tenant.
     fleet.say("tenant add red").ok();
     let at = |member: &Member| {

@@ -65,7 +65,10 @@ fn measure(bench: &Bench<'_>, hosts: u32) -> Result<Row> {
     let measured: Map<String, Value> = serde_json::from_slice(&output.stdout)?;
     let row = Row::new("fleet").with("hosts", hosts).with("tenants", tenants);
     MEASURED.iter().try_fold(row, |row, &name| {
-        let value = measured.get(name).and_then(Value::as_f64);
-        Ok(row.measured(name, value.with_context(|| format!("no {name}"))?))
+        let value = measured.get(name).with_context(|| format!("no {name}"))?;
+        Ok(match value.as_f64() {
+            Some(number) if value.is_f64() => row.measured(name, number),
+            _ => row.with(name, value.clone()),
+        })
     })
 }
