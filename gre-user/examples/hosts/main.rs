@@ -27,7 +27,7 @@ use gre_user::{
     fleet::{follower::Follower, options::Options, standing::Standing, wanted::Me},
 };
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
-use serde_json::json;
+use serde_json::{Map, Value};
 use tokio::{
     runtime,
     sync::watch::{self, Receiver},
@@ -45,6 +45,9 @@ const PATIENCE: Duration = Duration::from_secs(600);
 const LOOK: Duration = Duration::from_millis(5);
 /// How long before one port moves.
 const PAUSE: Duration = Duration::from_millis(500);
+/// How long hosts stay known that the store has let go.
+const HOLD: Duration = Duration::from_secs(300);
+const KIB: f64 = 1024.0;
 /// How long nothing happens.
 const REST: Duration = Duration::from_secs(10);
 
@@ -69,107 +72,133 @@ fn main() -> Result<()> {
     // A connection for each host.
     let (_, most) = getrlimit(Resource::RLIMIT_NOFILE)?;
     setrlimit(Resource::RLIMIT_NOFILE, most, most)?;
-    let cloud = Rc::new(RefCell::new(Cloud::new(args.hosts, args.ports)?));
-    ensure!(cloud.borrow().tenants() <= args.tenants, "too few tenants");
-    let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
-    LocalSet::new().block_on(&runtime, measure(&args, &cloud))
-}
-
-async fn measure(args: &Args, cloud: &Rc<RefCell<Cloud>>) -> Result<()> {
+    let cloud = Cloud::new(args.hosts, args.ports)?;
+    ensure!(cloud.tenants() <= args.tenants, "too few tenants");
+    let standings = (0..args.hosts).map(|_| Standing::default()).collect();
     let store = Store::new(args.store.clone());
-    say(&format!("{} tenants are defined", args.tenants));
-    let begin = Instant::now();
-    let ports = cloud.borrow().slots();
-    store.define(args.tenants, ports).await?;
-    let load = begin.elapsed();
-
-    say(&format!("{} hosts start at once", args.hosts));
-    let (before, memory) = (store.counted().await?, own_memory()?);
-    cloud.borrow_mut().expect_all();
-    let begin = Instant::now();
-    let (end, ended) = watch::channel(false);
-    let standings: Vec<_> = (0..args.hosts).map(|_| Standing::default()).collect();
-    let mut followers = start(args, cloud, &standings, &ended);
-    converge(cloud).await?;
-    let (start, started) = (begin.elapsed(), store.counted().await?);
-    let own = own_memory()?.saturating_sub(memory);
-
-    say("nothing happens");
-    sleep(REST).await;
-    let rested = store.counted().await?;
-
-    let mut times = Vec::new();
-    for number in 0..args.moves {
-        say(&format!("port {number} of {} moves", args.moves));
-        sleep(PAUSE).await;
-        let of = cloud.borrow_mut().relocate(number * 7 % args.hosts, 1);
-        let begin = Instant::now();
-        store.carry_out(&of).await?;
-        converge(cloud).await?;
-        times.push(cloud.borrow().last().duration_since(begin).as_secs_f64() * 1e3);
-    }
-    times.sort_by(f64::total_cmp);
-
-    say("a tenth of the hosts is emptied");
-    let moved: Vec<Move> = {
-        let mut cloud = cloud.borrow_mut();
-        (0..args.hosts.div_ceil(10)).flat_map(|host| cloud.relocate(host, usize::MAX)).collect()
-    };
-    let before_moves = store.counted().await?;
-    let begin = Instant::now();
-    store.carry_out(&moved).await?;
-    let written = Instant::now();
-    converge(cloud).await?;
-    let known = cloud.borrow().last();
-    let after_moves = store.counted().await?;
-
-    end.send(true)?;
-    timeout(PATIENCE, async { while followers.join_next().await.is_some() {} }).await?;
-
-    let sessions: u64 = standings.iter().map(|it| it.figures().sessions).sum();
-    let per_host = |amount: f64| amount / args.hosts as f64;
-    let middle = times.get(times.len() / 2).copied();
-    println!(
-        "{}",
-        json!({
-            "hosts": args.hosts,
-            "tenants": args.tenants,
-            "sessions_lost": sessions - args.hosts as u64,
-            "load_s": load.as_secs_f64(),
-            "start_s": start.as_secs_f64(),
-            "move_ms": middle,
-            "slowest_ms": times.last(),
-            "moves": moved.len(),
-            "written_s": written.duration_since(begin).as_secs_f64(),
-            "converged_s": known.duration_since(begin).as_secs_f64(),
-            "watches": per_host(rested.watchers - before.watchers),
-            "start_kib": per_host(started.sent - before.sent) / 1024.0,
-            "rest_bytes_per_s": per_host(rested.sent - started.sent) / REST.as_secs_f64(),
-            "moves_kib": per_host(after_moves.sent - before_moves.sent) / 1024.0,
-            "host_kib": per_host(own as f64) / 1024.0,
-            "store_mib": after_moves.memory / f64::from(1 << 20),
-        })
-    );
+    let fleet = Fleet { args, store, cloud: Rc::new(RefCell::new(cloud)), standings };
+    let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
+    let measured = LocalSet::new().block_on(&runtime, fleet.measure())?;
+    println!("{}", Value::Object(measured));
     Ok(())
 }
 
-fn start(
-    args: &Args,
-    cloud: &Rc<RefCell<Cloud>>,
-    standings: &[Standing],
-    ended: &Receiver<bool>,
-) -> JoinSet<()> {
-    let mut followers = JoinSet::new();
-    for (host, standing) in standings.iter().enumerate() {
-        let address = u32::from(Ipv4Addr::new(10, 0, 0, 1)) + host as u32;
-        let me = Me { name: cloud::host(host), addresses: vec![IpAddr::V4(address.into())] };
-        let nothing = Nothing::new(host, cloud.clone());
-        let hold = Duration::from_secs(300);
-        let store = args.store.clone();
-        let follower = Follower::new(store, me, Model::new(), hold, nothing, standing.clone());
-        followers.spawn_local(follower.run(ended.clone()));
+/// Figures by their names.
+type Figures = Map<String, Value>;
+
+struct Fleet {
+    args: Args,
+    store: Store,
+    cloud: Rc<RefCell<Cloud>>,
+    standings: Vec<Standing>,
+}
+
+impl Fleet {
+    async fn measure(&self) -> Result<Figures> {
+        let mut all = self.define().await?;
+        let (end, ended) = watch::channel(false);
+        let (mut followers, figures) = self.start(&ended).await?;
+        all.extend(figures);
+        all.extend(self.move_one_by_one().await?);
+        all.extend(self.move_many().await?);
+        end.send(true)?;
+        timeout(PATIENCE, async { while followers.join_next().await.is_some() {} }).await?;
+        let sessions: u64 = self.standings.iter().map(|it| it.figures().sessions).sum();
+        all.insert("sessions_lost".to_owned(), (sessions - self.args.hosts as u64).into());
+        Ok(all)
     }
-    followers
+
+    async fn define(&self) -> Result<Figures> {
+        say(&format!("{} tenants are defined", self.args.tenants));
+        let begin = Instant::now();
+        let ports = self.cloud.borrow().slots();
+        self.store.define(self.args.tenants, ports).await?;
+        Ok(figures([("load_s", begin.elapsed().as_secs_f64())]))
+    }
+
+    /// All hosts at once; then nothing happens for a while.
+    async fn start(&self, ended: &Receiver<bool>) -> Result<(JoinSet<()>, Figures)> {
+        say(&format!("{} hosts start at once", self.args.hosts));
+        let (before, memory) = (self.store.counted().await?, own_memory()?);
+        self.cloud.borrow_mut().expect_all();
+        let begin = Instant::now();
+        let followers = self.followers(ended);
+        converge(&self.cloud).await?;
+        let (start, started) = (begin.elapsed(), self.store.counted().await?);
+        let own = own_memory()?.saturating_sub(memory);
+        say("nothing happens");
+        sleep(REST).await;
+        let rested = self.store.counted().await?;
+        let figures = figures([
+            ("start_s", start.as_secs_f64()),
+            ("watches", self.per_host(rested.watchers - before.watchers)),
+            ("start_kib", self.per_host(started.sent - before.sent) / KIB),
+            ("rest_bytes_per_s", self.per_host(rested.sent - started.sent) / REST.as_secs_f64()),
+            ("host_kib", self.per_host(own as f64) / KIB),
+        ]);
+        Ok((followers, figures))
+    }
+
+    fn followers(&self, ended: &Receiver<bool>) -> JoinSet<()> {
+        let mut followers = JoinSet::new();
+        for (host, standing) in self.standings.iter().enumerate() {
+            let address = u32::from(Ipv4Addr::new(10, 0, 0, 1)) + host as u32;
+            let me = Me { name: cloud::host(host), addresses: vec![IpAddr::V4(address.into())] };
+            let nothing = Nothing::new(host, self.cloud.clone());
+            let store = self.args.store.clone();
+            let follower = Follower::new(store, me, Model::new(), HOLD, nothing, standing.clone());
+            followers.spawn_local(follower.run(ended.clone()));
+        }
+        followers
+    }
+
+    async fn move_one_by_one(&self) -> Result<Figures> {
+        let mut times = Vec::new();
+        for number in 0..self.args.moves {
+            say(&format!("port {number} of {} moves", self.args.moves));
+            sleep(PAUSE).await;
+            let of = self.cloud.borrow_mut().relocate(number * 7 % self.args.hosts, 1);
+            let begin = Instant::now();
+            self.store.carry_out(&of).await?;
+            converge(&self.cloud).await?;
+            times.push(self.cloud.borrow().last().duration_since(begin).as_secs_f64() * 1e3);
+        }
+        times.sort_by(f64::total_cmp);
+        let middle = times.get(times.len() / 2).context("nothing moves")?;
+        Ok(figures([("move_ms", *middle), ("slowest_ms", times[times.len() - 1])]))
+    }
+
+    async fn move_many(&self) -> Result<Figures> {
+        say("a tenth of the hosts is emptied");
+        let moves: Vec<Move> = {
+            let mut cloud = self.cloud.borrow_mut();
+            let hosts = 0..self.args.hosts.div_ceil(10);
+            hosts.flat_map(|host| cloud.relocate(host, usize::MAX)).collect()
+        };
+        let before = self.store.counted().await?;
+        let begin = Instant::now();
+        self.store.carry_out(&moves).await?;
+        let written = begin.elapsed();
+        converge(&self.cloud).await?;
+        let known = self.cloud.borrow().last().duration_since(begin);
+        let after = self.store.counted().await?;
+        let mut figures = figures([
+            ("written_s", written.as_secs_f64()),
+            ("converged_s", known.as_secs_f64()),
+            ("moves_kib", self.per_host(after.sent - before.sent) / KIB),
+            ("store_mib", after.memory / KIB / KIB),
+        ]);
+        figures.insert("moves".to_owned(), moves.len().into());
+        Ok(figures)
+    }
+
+    fn per_host(&self, amount: f64) -> f64 {
+        amount / self.args.hosts as f64
+    }
+}
+
+fn figures<const N: usize>(named: [(&str, f64); N]) -> Figures {
+    named.map(|(name, value)| (name.to_owned(), value.into())).into_iter().collect()
 }
 
 /// Waits until all hosts know where everything is.

@@ -147,11 +147,16 @@ impl<D: Datapath> Follower<D> {
                 }
                 changed = session.next(&mut self.mirror) => changed?,
                 _ = look.tick() => {
-                    session.tell(&self.status).await?;
+                    if session.has_news(&self.status) {
+                        session.tell(&self.status).await?;
+                    }
                     let aged = self.mirror.age(Instant::now().into_std());
                     retry || aged || self.datapath.have_come().await?
                 }
-                _ = compare.tick() => true,
+                _ = compare.tick() => {
+                    session.tell(&self.status).await?;
+                    true
+                }
             };
             if has_changed {
                 pace.change(Instant::now());

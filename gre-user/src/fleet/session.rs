@@ -226,6 +226,13 @@ impl Session {
         }
     }
 
+    /// Whether this host makes something else of all this than it said last. That it has acted on a newer revision is no news: all
+    /// hosts of a tenant would write that at each change.
+    pub fn has_news(&self, status: &Status) -> bool {
+        let Status { revision, .. } = *status;
+        self.told.as_ref().is_none_or(|told| Status { revision, ..told.clone() } != *status)
+    }
+
     /// Says what this host makes of all this, if that is not what it said last.
     ///
     /// # Errors

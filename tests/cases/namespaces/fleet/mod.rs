@@ -6,6 +6,8 @@ mod faults;
 mod mixed;
 mod tls;
 
+use std::time::Instant;
+
 use testbed::{
     Daemon, Etcd, Host, Outcome, Ping,
     suite::{Case, Need},
@@ -167,8 +169,10 @@ fn appear_move_vanish() {
         gone(first) && gone(second)
     });
     Ping::to("10.9.0.1").times(1, 10).unanswered(&third.host.ns);
+    let begin = Instant::now();
     fleet.plug(second, "blue", "10.9.0.1");
     eventually("it answers at its new place", || third.reaches("10.9.0.1"));
+    println!("from the command to the answer: {:?}", begin.elapsed());
     let routes = third.host.xgre("route list").ok();
     let route = routes.lines().find(|line| line.contains("10.9.0.1/32"));
     assert!(route.is_some_and(|line| line.contains("fleet.h2")), "{routes}");
