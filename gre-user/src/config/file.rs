@@ -142,7 +142,7 @@ fn contents(text: &str) -> Contents {
     }
     for (key, value) in table.into_inner() {
         let kind = Kind::ALL.into_iter().find(|kind| kind.name() == key.get_ref().as_ref());
-        if kind.is_none() && key.get_ref() == FLEET && value.get_ref().is_table() {
+        if key.get_ref() == FLEET && value.get_ref().is_table() {
             contents.read_fleet(value, key.span().start);
             continue;
         }
@@ -183,18 +183,15 @@ impl Contents {
     }
 
     fn read_fleet(&mut self, value: Spanned<DeValue<'_>>, at: usize) {
-        match Fleet::deserialize(value.into_deserializer()) {
-            Ok(fleet) => {
-                let checked = fleet.check();
-                let told =
-                    checked.map_err(|error| Problem { at, message: format!("{FLEET}: {error}") });
-                self.problems.extend(told.err());
-                self.fleet = Some(fleet);
-            }
-            Err(error) => {
-                let mut problem = problem(&error, at);
-                problem.message = format!("{FLEET}: {}", problem.message);
-                self.problems.push(problem);
+        let read = Fleet::deserialize(value.into_deserializer());
+        let checked = read.map_err(|error| problem(&error, at)).and_then(|fleet| {
+            let problem = |error: anyhow::Error| Problem { at, message: error.to_string() };
+            fleet.check().map_err(problem).map(|()| fleet)
+        });
+        match checked {
+            Ok(fleet) => self.fleet = Some(fleet),
+            Err(Problem { at, message }) => {
+                self.problems.push(Problem { at, message: format!("{FLEET}: {message}") });
             }
         }
     }

@@ -9,6 +9,7 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use super::{
     entry::{Endpoint, Host, Path, Port, Range, Status, Tenant, published},
+    options::OPERATIONS,
     ovs::Network,
     wanted::tunnel_to,
 };
@@ -269,8 +270,7 @@ pub async fn delete_host(client: &mut Client, host: &str) -> anyhow::Result<()> 
         }
     }
     ensure!(known, "nothing is known of host {host}");
-    // A transaction takes 128 operations as etcd comes.
-    for some in writes.chunks(100) {
+    for some in writes.chunks(OPERATIONS) {
         client.txn(Txn::new().and_then(some)).await?;
     }
     Ok(())

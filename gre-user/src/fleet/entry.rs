@@ -11,7 +11,7 @@
 //! | `claims/HOST/TENANT/IFACE` | that there is such an endpoint: `true` | the host, with the endpoint |
 //! | `status/HOST` | [`Status`]: what it makes of all this (a lease) | the host |
 
-use std::{fmt, net::IpAddr};
+use std::{collections::BTreeSet, fmt, net::IpAddr};
 
 use serde::{Deserialize, Serialize};
 
@@ -232,7 +232,7 @@ pub struct Status {
     /// Hosts that it has tunnels to.
     pub peers: usize,
     /// What it leaves out, and why.
-    pub problems: Vec<String>,
+    pub problems: BTreeSet<String>,
 }
 
 #[cfg(test)]

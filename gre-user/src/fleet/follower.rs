@@ -3,12 +3,13 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     hash::{BuildHasher as _, RandomState},
+    mem,
     time::Duration,
 };
 
 use tokio::{
     sync::watch::Receiver,
-    time::{Instant, MissedTickBehavior, interval, sleep_until, timeout},
+    time::{Instant, MissedTickBehavior, interval_at, timeout},
 };
 
 use super::{
@@ -66,8 +67,7 @@ pub struct Follower<D> {
     me: Me,
     /// What it is configured to be besides.
     local: Model,
-    /// What was wanted last.
-    told: Wanted,
+    /// What it makes of what it knows.
     status: Status,
     standing: Standing,
     datapath: D,
@@ -88,7 +88,6 @@ impl<D: Datapath> Follower<D> {
             mirror: Mirror::new(hold),
             me,
             local,
-            told: Wanted::default(),
             status: Status::default(),
             standing,
             datapath,
@@ -123,7 +122,7 @@ impl<D: Datapath> Follower<D> {
         eprintln!("xgre: following the fleet as host {}", self.me.name);
         self.standing.change(|it| (it.is_there, it.sessions) = (true, it.sessions + 1));
         let [mut look, mut compare] = [LOOK, COMPARE].map(|every| {
-            let mut ticks = interval(every);
+            let mut ticks = interval_at(Instant::now() + every, every);
             ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
             ticks
         });
@@ -138,7 +137,7 @@ impl<D: Datapath> Follower<D> {
                     let _ = timeout(FAREWELL, session.end()).await;
                     return Ok(());
                 }
-                () = sleep_until(pace.due().unwrap_or_else(Instant::now)), if pace.due().is_some() => {
+                () = pace.due() => {
                     let begin = Instant::now();
                     session.align(&mut self.mirror).await?;
                     retry = !self.act(&mut session).await?;
@@ -172,32 +171,32 @@ impl<D: Datapath> Follower<D> {
             let endpoints = self.datapath.endpoints(&wanted).await?;
             wanted.problems.extend(session.publish(&self.mirror, &endpoints).await?);
         }
-        self.tell_problems(&wanted);
         let tenants = wanted.ports.values().map(|port| &port.tenant);
-        self.status = Status {
+        let status = Status {
             revision: session.revision(),
             tenants: tenants.collect::<BTreeSet<_>>().len(),
             endpoints: wanted.ports.len(),
             peers: wanted.peers,
-            problems: wanted.problems.iter().cloned().collect(),
+            problems: wanted.problems,
         };
-        let new = wanted.problems.difference(&self.told.problems).count();
-        let Status { revision, peers, .. } = self.status;
+        let before = mem::replace(&mut self.status, status);
+        let Status { revision, peers, problems, .. } = &self.status;
+        let new = tell_problems(&before.problems, problems);
         self.standing.change(|it| {
-            (it.revision, it.peers, it.problems) = (revision, peers, wanted.problems.len());
+            (it.revision, it.peers, it.problems) = (*revision, *peers, problems.len());
             it.told += new as u64;
         });
-        self.told = wanted;
         Ok(is_made)
     }
+}
 
-    /// Prints problems that are new, and that others are over.
-    fn tell_problems(&self, wanted: &Wanted) {
-        for problem in wanted.problems.difference(&self.told.problems) {
-            eprintln!("xgre: fleet: {problem}");
-        }
-        for problem in self.told.problems.difference(&wanted.problems) {
-            eprintln!("xgre: fleet: no more: {problem}");
-        }
+/// Prints problems that are new, and that others are over. Returns how many are new.
+fn tell_problems(before: &BTreeSet<String>, now: &BTreeSet<String>) -> usize {
+    for problem in now.difference(before) {
+        eprintln!("xgre: fleet: {problem}");
     }
+    for problem in before.difference(now) {
+        eprintln!("xgre: fleet: no more: {problem}");
+    }
+    now.difference(before).count()
 }

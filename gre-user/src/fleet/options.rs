@@ -16,6 +16,8 @@ use crate::config::fleet::Fleet;
 const PATIENCE: Duration = Duration::from_secs(3);
 /// How long an answer is waited for: a store that is busy is not helped by being asked again.
 pub(super) const MUCH_PATIENCE: Duration = Duration::from_secs(10);
+/// Most operations of a transaction; etcd takes 128 as it comes.
+pub(super) const OPERATIONS: usize = 100;
 /// How often a connection that is silent is asked whether it is still there.
 const PULSE: Duration = Duration::from_secs(5);
 

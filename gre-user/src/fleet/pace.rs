@@ -1,8 +1,8 @@
 //! When what has changed is made so: at once where little changes, in growing portions where much does.
 
-use std::time::Duration;
+use std::{future::pending, time::Duration};
 
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep_until};
 
 /// What comes within this time is one change.
 const SETTLE: Duration = Duration::from_millis(10);
@@ -32,9 +32,12 @@ impl Pace {
         self.due.get_or_insert(self.rested.max(now + SETTLE));
     }
 
-    /// When there is something to do.
-    pub fn due(&self) -> Option<Instant> {
-        self.due
+    /// Waits until there is something to do.
+    pub async fn due(&self) {
+        match self.due {
+            Some(due) => sleep_until(due).await,
+            None => pending().await,
+        }
     }
 
     /// It is done.
@@ -53,18 +56,18 @@ mod tests {
     fn one_change_is_made_at_once_and_many_in_portions() {
         let begin = Instant::now();
         let mut pace = Pace::new(begin);
-        assert_eq!(pace.due(), None);
+        assert_eq!(pace.due, None);
         pace.change(begin);
-        assert_eq!(pace.due(), Some(begin + SETTLE));
+        assert_eq!(pace.due, Some(begin + SETTLE));
         pace.change(begin + SETTLE / 2);
-        assert_eq!(pace.due(), Some(begin + SETTLE), "it does not wait for the last one");
+        assert_eq!(pace.due, Some(begin + SETTLE), "it does not wait for the last one");
 
         let mut now = begin + SETTLE;
         pace.done(now, now);
         let mut rests = Vec::new();
         for _ in 0..8 {
             pace.change(now);
-            let due = pace.due().expect("a change");
+            let due = pace.due.expect("a change");
             rests.push((due - now).as_millis());
             now = due;
             pace.done(now, now);
@@ -73,10 +76,10 @@ mod tests {
 
         now += MOST_REST;
         pace.change(now);
-        assert_eq!(pace.due(), Some(now + SETTLE));
+        assert_eq!(pace.due, Some(now + SETTLE));
         let work = MOST_REST / SHARE / 2;
         pace.done(now, now + work);
         pace.change(now + work);
-        assert_eq!(pace.due(), Some(now + work + MOST_REST / 2));
+        assert_eq!(pace.due, Some(now + work + MOST_REST / 2));
     }
 }

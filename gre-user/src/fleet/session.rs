@@ -22,7 +22,7 @@ use tokio::{
 use super::{
     entry::{Endpoint, Host, Path, Range, Status, published},
     mirror::{Mirror, Value},
-    options::{MUCH_PATIENCE, Options},
+    options::{MUCH_PATIENCE, OPERATIONS, Options},
     wanted::{self, Me},
 };
 
@@ -32,8 +32,6 @@ const TTL: Duration = Duration::from_secs(15);
 const PULSE: Duration = Duration::from_secs(4);
 /// The status of gRPC for what somebody else may do.
 const PERMISSION_DENIED: i32 = 7;
-/// Most operations of a transaction; etcd takes 128 as it comes.
-const OPERATIONS: usize = 100;
 /// Most that one answer may hold, in bytes.
 const ANSWER: usize = 64 << 20;
 
@@ -213,10 +211,7 @@ impl Session {
     }
 
     /// Writes what stands at some paths, all or nothing. False: the store does not let it.
-    async fn may_write<const N: usize>(
-        &mut self,
-        writes: &[(String, [TxnOp; N])],
-    ) -> anyhow::Result<bool> {
+    async fn may_write(&mut self, writes: &[(String, [TxnOp; 2])]) -> anyhow::Result<bool> {
         let operations: Vec<_> = writes.iter().flat_map(|(_, write)| write.clone()).collect();
         match self.client.txn(Txn::new().and_then(operations)).await {
             Err(Error::GRpcStatus(status)) if status.code() as i32 == PERMISSION_DENIED => {

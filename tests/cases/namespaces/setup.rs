@@ -1,7 +1,7 @@
 //! What most cases begin with: two hosts, one tunnel, the tenant `blue` with key 10.
 
 use std::{
-    fmt,
+    env, fmt,
     net::SocketAddr,
     thread,
     time::{Duration, Instant},
@@ -198,6 +198,12 @@ pub fn wait_for_carriers(ns: &Netns) {
             .filter(|link| link["ifname"].is_string())
             .all(|link| link["operstate"] == "UP" || link["operstate"] == "UNKNOWN")
     });
+}
+
+/// How long tests by chance are to go on, where somebody has said so.
+pub fn soak_time() -> Option<Duration> {
+    let seconds = env::var("XGRE_SOAK").ok()?.parse().ok()?;
+    Some(Duration::from_secs(seconds))
 }
 
 /// Waits, not long, until something is so.

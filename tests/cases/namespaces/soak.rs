@@ -4,7 +4,7 @@
 //! change, so that its tenant loses packets, but gets nobody else's. `cargo xtask test soak --soak SECONDS` takes longer.
 
 use std::{
-    env, fs,
+    fs,
     time::{Duration, Instant},
 };
 
@@ -16,9 +16,9 @@ use testbed::{
     veth,
 };
 
-use crate::setup::{any_port, count, eventually, total};
+use crate::setup::{any_port, count, eventually, soak_time, total};
 
-const SECONDS: u64 = 60;
+const TIME: Duration = Duration::from_secs(60);
 const MIB: usize = 1 << 20;
 
 pub fn cases() -> Vec<Case> {
@@ -248,7 +248,7 @@ fn streams(sites: [&Site; 2]) -> Vec<(&'static Tenant, Stream)> {
 }
 
 fn soak() {
-    let seconds = env::var("XGRE_SOAK").ok().and_then(|text| text.parse().ok()).unwrap_or(SECONDS);
+    let time = soak_time().unwrap_or(TIME);
     let mut sites = [1, 2].map(Site::new);
     for (_, device, _) in TUNNELS {
         veth((&sites[0].host.ns, device), (&sites[1].host.ns, device));
@@ -270,7 +270,7 @@ fn soak() {
     let mut work = Work { sites, daemon: Some(first), random, done: Default::default() };
     let streams = streams(sites);
     let begin = Instant::now();
-    while begin.elapsed() < Duration::from_secs(seconds) {
+    while begin.elapsed() < time {
         work.step();
         let green = [&sites[0].stations[1], &sites[1].stations[1]];
         tcp(green[0], (green[1], any_port("10.9.0.2")), MIB);
